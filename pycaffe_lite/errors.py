@@ -1,0 +1,144 @@
+"""Everything that pycaffe_lite raises on purpose.
+
+::
+
+    CaffeError                      (a RuntimeError, as pycaffe's own were)
+    ├── MissingFileError            a file that is not there (also a FileNotFoundError)
+    ├── ParseError                  text or bytes that are not the message they should be
+    ├── ParameterError              a field whose value a layer, filler or solver cannot take
+    │   └── UnknownTypeError        a layer, solver, filler or lr policy that nobody registered
+    ├── GraphError                  layers and blobs that do not fit together by name or number
+    ├── ShapeError                  blobs that do not fit together by shape
+    ├── WeightsError                weights that are not this net's
+    ├── DataError                   databases, lists, labels and images
+    ├── SnapshotError               snapshots that could not be written or resumed
+    ├── MemoryLimitError            a net larger than this machine's memory (also a MemoryError)
+    └── MissingPackageError         an optional package that is not installed (also an ImportError)
+
+A message says what was found, where, and what to do::
+
+    Unknown layer type 'InnerPorduct' (layer 'ip1', lenet.prototxt:42:9). Did you mean 'InnerProduct'?
+
+Whoever raises knows what was found; whoever calls often knows where. `CaffeError.at` adds the latter on the way up.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+_E = TypeVar("_E", bound="CaffeError")
+
+
+class Position(NamedTuple):
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class CaffeError(RuntimeError):
+    """Base of the tree.
+
+    `found` says what is wrong, without a full stop; `hint` what to do, as a sentence of its own. `layer` and
+    `layer_type` name the layer, `position` the place in the file; all three may be added later with `at`.
+    """
+
+    def __init__(
+        self,
+        found: str,
+        *,
+        hint: str = "",
+        layer: str | None = None,
+        layer_type: str | None = None,
+        position: Position | None = None,
+    ) -> None:
+        super().__init__(found)
+        self.found = found
+        self.hint = hint
+        self.layer = layer
+        self.layer_type = layer_type
+        self.position = position
+
+    def at(
+        self: _E, *, layer: str | None = None, layer_type: str | None = None, position: Position | None = None
+    ) -> _E:
+        """Add what is not known yet of where this happened; returns the same error, to be raised on."""
+        if self.layer is None:
+            self.layer, self.layer_type = layer, layer_type
+        if self.position is None:
+            self.position = position
+        return self
+
+    def __str__(self) -> str:
+        where = []
+        if self.layer is not None:
+            where.append(f"layer '{self.layer}'" + (f" of type {self.layer_type}" if self.layer_type else ""))
+        if self.position is not None:
+            where.append(str(self.position))
+        text = self.found + (f" ({', '.join(where)})" if where else "")
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+class MissingFileError(CaffeError, FileNotFoundError):
+    """A file or folder that should be there is not."""
+
+    # OSError.__new__ would swallow the keywords and OSError.__str__ the text.
+    def __new__(cls, *args: object, **kwargs: object) -> MissingFileError:  # noqa: D102
+        return FileNotFoundError.__new__(cls)
+
+    __str__ = CaffeError.__str__
+
+
+class ParseError(CaffeError):
+    """Text or bytes that are not the message they should be."""
+
+
+class ParameterError(CaffeError):
+    """A field has a value, or a combination of values, that its owner cannot take."""
+
+
+class UnknownTypeError(ParameterError):
+    """A type name that nobody registered."""
+
+
+class GraphError(CaffeError):
+    """Layers and blobs that do not fit together by name or number."""
+
+
+class ShapeError(CaffeError):
+    """Blobs that do not fit together by shape."""
+
+
+class WeightsError(CaffeError):
+    """Weights that are not this net's."""
+
+
+class DataError(CaffeError):
+    """A database, list, label or image that cannot be used."""
+
+
+class SnapshotError(CaffeError):
+    """A snapshot that could not be written or resumed."""
+
+
+class MemoryLimitError(CaffeError, MemoryError):
+    """A net larger than this machine's memory."""
+
+
+class MissingPackageError(CaffeError, ImportError):
+    """An optional package that is not installed; the hint is the command that installs it."""
+
+    __str__ = CaffeError.__str__
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The hint for a misspelt name: the nearest known one as a question, or nothing."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"Did you mean '{by_lower[near[0]]}'?" if near else ""
