@@ -45,8 +45,9 @@ class Position(NamedTuple):
 class CaffeError(RuntimeError):
     """Base of the tree.
 
-    `found` says what is wrong, without a full stop; `hint` what to do, as a sentence of its own. `layer` and
-    `layer_type` name the layer, `position` the place in the file; all three may be added later with `at`.
+    `found` says what is wrong, without a full stop; `hint` what to do, as a sentence of its own. `field` is the path of
+    the field at fault from its layer's or solver's message, "convolution_param.num_output": who knows the file turns it
+    into a position. `layer` and `layer_type` name the layer, `position` the place in the file; `at` adds them later.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class CaffeError(RuntimeError):
         found: str,
         *,
         hint: str = "",
+        field: str = "",
         layer: str | None = None,
         layer_type: str | None = None,
         position: Position | None = None,
@@ -61,6 +63,7 @@ class CaffeError(RuntimeError):
         super().__init__(found)
         self.found = found
         self.hint = hint
+        self.field = field
         self.layer = layer
         self.layer_type = layer_type
         self.position = position

@@ -1,0 +1,94 @@
+"""Files read whole or written whole: what goes wrong is said in our own errors, and nothing is ever half written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, did_you_mean
+
+PathLike = str | os.PathLike[str]
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """All bytes of a file.
+
+    Raises MissingFileError with the absolute path when there is no such file (or it is a folder), CaffeError when it
+    cannot be read.
+    """
+    where = os.path.abspath(path)
+    try:
+        with open(where, "rb") as f:
+            return f.read()
+    except FileNotFoundError as e:
+        raise MissingFileError(f"There is no file {where}", hint=_nearest(where)) from e
+    except (IsADirectoryError, NotADirectoryError) as e:
+        raise MissingFileError(f"{where} is no file: {e.strerror}") from e
+    except (OSError, ValueError) as e:  # ValueError: a NUL in the path
+        if os.path.isdir(where):  # Windows says PermissionError
+            raise MissingFileError(f"{where} is a folder, not a file") from e
+        raise CaffeError(f"Cannot read {where}: {getattr(e, 'strerror', None) or e}") from e
+
+
+def _nearest(where: str) -> str:
+    folder, name = os.path.split(where)
+    try:
+        return did_you_mean(name, os.listdir(folder))
+    except OSError:
+        return f"There is no folder {folder} either."
+
+
+@contextmanager
+def atomic_write(path: PathLike) -> Iterator[Path]:
+    """Write a file so that it is there whole or not at all.
+
+    Yields a path in the same folder, to be written and closed by the caller; it takes the name `path` when the block
+    ends. If the block fails, it is removed, and whatever had that name before is as it was.
+
+    Raises SnapshotError for whatever the operating system refuses: a full disk, no permission, no such folder.
+    """
+    goal = Path(os.path.realpath(path))  # a link to a file elsewhere stays a link
+    part = goal.with_name(f".{goal.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        _sync(part)
+        os.replace(part, goal)
+    except CaffeError:
+        _remove(part)
+        raise
+    except OSError as e:
+        _remove(part)
+        raise SnapshotError(
+            f"Cannot write {goal}: {e.strerror or e}{_free(goal.parent)}",
+            hint="What was there before is untouched.",
+        ) from e
+    except BaseException:
+        _remove(part)
+        raise
+    with suppress(OSError):  # not every system can; the file itself is safe already
+        _sync(goal.parent)
+
+
+def _sync(path: Path) -> None:
+    # Windows flushes writable handles only, and has none for folders.
+    handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f" ({shutil.disk_usage(folder).free / 1e6:,.1f} MB are free there)"
+    except OSError:
+        return f" (there is no folder {folder})"

@@ -1,0 +1,26 @@
+"""Seeds: one per net, from which each layer's generator is derived by the layer's name."""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+
+import numpy as np
+
+_seed: int | None = None
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed the nets made from now on (pycaffe's set_random_seed). The numbers are not Caffe's, but always the same."""
+    global _seed
+    _seed = int(seed)
+
+
+def new_seed() -> int:
+    """The seed given to set_random_seed, or a fresh one."""
+    return secrets.randbits(63) if _seed is None else _seed
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """The generator of one layer of a net."""
+    return np.random.default_rng([seed & (2**64 - 1), zlib.crc32(name.encode())])

@@ -1,0 +1,177 @@
+"""Blob: the arrays that layers hand to each other, values (data) beside gradients (diff)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from pycaffe_lite import _display
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.storage import Storage
+
+MAX_AXES = 32
+
+
+class Blob:
+    """A shape, and two Storages of that many numbers: data and diff.
+
+    `data` and `diff` are plain C-ordered numpy arrays of shape `shape`; writing into them counts. They stay valid until
+    the blob is reshaped to more numbers than it ever had: ask the blob each time instead of keeping one.
+
+    Differences from Caffe: more than 2**31 numbers are fine; `reshape` takes a sequence as well as separate numbers.
+    """
+
+    __slots__ = ("__weakref__", "_count", "_data", "_data_of", "_data_view",
+                 "_diff", "_diff_of", "_diff_view", "_shape", "name")
+
+    def __init__(self, shape: Shape = (), dtype: npt.DTypeLike = np.float32, name: str = "") -> None:
+        self.name = name
+        self._data = Storage(dtype)
+        self._diff = Storage(dtype)
+        self._data_of: Array | None = None  # the storage array that _data_view is a view of
+        self._diff_of: Array | None = None
+        self._data_view: Array
+        self._diff_view: Array
+        self._shape: Shape = ()
+        self._count = -1
+        self.reshape(*shape)
+
+    @property
+    def data(self) -> Array:
+        """The values, shape `shape`."""
+        whole = self._data.array()
+        if whole is not self._data_of:
+            self._data_view, self._data_of = whole[: self._count].reshape(self._shape), whole
+        return self._data_view
+
+    @property
+    def diff(self) -> Array:
+        """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
+        whole = self._diff.array()
+        if whole is not self._diff_of:
+            self._diff_view, self._diff_of = whole[: self._count].reshape(self._shape), whole
+        return self._diff_view
+
+    @property
+    def has_diff(self) -> bool:
+        """Whether `diff` can be other than zero: somebody looked at it, or it holds a loss weight."""
+        return self._diff.allocated or self._diff.initial != 0
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @property
+    def count(self) -> int:
+        """How many numbers `data` has."""
+        return self._count
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        return self._data.dtype
+
+    def reshape(self, *dims: int) -> None:
+        """Take a new shape. Memory is only taken anew, and the numbers lost, when there are more than ever before.
+
+        Raises ShapeError for negative dimensions and for more than 32 axes.
+        """
+        if dims == self._shape and self._count >= 0:
+            return
+        shape: Shape = tuple(map(int, np.ravel(np.asarray(dims, dtype=object))))
+        if len(shape) > MAX_AXES:
+            raise ShapeError(f"A blob has at most {MAX_AXES} axes, not {len(shape)}")
+        if any(d < 0 for d in shape):
+            raise ShapeError(f"A blob cannot have the shape {shape}", hint="Every dimension must be 0 or more.")
+        self._shape = shape
+        self._count = math.prod(shape)
+        self._data.require(self._count)
+        self._diff.require(self._count)
+        self._data_of = self._diff_of = None
+
+    def share_data(self, other: Blob) -> None:
+        """Let `data` be the other blob's numbers (Caffe's ShareData); both must have the same count."""
+        self._check_count(other)
+        if self._data is not other._data:
+            self._data, self._data_of = other._data, None
+
+    def share_diff(self, other: Blob) -> None:
+        """Let `diff` be the other blob's numbers (Caffe's ShareDiff); both must have the same count."""
+        self._check_count(other)
+        if self._diff is not other._diff:
+            self._diff, self._diff_of = other._diff, None
+
+    def set_loss_weight(self, weight: float) -> None:
+        """Let `diff` be this weight everywhere until somebody writes it: Caffe keeps a loss's weight there."""
+        self._diff.initial = weight
+        if self._diff.allocated:
+            self._diff.array()[...] = weight
+
+    def weighted_sum(self) -> float:
+        """What this top adds to the net's loss: the sum of data * diff."""
+        if not self._diff.allocated:
+            return self._diff.initial * float(self.data.sum(dtype=np.float64))
+        return float(np.dot(self.data.ravel(), self.diff.ravel()))
+
+    def shares_data_with(self, other: Blob) -> bool:
+        return self._data is other._data
+
+    def move_to(self, data: Storage, diff: Storage) -> None:
+        """Live in these storages from now on, taking the present data along (and the diff, if there is one)."""
+        data.array()[: self._count] = self._data.array()[: self._count]
+        if self._diff.allocated:
+            diff.array()[: self._count] = self._diff.array()[: self._count]
+        self._data, self._diff = data, diff
+        self._data_of = self._diff_of = None
+
+    def _check_count(self, other: Blob) -> None:
+        if self._count != other._count:
+            raise ShapeError(f"Blobs of shapes {self._shape} and {other._shape} cannot share memory",
+                             hint="They must have the same number of elements.")
+
+    @property
+    def num(self) -> int:
+        """Axis 0 of a blob of at most 4 axes, missing ones counting as 1 (Caffe's legacy name)."""
+        return self._legacy(0)
+
+    @property
+    def channels(self) -> int:
+        """Axis 1, as `num`."""
+        return self._legacy(1)
+
+    @property
+    def height(self) -> int:
+        """Axis 2, as `num`."""
+        return self._legacy(2)
+
+    @property
+    def width(self) -> int:
+        """Axis 3, as `num`."""
+        return self._legacy(3)
+
+    def _legacy(self, axis: int) -> int:
+        if len(self._shape) > 4:
+            raise ShapeError(f"num, channels, height and width need at most 4 axes; this blob has shape {self._shape}",
+                             hint="Use shape.")
+        return self._shape[axis] if axis < len(self._shape) else 1
+
+    def __repr__(self) -> str:
+        return _display.blob_line(self)
+
+    def _repr_html_(self) -> str:
+        return _display.blob_html(self)
+
+
+class BlobVec(list[Blob]):
+    """A layer's learnable blobs, a list that makes new ones of its net's number type (pycaffe's BlobVec)."""
+
+    def __init__(self, blobs: list[Blob] | tuple[Blob, ...] = (), dtype: npt.DTypeLike = np.float32) -> None:
+        super().__init__(blobs)
+        self.dtype = np.dtype(dtype)
+
+    def add_blob(self, *shape: int) -> Blob:
+        """Append a new blob of zeros of this shape."""
+        self.append(Blob(shape, self.dtype))
+        return self[-1]

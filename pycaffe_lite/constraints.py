@@ -1,0 +1,74 @@
+"""What a field's value must satisfy, as data: the check, the message and a bad example come from one place.
+
+A layer lists them beside its class::
+
+    constraints = {"inner_product_param.num_output": at_least(1)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from pycaffe_lite.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A test, its wording ("must be at least 1") and a value that fails it. Applies to each value of a repeated field.
+
+    A field that is not set is tested by its default, unless `if_set`.
+    """
+
+    test: Callable[[Any], bool]
+    wording: str
+    bad: Any
+    if_set: bool = False
+
+
+def at_least(bound: float) -> Constraint:
+    return Constraint(lambda v: bool(v >= bound), f"must be at least {bound}", bound - 1)
+
+
+def above(bound: float) -> Constraint:
+    return Constraint(lambda v: bool(v > bound), f"must be greater than {bound}", bound)
+
+
+def between(low: float, high: float) -> Constraint:
+    """low <= value < high."""
+    return Constraint(lambda v: bool(low <= v < high), f"must be at least {low} and less than {high}", high)
+
+
+def odd() -> Constraint:
+    return Constraint(lambda v: bool(v % 2 == 1), "must be odd", 2)
+
+
+def non_empty() -> Constraint:
+    return Constraint(bool, "must be given", "")
+
+
+def check(message: Message, constraints: Mapping[str, Constraint]) -> None:
+    """Raise ParameterError, naming the field, for the first constraint that `message` fails."""
+    for path, constraint in constraints.items():
+        *parents, name = path.split(".")
+        owner: Any = message
+        for parent in parents:
+            owner = getattr(owner, parent)
+        field = owner.DESCRIPTOR.fields_by_name[name]
+        repeated = isinstance(field.default_value, list)
+        if constraint.if_set and not repeated and not owner.HasField(name):
+            continue
+        value = getattr(owner, name)
+        for item in value if repeated else [value]:
+            if not constraint.test(item):
+                raise ParameterError(f"{name} is {item!r}, it {constraint.wording}", field=path)
+
+
+def is_set(message: Message, *names: str) -> bool:
+    """Whether any of these optional fields is set."""
+    return any(message.HasField(n) for n in names)
+
+

@@ -1,0 +1,1 @@
+"""From a network message to wired layers: select, splits, wiring, and what runs backward."""

@@ -1,0 +1,197 @@
+"""The plan of a net: who reads whose blob, which layers run backward, and which may not run in place.
+
+A blob name may stand for several *versions* of its data: each layer that runs in place makes a new one. Wiring, gradients
+and hazards are decided per version.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.errors import GraphError
+from pycaffe_lite.graph.select import LayerSpec
+from pycaffe_lite.layer import Layer
+from pycaffe_lite.proto import caffe_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+AUTOMATIC = "(automatic)"
+"""Caffe's name for tops that nobody named."""
+
+
+@dataclass(eq=False)
+class Node:
+    """What the net knows about one layer. Lists run parallel to the layer's bottoms, tops or blobs."""
+
+    spec: LayerSpec
+    index: int
+    layer: Layer = field(default_factory=Layer)
+    engine: str = ""
+    bottoms: list[Blob] = field(default_factory=list)
+    tops: list[Blob] = field(default_factory=list)
+    bottom_names: list[str] = field(default_factory=list)
+    top_names: list[str] = field(default_factory=list)
+    bottom_versions: list[int] = field(default_factory=list)
+    top_versions: list[int] = field(default_factory=list)
+    bottom_ids: list[int] = field(default_factory=list)
+    top_ids: list[int] = field(default_factory=list)
+    in_place: list[bool] = field(default_factory=list)
+    loss_weights: list[float] = field(default_factory=list)
+    param_specs: list[pb.ParamSpec] = field(default_factory=list)
+    need_backward: bool = False
+    propagate_down: list[bool] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] | None = None
+    """The bottoms' shapes at the last reshape; None asks for one."""
+    restore_weights: list[int] = field(default_factory=list)
+    """Tops whose loss weight a reader's backward overwrites with its own gradient."""
+
+    @property
+    def message(self) -> pb.LayerParameter:
+        return self.spec.message
+
+    @property
+    def name(self) -> str:
+        return self.spec.message.name
+
+    @property
+    def type(self) -> str:
+        return self.spec.message.type
+
+    def wants(self, j: int) -> bool:
+        """Whether learnable blob j has a learning rate."""
+        return self.param_specs[j].lr_mult != 0
+
+
+class Wiring:
+    """Hands out versions and blob numbers while layers are connected one after the other."""
+
+    def __init__(self) -> None:
+        self.blob_ids: dict[str, int] = {}
+        self.blob_count = 0
+        self.version_count = 0
+        self.latest: dict[str, int] = {}
+        self.unread: dict[str, int] = {}
+        """Names whose latest version nobody has read, and that version: in the end, the net's outputs."""
+
+    def connect(self, node: Node, top_names: Sequence[str]) -> None:
+        """Fill in the node's names, versions, blob ids and in_place.
+
+        Raises GraphError for a top that another layer already makes and for a bottom that nobody makes.
+        """
+        message = node.message
+        for j, name in enumerate(message.bottom):
+            if name not in self.latest:
+                raise GraphError(f"Unknown bottom blob '{name}' (bottom index {j})", field=f"bottom[{j}]")
+            log.info("%s <- %s", node.name, name)
+            node.bottom_names.append(name)
+            node.bottom_versions.append(self.latest[name])
+            node.bottom_ids.append(self.blob_ids[name])
+            self.unread.pop(name, None)
+        for j, name in enumerate(top_names):
+            in_place = j < len(message.bottom) and message.bottom[j] == name
+            if not in_place and name in self.latest:
+                raise GraphError(f"Top blob '{name}' produced by multiple sources", field=f"top[{j}]",
+                                 hint="Give one of them another name.")
+            if not in_place:
+                blob_id, self.blob_count = self.blob_count, self.blob_count + 1
+            else:
+                blob_id = self.blob_ids[name]
+            node.top_names.append(name)
+            node.top_versions.append(self.version_count)
+            node.top_ids.append(blob_id)
+            node.in_place.append(in_place)
+            if name != AUTOMATIC:
+                self.blob_ids[name] = blob_id
+                self.latest[name] = self.unread[name] = self.version_count
+            self.version_count += 1
+            log.info("%s -> %s%s", node.name, name, " (in-place)" if in_place else "")
+
+
+def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
+    """Decide which layers run backward, into which bottoms and which parameters.
+
+    A layer runs when a parameter or a bottom above it learns and a loss below it depends on it; `propagate_down` in the
+    message forces or blocks a bottom; `force_backward` runs all that have a gradient.
+    """
+    learns: set[int] = set()
+    for node in nodes:
+        wanted = list(node.message.propagate_down)
+        if len(wanted) not in (0, len(node.bottoms)):
+            raise node.spec.blame(GraphError(
+                f"propagate_down is given {len(wanted)} times for {len(node.bottoms)} bottoms", field="propagate_down[0]",
+                hint="Give it for every bottom or for none."))
+        node.propagate_down = wanted or [v in learns for v in node.bottom_versions]
+        node.need_backward = any(v in learns for v in node.bottom_versions) or any(
+            map(node.wants, range(len(node.param_specs))))
+        node.layer._param_propagate_down = [force_backward or node.wants(j) for j in range(len(node.param_specs))]
+        if node.need_backward:
+            learns.update(node.top_versions)
+
+    under_loss: set[int] = set()
+    blocked: set[int] = set()
+    for node in reversed(nodes):
+        contributes = any(w or v in under_loss for v, w in zip(node.top_versions, node.loss_weights, strict=True))
+        if not contributes or all(v in blocked for v in node.top_versions):
+            node.need_backward = False
+            node.propagate_down = [False] * len(node.bottoms)
+        if contributes:
+            under_loss.update(node.bottom_versions)
+        blocked.update(v for v, down in zip(node.bottom_versions, node.propagate_down, strict=True) if not down)
+
+    for node in nodes:
+        if force_backward and type(node.layer).has_backward:
+            node.need_backward = True
+            node.propagate_down = [down or type(node.layer).allow_force_backward(node.layer, i)
+                                   for i, down in enumerate(node.propagate_down)]
+    for node in reversed(nodes):
+        log.info("%s %s backward computation.", node.name, "needs" if node.need_backward else "does not need")
+
+
+def find_hazards(nodes: Sequence[Node], outputs: set[int]) -> list[tuple[Node, int, str]]:
+    """The in-place tops that would overwrite what is still needed: (node, top index, why).
+
+    `outputs` are the versions that the net shows to its user. Considers what backward passes will read, other forward
+    readers of the same memory, and loss weights, which live in a top's diff.
+    """
+    memory: dict[int, int] = {}  # version -> a number for the memory its data lives in
+    hazards = []
+    for node in nodes:
+        for j, version in enumerate(node.top_versions):
+            if node.in_place[j]:
+                why = _hazard(nodes, node, j, memory, outputs)
+                if why:
+                    hazards.append((node, j, why))
+                memory[version] = version if why else memory[node.bottom_versions[j]]
+            else:
+                memory[version] = memory[node.bottom_versions[0]] if type(node.layer).views else version
+    return hazards
+
+
+def _hazard(nodes: Sequence[Node], node: Node, j: int, memory: dict[int, int], outputs: set[int]) -> str:
+    """Why this in-place top must not be in place; '' when it may. `memory` knows the versions up to here."""
+    cls = type(node.layer)
+    # A Python layer's author wrote it knowing where it would stand.
+    if node.type != "Python" and not cls.may_run_in_place(node.layer):
+        return f"{node.type} cannot run in place with these parameters"
+    if node.need_backward and node.loss_weights[j]:
+        return "its backward would overwrite its own loss weight"
+    place = memory[node.bottom_versions[j]]
+
+    def lives_here(version: int) -> bool:
+        return memory.get(version) == place
+
+    for other in nodes:
+        facts, layer = type(other.layer), other.layer
+        if other.index < node.index and other.need_backward:
+            if facts.backward_reads_top_data(layer) and any(map(lives_here, other.top_versions)):
+                return f"the backward pass of {other.type} '{other.name}' needs its top data"
+            if facts.backward_reads_bottom_data(layer) and any(map(lives_here, other.bottom_versions)):
+                return f"the backward pass of {other.type} '{other.name}' needs its bottom data"
+        if other.index > node.index and any(map(lives_here, other.bottom_versions)):
+            return f"{other.type} '{other.name}' reads it later"
+    if any(map(lives_here, outputs)):
+        return "the net shows it as an output"
+    return ""

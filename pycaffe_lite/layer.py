@@ -1,0 +1,224 @@
+"""Layer: the contract between a net and everything that computes in it.
+
+Built-in layers and users' Python layers are the same thing, a subclass of `Layer`. A net makes them, in this order:
+
+1. construction from the layer's message, constraints checked;
+2. `setup(bottom, top)` once: read parameters, make learnable blobs;
+3. `reshape(bottom, top)`, again whenever a bottom's shape has changed: give the tops their shapes;
+4. `forward(bottom, top)`: read `bottom[i].data`, write into `top[i].data[...]`;
+5. `backward(top, propagate_down, bottom)`: read `top[i].diff`; **overwrite** `bottom[i].diff[...]` where
+   `propagate_down[i]`, **add** to `self.blobs[j].diff[...]` where `self.param_propagate_down(j)`.
+
+Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. A Python layer
+overrides `setup`, `reshape`, `forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask for them each time,
+never rebind or keep them.
+
+The only public attributes are pycaffe's: `blobs`, `type`, `phase`, `param_str`; users' layers may assign any others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pycaffe_lite import constraints as _constraints
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.constraints import Constraint
+from pycaffe_lite.errors import GraphError, ParameterError, ShapeError
+from pycaffe_lite.fillers import fill
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.storage import check_memory
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Blobs = Sequence[Blob]
+"""What a layer is handed as bottom and top."""
+
+
+@dataclass(frozen=True)
+class Arity:
+    """How many blobs a layer takes or makes."""
+
+    low: int
+    high: int | None = None
+
+    def __contains__(self, n: object) -> bool:
+        return isinstance(n, int) and self.low <= n and (self.high is None or n <= self.high)
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"at least {self.low}"
+        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+
+
+def exactly(n: int) -> Arity:
+    return Arity(n, n)
+
+
+def at_least(n: int) -> Arity:
+    return Arity(n)
+
+
+def from_to(low: int, high: int) -> Arity:
+    return Arity(low, high)
+
+
+class Layer:
+    """Base of all layers; see the module for the life of one.
+
+    Facts about the computation are class attributes where they never change and methods where the parameters decide;
+    the net asks the class for them, so that a user's instance attributes are never mistaken for one.
+    """
+
+    bottoms: ClassVar[Arity] = at_least(0)
+    tops: ClassVar[Arity] = at_least(0)
+    same_number: ClassVar[bool] = False
+    """As many tops as bottoms."""
+    auto_tops: ClassVar[bool] = False
+    """Tops that the message leaves out are made, nameless, up to the least number (losses)."""
+    views: ClassVar[bool] = False
+    """The tops' data are the bottom's own memory (Split, Flatten, Reshape)."""
+    has_backward: ClassVar[bool] = True
+    """False: no gradient ever comes out of it (data, Accuracy, ArgMax)."""
+    constraints: ClassVar[Mapping[str, Constraint]] = {}
+
+    type: str = ""
+    phase: int
+    param_str: str = ""
+
+    # Not __init__: a user's layer may have one of its own and never call this one.
+    def __new__(cls, message: pb.LayerParameter | None = None, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        message = pb.LayerParameter() if message is None else message
+        self._message = message
+        self.blobs = BlobVec()
+        self.phase = message.phase
+        self._param_propagate_down: list[bool] = []
+        self._rng_of: Callable[[], np.random.Generator] = np.random.default_rng
+        self._rng_made: np.random.Generator | None = None
+        _constraints.check(message, cls.constraints)
+        return self
+
+    # What the net asks before it runs anything.
+
+    def may_run_in_place(self) -> bool:
+        """Whether top i may be bottom i: forward still right, and backward needs no value that forward overwrote."""
+        return False
+
+    def backward_reads_bottom_data(self) -> bool:
+        """Whether backward_cpu looks at `bottom[i].data`."""
+        return True
+
+    def backward_reads_top_data(self) -> bool:
+        """Whether backward_cpu looks at `top[i].data`."""
+        return True
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        """Whether force_backward makes this bottom want a gradient (False for labels and indices)."""
+        return True
+
+    def default_loss_weight(self, top_index: int) -> float:
+        """The weight of a top in the net's loss where the message gives none (1 for the first top of a loss)."""
+        return 0.0
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        """The tops' shapes for these bottoms' shapes, without touching an array; None where data decide."""
+        raise NotImplementedError(f"{type(self).__name__} says neither infer_shapes nor reshape")
+
+    # The life of a layer.
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        """Read parameters and make learnable blobs. Runs once, before the first reshape."""
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        """Shape the tops, and internal buffers, for the bottoms' present shapes."""
+        for blob, shape in zip(top, self.infer_shapes([b.shape for b in bottom]), strict=True):
+            if shape is not None:
+                blob.reshape(*shape)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        """Compute the tops' data from the bottoms'."""
+        self.forward_cpu(bottom, top)
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""
+        self.backward_cpu(top, propagate_down, bottom)
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no forward pass")
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if any(propagate_down):
+            raise GraphError("This layer has no gradient, yet a loss after it and parameters before it ask for one",
+                             hint="Set propagate_down: false for its bottoms.")
+
+    def close(self) -> None:
+        """Give back files and threads; the net calls it when it goes."""
+
+    # What subclasses use.
+
+    def param_propagate_down(self, index: int) -> bool:
+        """Whether learnable blob `index` wants its gradient: false for lr_mult 0, true under force_backward."""
+        return self._param_propagate_down[index] if index < len(self._param_propagate_down) else True
+
+    @property
+    def _rng(self) -> np.random.Generator:
+        """This layer's own random numbers, derived from the net's seed and the layer's name."""
+        if self._rng_made is None:
+            self._rng_made = self._rng_of()
+        return self._rng_made
+
+    def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
+        """Append a learnable blob, filled."""
+        check_memory(math.prod(shape) * self.blobs.dtype.itemsize, f"A parameter of shape {shape}")
+        blob = self.blobs.add_blob(*shape)
+        fill(blob.data, filler, self._rng)
+        return blob
+
+
+def check_arity(layer: Layer, bottoms: int, tops: int) -> None:
+    """Raise GraphError unless the layer can be wired to this many blobs."""
+    cls = type(layer)
+    for what, have, want in (("bottom", bottoms, cls.bottoms), ("top", tops, cls.tops)):
+        if have not in want:
+            names = "blob" if str(want) == "1" else "blobs"
+            raise GraphError(f"{have} {what} blobs given, this layer takes {want} {what} {names}")
+    if cls.same_number and bottoms != tops:
+        raise GraphError(f"{bottoms} bottom blobs and {tops} top blobs given, their numbers must be equal")
+
+
+def canonical_axis(axis: int, shape: Shape, field: str = "", *, end: bool = False) -> int:
+    """A possibly negative axis as an index into shape; with `end` it may also be one past the last.
+
+    Raises ParameterError (field names the parameter) when the blob has no such axis.
+    """
+    n = len(shape)
+    if not -n <= axis < n + end:
+        raise ParameterError(f"axis {axis} is out of range for a bottom of shape {shape}", field=field)
+    return axis % n if axis < 0 else axis
+
+
+def same_shape(bottom_shapes: Sequence[Shape]) -> None:
+    """Raise ShapeError unless all bottoms have one shape."""
+    for i, shape in enumerate(bottom_shapes):
+        if shape != bottom_shapes[0]:
+            raise ShapeError(f"bottom {i} has shape {shape}, bottom 0 has shape {bottom_shapes[0]}",
+                             hint="They must be equal.")
+
+
+def bind(
+    layer: Layer, *, dtype: npt.DTypeLike, phase: int, rng: Callable[[], np.random.Generator]
+) -> None:
+    """Tell a freshly made layer what its net decides; for nets and tests, which make layers."""
+    layer.blobs.dtype = np.dtype(dtype)
+    layer.phase = phase
+    layer._rng_of = rng
+
+

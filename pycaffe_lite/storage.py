@@ -1,0 +1,111 @@
+"""Storage: the one place where a blob's numbers live.
+
+A Storage owns a flat run of numbers of one type. It allocates when somebody first looks, may be shared by several blobs
+(Split, Flatten, parameters shared by name, a test net), and may itself be a slice of a larger Storage: all learnable
+parameters of a net are slices of one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.errors import MemoryLimitError
+
+
+@functools.cache
+def memory_limit() -> int:
+    """Bytes that this process may hope for: the machine's memory, or its container's share of it."""
+    limits = []
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(name).read_text()))
+        except (OSError, ValueError):  # not Linux, or "max"
+            continue
+    return min(limits, default=2**62)
+
+
+def check_memory(nbytes: int, what: str) -> None:
+    """Raise MemoryLimitError when `what` (a noun phrase) needs more bytes than this machine has."""
+    if nbytes > memory_limit():
+        raise MemoryLimitError(
+            f"{what} needs {human_bytes(nbytes)}, this machine has {human_bytes(memory_limit())}",
+            hint="Is a dimension, a batch size or num_output mistyped?",
+        )
+
+
+def human_bytes(nbytes: float) -> str:
+    """1536 -> '1.5 KiB'."""
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if nbytes < 1024:
+            break
+        nbytes /= 1024
+    else:
+        unit = "PiB"
+    return f"{nbytes:.0f} {unit}" if unit == "bytes" else f"{nbytes:.1f} {unit}"
+
+
+class Storage:
+    """A flat run of `dtype` numbers, allocated (all of them `initial`) at the first look.
+
+    `array()` is the plain host array, always up to date; writing into it counts.
+    """
+
+    __slots__ = ("_array", "_count", "_offset", "_parent", "dtype", "initial")
+
+    def __init__(self, dtype: npt.DTypeLike = np.float32, count: int = 0) -> None:
+        self.dtype: np.dtype[np.generic] = np.dtype(dtype)
+        self.initial = 0.0
+        self._count = count
+        self._array: Array | None = None
+        self._parent: Storage | None = None
+        self._offset = 0
+
+    @property
+    def count(self) -> int:
+        """How many numbers there is room for."""
+        return self._count
+
+    @property
+    def nbytes(self) -> int:
+        return self._count * self.dtype.itemsize
+
+    @property
+    def allocated(self) -> bool:
+        """Whether the memory has been taken; False means that every number is still `initial`."""
+        return self._array is not None or (self._parent is not None and self._parent.allocated)
+
+    def require(self, count: int) -> None:
+        """Make room for `count` numbers. Growing forgets the old ones; shrinking keeps the room, as in Caffe."""
+        if count > self._count:
+            self._count = count
+            self._array = None
+            self._parent = None
+
+    def array(self) -> Array:
+        """The numbers, 1-D, `count` of them. The same object until `require` grows the storage."""
+        if self._array is None:
+            if self._parent is not None:
+                self._array = self._parent.array()[self._offset : self._offset + self._count]
+            else:
+                check_memory(self.nbytes, "An array")
+                try:
+                    # zeros leaves the pages untouched until they are written
+                    full = np.full(self._count, self.initial, self.dtype) if self.initial else None
+                    self._array = np.zeros(self._count, self.dtype) if full is None else full
+                except MemoryError as e:
+                    raise MemoryLimitError(f"No memory left for an array of {human_bytes(self.nbytes)}") from e
+        return self._array
+
+    def slice(self, offset: int, count: int) -> Storage:
+        """A Storage that is numbers offset .. offset + count of this one, still without allocating."""
+        part = Storage(self.dtype, count)
+        part._parent, part._offset = self, offset
+        return part
