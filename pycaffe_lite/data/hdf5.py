@@ -14,8 +14,7 @@ from pycaffe_lite.errors import DataError, MissingFileError, ParameterError, did
 
 
 class HDF5Position(NamedTuple):
-    """Where reading goes on: how often all files were read, the place in the order of files, and of the file's
-    rows."""
+    """Where reading goes on: passes over all files so far, place in the files' order, place in the rows' order."""
 
     epoch: int
     file: int

@@ -42,6 +42,7 @@ class LMDBReader:
         if not self._length:
             self.close()
             raise DataError(f"The database '{self.path}' is empty", hint="Convert the data again.")
+        self._position: int
         self.position = 0
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pycaffe_lite.errors import DataError, ParameterError
 
@@ -28,6 +28,12 @@ class _Channel(Generic[T]):
         self.changed = threading.Condition()
         self.items: deque[tuple[T, None] | tuple[None, BaseException]] = deque()
         self.stopped = False
+
+    def put(self, item: tuple[T, None] | tuple[None, BaseException]) -> None:
+        with self.changed:
+            if not self.stopped:
+                self.items.append(item)
+                self.changed.notify_all()
 
     def stop(self) -> None:
         with self.changed:
@@ -99,21 +105,15 @@ def _work(owner: weakref.ref[Prefetcher[T]], channel: _Channel[T]) -> None:
         prefetcher = owner()
         if channel.stopped or prefetcher is None:
             return
-        item: tuple[T, None] | tuple[None, BaseException]
         try:
-            item = (prefetcher._produce(), None)
+            channel.put((prefetcher._produce(), None))
         except BaseException as e:
-            item, failed = (None, e), True
+            failed = True
+            channel.put((None, e))
         del prefetcher
-        with channel.changed:
-            if channel.stopped:
-                return
-            channel.items.append(item)
-            channel.changed.notify_all()
-        del item
 
 
-_running: weakref.WeakSet[Prefetcher[object]] = weakref.WeakSet()
+_running: weakref.WeakSet[Prefetcher[Any]] = weakref.WeakSet()
 
 
 @atexit.register
