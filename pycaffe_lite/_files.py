@@ -14,32 +14,32 @@ from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, did
 PathLike = str | os.PathLike[str]
 
 
-def read_bytes(path: PathLike) -> bytes:
-    """All bytes of a file.
-
-    Raises MissingFileError with the absolute path when there is no such file (or it is a folder), CaffeError when it
-    cannot be read.
-    """
+def find_file(path: PathLike) -> str:
+    """The absolute path of a file that is there; raises MissingFileError, with a similar name if one is near."""
     where = os.path.abspath(path)
+    if "\0" in where or not os.path.exists(where):
+        raise MissingFileError(f"There is no file {where!r}", hint=_nearest(where))
+    if os.path.isdir(where):
+        raise MissingFileError(f"{where!r} is a folder, not a file")
+    return where
+
+
+def read_bytes(path: PathLike, limit: int = -1) -> bytes:
+    """All bytes of a file, or the first `limit`; raises MissingFileError, or CaffeError if it cannot be read."""
+    where = find_file(path)
     try:
         with open(where, "rb") as f:
-            return f.read()
-    except FileNotFoundError as e:
-        raise MissingFileError(f"There is no file {where}", hint=_nearest(where)) from e
-    except (IsADirectoryError, NotADirectoryError) as e:
-        raise MissingFileError(f"{where} is no file: {e.strerror}") from e
-    except (OSError, ValueError) as e:  # ValueError: a NUL in the path
-        if os.path.isdir(where):  # Windows says PermissionError
-            raise MissingFileError(f"{where} is a folder, not a file") from e
-        raise CaffeError(f"Cannot read {where}: {getattr(e, 'strerror', None) or e}") from e
+            return f.read(limit)
+    except OSError as e:
+        raise CaffeError(f"Cannot read {where!r}: {e.strerror or e}") from e
 
 
 def _nearest(where: str) -> str:
     folder, name = os.path.split(where)
     try:
         return did_you_mean(name, os.listdir(folder))
-    except OSError:
-        return f"There is no folder {folder} either."
+    except (OSError, ValueError):
+        return f"There is no folder {folder!r} either."
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""Weights and solver states in HDF5, laid out as Caffe does.
+
+Weights: a group `data` with a group for each layer, those without blobs too, and in it the blobs as datasets `0`, `1`,
+...; the same under `diff` if gradients are kept. A blob that layers share is in its owner's group only. Solver states:
+`iter`, `current_step`, `learned_net` and a group `history`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from pycaffe_lite._extras import require
+from pycaffe_lite._files import PathLike, atomic_write, find_file, read_bytes
+from pycaffe_lite._typing import Array
+from pycaffe_lite.errors import CaffeError, ParseError, SnapshotError, WeightsError
+from pycaffe_lite.proto.caffe_pb2 import NetParameter
+from pycaffe_lite.schema.solverstate import SolverState
+from pycaffe_lite.schema.weights import HDF5_MAGIC, LayerWeights, read_caffemodel
+
+# What h5py raises for broken files and full disks, by its version and the place.
+_H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
+
+
+def read_weights(path: PathLike) -> list[LayerWeights]:
+    """The weights in a .caffemodel or .caffemodel.h5 file; its first bytes say which. Raises as these readers do."""
+    return read_caffemodel_h5(path) if read_bytes(path, len(HDF5_MAGIC)) == HDF5_MAGIC else read_caffemodel(path)
+
+
+def read_caffemodel_h5(path: PathLike, group: str = "data") -> list[LayerWeights]:
+    """The weights in a .caffemodel.h5, layers by name; `group="diff"` gives their gradients.
+
+    Raises MissingFileError, MissingPackageError (h5py); ParseError for what is no HDF5 file; WeightsError for one that
+    holds no weights.
+    """
+    with _reading(path) as f:
+        if group not in f:
+            raise WeightsError(f"{path} has no group '{group}'", hint=f"It has: {', '.join(f) or 'nothing'}.")
+        layers: list[LayerWeights] = []
+        _collect(f[group], "", layers)
+        return layers
+
+
+def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
+    """Add a group's blobs as a layer; a name with slashes is a group in a group."""
+    blobs: dict[int, Array] = {}
+    inner = []
+    for key, item in group.items():
+        if hasattr(item, "items"):
+            inner.append((key, item))
+        elif key.isdecimal() and int(key) < 1000:
+            blobs[int(key)] = _numbers(item, f"Blob {key} of layer '{name}'")
+    if name and (blobs or not inner):
+        layers.append(LayerWeights(name, "", [blobs.get(i) for i in range(max(blobs, default=-1) + 1)]))
+    for key, item in inner:
+        _collect(item, f"{name}/{key}" if name else key, layers)
+
+
+def write_caffemodel_h5(
+    path: PathLike,
+    net_param: NetParameter,
+    blobs: Sequence[Sequence[Array | None]],
+    diffs: Sequence[Sequence[Array | None]] | None = None,
+) -> None:
+    """Write a .caffemodel.h5, atomically.
+
+    `blobs`, and `diffs` if given, have one list of arrays for each entry of `net_param.layer`; None stands for a blob
+    that another layer owns. Arrays of float64 are stored as such, all others as float32. Raises SnapshotError,
+    MissingPackageError (h5py).
+    """
+    with _writing(path) as f:
+        for kind, arrays in (("data", blobs), ("diff", diffs)):
+            if arrays is None:
+                continue
+            group = f.create_group(kind)
+            for layer, layer_arrays in zip(net_param.layer, arrays, strict=True):
+                inner = group.require_group(layer.name)
+                for i, array in enumerate(layer_arrays):
+                    if array is not None:
+                        inner.create_dataset(str(i), data=_stored(array))
+
+
+def read_solverstate_h5(path: PathLike) -> SolverState:
+    """The state in a .solverstate.h5. Raises MissingFileError, MissingPackageError (h5py), ParseError."""
+    with _reading(path) as f:
+        for needed in ("iter", "history"):
+            if needed not in f:
+                raise ParseError(f"{path} is no solver state: it has no '{needed}'", hint="Is it a caffemodel?")
+        net = f["learned_net"][()] if "learned_net" in f else b""
+        history = f["history"]
+        return SolverState(
+            iter=int(f["iter"][()].item()),
+            learned_net=net.decode("utf-8", "surrogateescape") if isinstance(net, bytes) else str(net),
+            history=[_numbers(history[str(i)], f"History blob {i}") for i in range(len(history))],
+            current_step=int(f["current_step"][()].item()) if "current_step" in f else 0,
+        )
+
+
+def write_solverstate_h5(path: PathLike, state: SolverState) -> None:
+    """Write a .solverstate.h5, atomically. Raises SnapshotError, MissingPackageError (h5py)."""
+    net = os.fsencode(state.learned_net)
+    with _writing(path) as f:
+        f.create_dataset("iter", data=np.array([state.iter], np.int32))
+        f.create_dataset("learned_net", data=np.array(net, f"S{len(net) + 1}"))  # Caffe reads up to the NUL
+        f.create_dataset("current_step", data=np.array([state.current_step], np.int32))
+        history = f.create_group("history")
+        for i, array in enumerate(state.history):
+            history.create_dataset(str(i), data=_stored(array))
+
+
+def _stored(array: Array) -> Array:
+    return array if array.dtype == np.float64 else np.asarray(array, np.float32)
+
+
+def _numbers(item: Any, what: str) -> Array:
+    if item.dtype.kind != "f":
+        raise WeightsError(f"{what} is of type {item.dtype}", hint="Weights are floats.")
+    return np.asarray(item[()])
+
+
+@contextmanager
+def _reading(path: PathLike) -> Iterator[Any]:
+    h5py = require("h5py", "read HDF5 files")
+    where = find_file(path)
+    try:
+        with h5py.File(where, "r") as f:
+            yield f
+    except CaffeError:
+        raise
+    except _H5PY_ERRORS as e:
+        raise ParseError(f"{where} is no HDF5 file of Caffe's, or is broken: {e}") from e
+
+
+@contextmanager
+def _writing(path: PathLike) -> Iterator[Any]:
+    h5py = require("h5py", "write HDF5 files")
+    with atomic_write(path) as part:
+        try:
+            with h5py.File(part, "w") as f:
+                yield f
+        except (CaffeError, OSError):
+            raise
+        except _H5PY_ERRORS as e:
+            raise SnapshotError(f"Cannot write {path}: {e}", hint="What was there before is untouched.") from e

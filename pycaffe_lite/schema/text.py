@@ -1,0 +1,93 @@
+"""Prototxt to messages and back."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from typing import TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError, Message
+
+from pycaffe_lite._files import PathLike, read_bytes
+from pycaffe_lite.errors import ParseError
+from pycaffe_lite.proto.caffe_pb2 import NetParameter, SolverParameter
+from pycaffe_lite.schema.parser import Parser
+from pycaffe_lite.schema.positions import Positions
+
+M = TypeVar("M", bound=Message)
+
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_HEAD = 4096
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def parse_text(text: str, message_type: type[M], file: str = "<string>") -> tuple[M, Positions]:
+    """A message from text, and where in the text each of its fields is; `file` is what errors call it.
+
+    What C++ protobuf reads is read: octal and hexadecimal integers, `.5f`, `<>` for `{}`, lists, `,` and `;` between
+    fields. Raises ParseError, with position and the nearest name, for what is not a message of that type: unknown
+    fields and values, a single field given twice, a required one missing.
+    """
+    parser = Parser(text, file)
+    message = message_type()
+    parser.parse(message)
+    return message, Positions(file, text, parser.offsets)
+
+
+def read_text(path: PathLike, message_type: type[M]) -> tuple[M, Positions]:
+    """The message in a text file, and where each of its fields is.
+
+    UTF-8, with or without a mark; bytes in other encodings may stand in comments, and in strings, where they are taken
+    for Latin-1. Raises MissingFileError, and ParseError as `parse_text` does.
+    """
+    return _from_text(read_bytes(path), message_type, os.fspath(path))
+
+
+def read_net(path: PathLike) -> tuple[NetParameter, Positions]:
+    """The NetParameter in a prototxt, or in a binary file (which has no positions). Raises as `read_text` does."""
+    return _read_either(path, NetParameter)
+
+
+def read_solver(path: PathLike) -> tuple[SolverParameter, Positions]:
+    """The SolverParameter in a prototxt, or in a binary file (which has no positions). Raises as `read_text` does."""
+    return _read_either(path, SolverParameter)
+
+
+def write_text(message: Message) -> str:
+    """The message as prototxt, UTF-8 as it is; `parse_text` makes the same message of it."""
+    return str(text_format.MessageToString(message, as_utf8=True))
+
+
+def _read_either(path: PathLike, message_type: type[M]) -> tuple[M, Positions]:
+    data = read_bytes(path)
+    if _BINARY.search(data[:_HEAD]) and not data.startswith(_UTF16):
+        message = message_type()
+        try:
+            message.ParseFromString(data)
+        except DecodeError:
+            pass  # a text with a control character in it, or neither
+        else:
+            return message, Positions()
+    return _from_text(data, message_type, os.fspath(path))
+
+
+def _from_text(data: bytes, message_type: type[M], file: str) -> tuple[M, Positions]:
+    if not data.strip():
+        raise ParseError(f"{os.path.abspath(file)} is empty", hint=f"A {message_type.DESCRIPTOR.name} was expected.")
+    try:
+        if data.startswith(_UTF16):
+            text = data.decode("utf-16")
+        else:
+            text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        return parse_text(text, message_type, file)
+    except UnicodeDecodeError as e:
+        raise ParseError(f"{os.path.abspath(file)} begins as UTF-16 text, and is not: {e.reason}") from e
+    except ParseError as e:
+        if _BINARY.search(data[:_HEAD]) and not data.startswith(_UTF16):
+            raise ParseError(
+                f"{os.path.abspath(file)} is binary, and no {message_type.DESCRIPTOR.name}",
+                hint="Is it a .caffemodel given in place of a prototxt, or the other way round?",
+            ) from e
+        raise
