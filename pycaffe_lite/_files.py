@@ -24,12 +24,12 @@ def find_file(path: PathLike) -> str:
     return where
 
 
-def read_bytes(path: PathLike, limit: int = -1) -> bytes:
-    """All bytes of a file, or the first `limit`; raises MissingFileError, or CaffeError if it cannot be read."""
+def read_bytes(path: PathLike) -> bytes:
+    """All bytes of a file; raises MissingFileError, or CaffeError if it cannot be read."""
     where = find_file(path)
     try:
         with open(where, "rb") as f:
-            return f.read(limit)
+            return f.read()
     except OSError as e:
         raise CaffeError(f"Cannot read {where!r}: {e.strerror or e}") from e
 

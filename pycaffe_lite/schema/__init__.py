@@ -2,11 +2,10 @@
 
 from pycaffe_lite.schema.blobs import array_to_blobproto, blobproto_to_array, read_binaryproto, write_binaryproto
 from pycaffe_lite.schema.hdf5 import (
-    read_caffemodel_h5,
-    read_solverstate_h5,
-    read_weights,
-    write_caffemodel_h5,
-    write_solverstate_h5,
+    read_solverstate_hdf5,
+    read_weights_hdf5,
+    write_solverstate_hdf5,
+    write_weights_hdf5,
 )
 from pycaffe_lite.schema.positions import Positions
 from pycaffe_lite.schema.solverstate import SolverState, read_solverstate, write_solverstate
@@ -22,17 +21,16 @@ __all__ = [
     "parse_text",
     "read_binaryproto",
     "read_caffemodel",
-    "read_caffemodel_h5",
     "read_net",
     "read_solver",
     "read_solverstate",
-    "read_solverstate_h5",
+    "read_solverstate_hdf5",
     "read_text",
-    "read_weights",
+    "read_weights_hdf5",
     "write_binaryproto",
     "write_caffemodel",
-    "write_caffemodel_h5",
     "write_solverstate",
-    "write_solverstate_h5",
+    "write_solverstate_hdf5",
     "write_text",
+    "write_weights_hdf5",
 ]

@@ -8,44 +8,38 @@ Weights: a group `data` with a group for each layer, those without blobs too, an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from pycaffe_lite._extras import require
-from pycaffe_lite._files import PathLike, atomic_write, find_file, read_bytes
+from pycaffe_lite._files import PathLike, atomic_write, find_file
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import CaffeError, ParseError, SnapshotError, WeightsError
-from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.schema.solverstate import SolverState
-from pycaffe_lite.schema.weights import HDF5_MAGIC, LayerWeights, read_caffemodel
 
 # What h5py raises for broken files and full disks, by its version and the place.
 _H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 
 
-def read_weights(path: PathLike) -> list[LayerWeights]:
-    """The weights in a .caffemodel or .caffemodel.h5 file; its first bytes say which. Raises as these readers do."""
-    return read_caffemodel_h5(path) if read_bytes(path, len(HDF5_MAGIC)) == HDF5_MAGIC else read_caffemodel(path)
+def read_weights_hdf5(path: PathLike, group: str = "data") -> dict[str, list[Array | None]]:
+    """The weights in a .caffemodel.h5 by layer name; `group="diff"` gives their gradients.
 
-
-def read_caffemodel_h5(path: PathLike, group: str = "data") -> list[LayerWeights]:
-    """The weights in a .caffemodel.h5, layers by name; `group="diff"` gives their gradients.
-
-    Raises MissingFileError, MissingPackageError (h5py); ParseError for what is no HDF5 file; WeightsError for one that
-    holds no weights.
+    None stands for a blob that is with another layer, its owner; such blobs at a list's end are not seen at all. Raises
+    MissingFileError, MissingPackageError (h5py); ParseError for what is no HDF5 file; WeightsError for one that holds
+    no weights.
     """
     with _reading(path) as f:
         if group not in f:
             raise WeightsError(f"{path} has no group '{group}'", hint=f"It has: {', '.join(f) or 'nothing'}.")
-        layers: list[LayerWeights] = []
+        layers: dict[str, list[Array | None]] = {}
         _collect(f[group], "", layers)
         return layers
 
 
-def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
+def _collect(group: Any, name: str, layers: dict[str, list[Array | None]]) -> None:
     """Add a group's blobs as a layer; a name with slashes is a group in a group."""
     blobs: dict[int, Array] = {}
     inner = []
@@ -55,36 +49,34 @@ def _collect(group: Any, name: str, layers: list[LayerWeights]) -> None:
         elif key.isdecimal() and int(key) < 1000:
             blobs[int(key)] = _numbers(item, f"Blob {key} of layer '{name}'")
     if name and (blobs or not inner):
-        layers.append(LayerWeights(name, "", [blobs.get(i) for i in range(max(blobs, default=-1) + 1)]))
+        layers[name] = [blobs.get(i) for i in range(max(blobs, default=-1) + 1)]
     for key, item in inner:
         _collect(item, f"{name}/{key}" if name else key, layers)
 
 
-def write_caffemodel_h5(
+def write_weights_hdf5(
     path: PathLike,
-    net_param: NetParameter,
-    blobs: Sequence[Sequence[Array | None]],
-    diffs: Sequence[Sequence[Array | None]] | None = None,
+    blobs: Mapping[str, Sequence[Array | None]],
+    diffs: Mapping[str, Sequence[Array | None]] | None = None,
 ) -> None:
-    """Write a .caffemodel.h5, atomically.
+    """Write a .caffemodel.h5, atomically: for each layer by name its arrays, and their gradients if given.
 
-    `blobs`, and `diffs` if given, have one list of arrays for each entry of `net_param.layer`; None stands for a blob
-    that another layer owns. Arrays of float64 are stored as such, all others as float32. Raises SnapshotError,
-    MissingPackageError (h5py).
+    None stands for a blob that another layer owns. Arrays of float64 are stored as such, all others as float32. Raises
+    SnapshotError, MissingPackageError (h5py).
     """
     with _writing(path) as f:
-        for kind, arrays in (("data", blobs), ("diff", diffs)):
-            if arrays is None:
+        for kind, layers in (("data", blobs), ("diff", diffs)):
+            if layers is None:
                 continue
             group = f.create_group(kind)
-            for layer, layer_arrays in zip(net_param.layer, arrays, strict=True):
-                inner = group.require_group(layer.name)
-                for i, array in enumerate(layer_arrays):
+            for name, arrays in layers.items():
+                inner = group.require_group(name)
+                for i, array in enumerate(arrays):
                     if array is not None:
                         inner.create_dataset(str(i), data=_stored(array))
 
 
-def read_solverstate_h5(path: PathLike) -> SolverState:
+def read_solverstate_hdf5(path: PathLike) -> SolverState:
     """The state in a .solverstate.h5. Raises MissingFileError, MissingPackageError (h5py), ParseError."""
     with _reading(path) as f:
         for needed in ("iter", "history"):
@@ -100,7 +92,7 @@ def read_solverstate_h5(path: PathLike) -> SolverState:
         )
 
 
-def write_solverstate_h5(path: PathLike, state: SolverState) -> None:
+def write_solverstate_hdf5(path: PathLike, state: SolverState) -> None:
     """Write a .solverstate.h5, atomically. Raises SnapshotError, MissingPackageError (h5py)."""
     net = os.fsencode(state.learned_net)
     with _writing(path) as f:

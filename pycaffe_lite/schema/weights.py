@@ -20,7 +20,7 @@ from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, V1LayerPa
 from pycaffe_lite.schema.blobs import blob_parts, read_blob
 from pycaffe_lite.schema.wire import LEN, VARINT, Walk, WireField, put_head
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _V1, _V2 = 2, 100  # of NetParameter: layers, layer
 _V0 = 1  # of V1LayerParameter: layer
 
@@ -29,13 +29,12 @@ _V0 = 1  # of V1LayerParameter: layer
 class LayerWeights:
     """The blobs of one layer as its file has them, read-only.
 
-    `type` is the file's: "Convolution", "CONVOLUTION" in V1 files, "conv" in V0 files, "" in HDF5 files. A blob is None
-    where an HDF5 file leaves it to the layer that owns it.
+    `type` is the file's: "Convolution", "CONVOLUTION" in V1 files, "conv" in V0 files.
     """
 
     name: str
     type: str
-    blobs: list[Array | None]
+    blobs: list[Array]
 
 
 class _Numbers(NamedTuple):
@@ -113,7 +112,7 @@ def _v1_type(field: WireField) -> str:
 def _refuse_others(head: bytes, file: str) -> None:
     if not head:
         raise ParseError(f"{file} is empty", hint="A caffemodel was expected.")
-    if head.startswith(HDF5_MAGIC):
+    if head.startswith(_HDF5):
         raise ParseError(f"{file} is an HDF5 file, not a binary caffemodel", hint="Name it .caffemodel.h5.")
     if all(32 <= b < 127 or b in b"\t\r\n" for b in head):
         line = head.decode("ascii").strip().partition("\n")[0].strip()
