@@ -8,6 +8,7 @@
     ├── ParameterError              a field whose value a layer, filler or solver cannot take
     │   └── UnknownTypeError        a layer, solver, filler or lr policy that nobody registered
     ├── GraphError                  layers and blobs that do not fit together by name or number
+    │   └── UnknownNameError        a blob or layer that this net does not have (also a KeyError)
     ├── ShapeError                  blobs that do not fit together by shape
     ├── WeightsError                weights that are not this net's
     ├── DataError                   databases, lists, labels and images
@@ -112,6 +113,12 @@ class UnknownTypeError(ParameterError):
 
 class GraphError(CaffeError):
     """Layers and blobs that do not fit together by name or number."""
+
+
+class UnknownNameError(GraphError, KeyError):
+    """A blob or layer that this net does not have."""
+
+    __str__ = CaffeError.__str__
 
 
 class ShapeError(CaffeError):

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite import constraints as _constraints
-from pycaffe_lite._typing import Shape
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.errors import GraphError, ParameterError, ShapeError
@@ -103,6 +103,7 @@ class Layer:
         self._param_propagate_down: list[bool] = []
         self._rng_of: Callable[[], np.random.Generator] = np.random.default_rng
         self._rng_made: np.random.Generator | None = None
+        self._scratch_arrays: dict[str, Array] = {}
         _constraints.check(message, cls.constraints)
         return self
 
@@ -174,6 +175,13 @@ class Layer:
         if self._rng_made is None:
             self._rng_made = self._rng_of()
         return self._rng_made
+
+    def _scratch(self, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
+        """Working memory that is kept between passes: the same array as last time while shape and dtype are the same."""
+        array = self._scratch_arrays.get(name)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            array = self._scratch_arrays[name] = np.empty(shape, dtype)
+        return array
 
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
         """Append a learnable blob, filled."""

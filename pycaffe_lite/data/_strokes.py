@@ -1,7 +1,7 @@
 """How the ten digits are written: pen strokes as smooth curves through points.
 
-Points are "x,y" in a box 100 wide and 100 high, y downwards. A stroke is a curve through its points; "/" makes the point
-before it a corner; ";" lifts the pen. All forms are our own.
+Points are "x,y" in a box 100 wide and 100 high, y downwards. A stroke is a curve through its points; "/" makes the
+point before it a corner; ";" lifts the pen. All forms are our own.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pycaffe_lite._typing import FloatArray
 
 SAMPLES = 96
-"""Points along each form."""
+"""Points along each form's curve."""
 
 FORMS: dict[int, tuple[str, ...]] = {
     0: (
@@ -65,27 +66,28 @@ FORMS: dict[int, tuple[str, ...]] = {
 
 
 class Form(NamedTuple):
-    """One way of writing a digit: `points` (P, 2) and the stroke each is of (P,); `basis` (SAMPLES, P) turns points into
-    a curve, and `gaps` (SAMPLES,) is 0 where the pen is lifted after a sample and 1 elsewhere.
+    """One way of writing a digit: `points` (P, 2) and the stroke each is of (P,).
+
+    `basis` (SAMPLES, P) turns points into a curve; `gaps` (SAMPLES,) is 0 where the curve ends after a sample, else 1.
     """
 
     points: FloatArray
-    strokes: FloatArray
+    strokes: npt.NDArray[np.intp]
     basis: FloatArray
     gaps: FloatArray
 
 
 def parse_form(text: str) -> Form:
     """The form written as in `FORMS`, coordinates in 0..1."""
-    points: list[tuple[float, float]] = []
+    points: list[list[float]] = []
     strokes: list[int] = []
     curves: list[list[int]] = []  # indices into points; curves that meet in a corner share that index
     for number, stroke in enumerate(text.split(";")):
         corner: list[int] = []
         for curve in stroke.split("/"):
-            new = [tuple(float(v) / 100 for v in xy.split(",")) for xy in curve.split()]
+            new = [[float(v) / 100 for v in xy.split(",")] for xy in curve.split()]
             indices = list(range(len(points), len(points) + len(new)))
-            points += [(x, y) for x, y in new]
+            points += new
             strokes += [number] * len(new)
             curves.append(corner + indices)
             corner = indices[-1:]

@@ -73,7 +73,7 @@ def parse_datums(
     shapes = {(d.channels, d.height, d.width, len(d.data), d.encoded) for d in datums}
     if len(shapes) == 1:
         channels, height, width, size, encoded = shapes.pop()
-        if not encoded and size == channels * height * width > 0:
+        if not encoded and min(channels, height, width) > 0 and size == channels * height * width:
             stacked = np.frombuffer(b"".join([d.data for d in datums]), np.uint8)
             return stacked.reshape(len(datums), channels, height, width), labels
     return [datum_to_array(d, force_color=force_color, force_gray=force_gray) for d in datums], labels

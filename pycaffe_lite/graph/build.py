@@ -37,6 +37,8 @@ class LearnableParams:
     lr_mult: list[float] = field(default_factory=list)
     decay_mult: list[float] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    explicit: set[tuple[int, str]] = field(default_factory=set)
+    """(which param, "lr_mult" or "decay_mult") that a layer gave and did not leave to the default."""
     owners: dict[str, int] = field(default_factory=dict)
     place: dict[tuple[int, int], int] = field(default_factory=dict)
     """(node index, blob index) -> which learnable param it is."""
@@ -177,6 +179,7 @@ def _collect_params(node: Node, params: LearnableParams) -> None:
             if spec.name:
                 params.owners[spec.name] = place
         params.place[node.index, j] = place
+        params.explicit.update((place, name) for name in ("lr_mult", "decay_mult") if spec.HasField(name))
 
 
 def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: LearnableParams, place: int) -> None:
@@ -190,7 +193,7 @@ def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: L
     for name, listed in (("lr_mult", params.lr_mult), ("decay_mult", params.decay_mult)):
         if spec.HasField(name):  # type: ignore[arg-type]
             value = getattr(spec, name)
-            if listed[place] not in (value, getattr(pb.ParamSpec(), name)):
+            if (place, name) in params.explicit and listed[place] != value:
                 raise GraphError(f"Shared parameter '{spec.name}' has {name} {value:g} here and {listed[place]:g} elsewhere",
                                  field=f"param[{j}].{name}", hint="All sharers must agree.")
             listed[place] = value

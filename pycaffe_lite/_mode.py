@@ -1,0 +1,21 @@
+"""pycaffe's switches between CPU and GPU; there is only the CPU."""
+
+from __future__ import annotations
+
+import logging
+
+log = logging.getLogger(__name__)
+
+
+def set_mode_cpu() -> None:
+    """Compute on the CPU, as always."""
+
+
+def set_mode_gpu() -> None:
+    """Log that there is no GPU engine and go on, on the CPU: the results are the same."""
+    log.warning("There is no GPU engine: computing on the CPU")
+
+
+def set_device(device_id: int) -> None:
+    """As set_mode_gpu: there is no device to choose."""
+    log.warning("There is no GPU engine: device %d is not used", device_id)

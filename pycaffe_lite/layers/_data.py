@@ -1,0 +1,22 @@
+"""What layers that bring data share: no bottoms, tops whose shapes the source decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
+
+
+class DataLayer(Layer):
+    """Tops: data, and labels where a second top is wanted. Shapes are set in setup, before the first forward."""
+
+    bottoms = exactly(0)
+    tops = from_to(1, 2)
+    has_backward = False
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        return [None] * len(self._message.top)
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        """Nothing: the source has decided."""

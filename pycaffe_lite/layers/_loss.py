@@ -1,0 +1,101 @@
+"""What losses share: the weight that comes from above, labels, and what a loss is divided by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.errors import DataError, GraphError, ShapeError
+from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.proto import caffe_pb2 as pb
+
+_MODE = pb.LossParameter
+
+
+def softmax(x: Array, axis: int, out: Array) -> Array:
+    """Softmax along an axis, shifted by the maximum so that nothing overflows. `out` may be x."""
+    np.subtract(x, x.max(axis=axis, keepdims=True), out=out)
+    np.exp(out, out=out)
+    out /= out.sum(axis=axis, keepdims=True)
+    return out
+
+
+class LossLayer(Layer):
+    """Predictions and targets in, one number out; its weight in the net's loss stands in the top's diff.
+
+    Gradients go to the predictions only, unless a subclass says otherwise.
+    """
+
+    bottoms = exactly(2)
+    tops = exactly(1)
+    auto_tops = True
+
+    def default_loss_weight(self, top_index: int) -> float:
+        return 1.0 if top_index == 0 else 0.0
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index != 1
+
+    def backward_reads_top_data(self) -> bool:
+        return False
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        x, target = bottom_shapes[:2]
+        if x[:1] != target[:1]:
+            raise ShapeError(f"The bottoms have shapes {x} and {target}", hint="Their first dimension must be equal.")
+        return [()]
+
+    def no_gradient_to(self, index: int, propagate_down: Sequence[bool], what: str) -> None:
+        """Raise GraphError when a gradient is asked for that the loss does not have."""
+        if propagate_down[index]:
+            raise GraphError(f"There is no gradient to the {what}, bottom {index}",
+                             hint="Set propagate_down: false for it.")
+
+
+def read_labels(
+    labels: Array, classes: int, shape: Shape, ignore_label: int | None
+) -> tuple[Array, Array | None]:
+    """Labels as integers of this shape, and which count (None: all).
+
+    Ignored ones become 0, so that they can be used as indices. Raises DataError for a label that is no class.
+    """
+    index = labels.reshape(shape).astype(np.intp)
+    valid = None if ignore_label is None else index != ignore_label
+    wrong = (index < 0) | (index >= classes)
+    if valid is not None:
+        wrong &= valid
+        index = np.where(valid, index, 0)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        value = labels.reshape(shape)[at]
+        place = f"item {at[0]} of the batch" + (f", place {at[1:]}" if math.prod(shape[1:]) > 1 else "")
+        raise DataError(f"Label {value:g} of {place} is not between 0 and {classes - 1}",
+                        hint="Check the labels, or give the layer before the loss as many outputs as there are classes.")
+    return index, valid
+
+
+def normalizer(mode: int, batch: int, full: int, valid: int) -> float:
+    """What a loss over `full` places in `batch` items, of which `valid` count, is divided by; at least 1, as in Caffe."""
+    by = {_MODE.FULL: full, _MODE.VALID: valid, _MODE.BATCH_SIZE: batch, _MODE.NONE: 1}[mode]  # type: ignore[index]
+    return max(1.0, float(by))
+
+
+def normalization_mode(p: pb.LossParameter, default: int) -> int:
+    """`normalization` if given, else what the old `normalize` meant, else the loss's own default."""
+    if p.HasField("normalization"):
+        return p.normalization
+    if p.HasField("normalize"):
+        return _MODE.VALID if p.normalize else _MODE.BATCH_SIZE
+    return default
+
+
+def ignore_label(p: pb.LossParameter | pb.AccuracyParameter) -> int | None:
+    return p.ignore_label if p.HasField("ignore_label") else None
+
+
+def weight_of(top: Blobs) -> float:
+    """The loss's weight, from its top's diff."""
+    return float(top[0].diff.reshape(-1)[0])

@@ -1,0 +1,54 @@
+"""Dropout (Srivastava et al. 2014), inverted: in TRAIN y = x · m / (1 - dropout_ratio) with m = 1 with probability
+1 - dropout_ratio, else 0; in TEST y = x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.constraints import between
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._neuron import NeuronLayer
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Dropout")
+class Dropout(NeuronLayer):
+    """Silence each input with probability dropout_ratio while training. Top: the bottom's shape."""
+
+    constraints = {"dropout_param.dropout_ratio": between(0, 1)}
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self._ratio = self._message.dropout_param.dropout_ratio
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
+
+    def backward_reads_top_data(self) -> bool:
+        return False
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x, y = bottom[0].data, top[0].data
+        if self.phase != pb.TRAIN:
+            if y is not x:
+                y[...] = x
+            return
+        uniform = self._scratch("uniform", x.shape, np.float32)
+        self._rng.random(out=uniform, dtype=np.float32)
+        mask = np.greater_equal(uniform, self._ratio, out=self._scratch("mask", x.shape, np.bool_))
+        np.multiply(x, mask, out=y)
+        y *= 1 / (1 - self._ratio)
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        dy, dx = top[0].diff, bottom[0].diff
+        if self.phase != pb.TRAIN:
+            if dx is not dy:
+                dx[...] = dy
+            return
+        np.multiply(dy, self._scratch("mask", dy.shape, np.bool_), out=dx)
+        dx *= 1 / (1 - self._ratio)

@@ -1,0 +1,93 @@
+"""Eltwise: several blobs of one shape become one.
+
+    SUM   y = Σ coeff_i x_i           dx_i = coeff_i dy
+    PROD  y = Π x_i                   dx_i = dy Π_{j≠i} x_j   (or dy y / x_i without stable_prod_grad)
+    MAX   y = max x_i                 dx_i = dy where x_i was the largest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.errors import ParameterError
+from pycaffe_lite.layer import Blobs, Layer, at_least, exactly, same_shape
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+_OP = pb.EltwiseParameter
+
+
+@register_layer("Eltwise")
+class Eltwise(Layer):
+    """Top: the bottoms' common shape. Where MAX ties, Caffe's choice: the second of the first two, else the earlier.
+
+    Raises ParameterError for coeff with another operation than SUM or of another number than bottoms, ShapeError for
+    bottoms of different shapes.
+    """
+
+    bottoms = at_least(2)
+    tops = exactly(1)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        p = self._message.eltwise_param
+        if len(p.coeff) not in (0, len(bottom)):
+            raise ParameterError(f"coeff is given {len(p.coeff)} times for {len(bottom)} bottoms",
+                                 field="eltwise_param.coeff[0]", hint="Give it for every bottom or for none.")
+        if p.coeff and p.operation != _OP.SUM:
+            raise ParameterError("coeff is given, but only SUM takes coefficients", field="eltwise_param.coeff[0]")
+        self._op, self._stable = p.operation, p.stable_prod_grad
+        self._coeff = list(p.coeff) or [1.0] * len(bottom)
+
+    def backward_reads_bottom_data(self) -> bool:
+        return self._message.eltwise_param.operation == _OP.PROD
+
+    def backward_reads_top_data(self) -> bool:
+        p = self._message.eltwise_param
+        return p.operation == _OP.PROD and not p.stable_prod_grad
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        same_shape(bottom_shapes)
+        return [bottom_shapes[0]]
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        y = top[0].data
+        if self._op == _OP.SUM:
+            np.multiply(bottom[0].data, self._coeff[0], out=y)
+            for blob, coeff in zip(bottom[1:], self._coeff[1:], strict=True):
+                y += blob.data if coeff == 1 else coeff * blob.data
+        elif self._op == _OP.PROD:
+            np.multiply(bottom[0].data, bottom[1].data, out=y)
+            for blob in bottom[2:]:
+                y *= blob.data
+        else:
+            winner = self._scratch("winner", y.shape, np.intp)
+            first = bottom[0].data > bottom[1].data
+            winner[...] = np.where(first, 0, 1)
+            y[...] = np.where(first, bottom[0].data, bottom[1].data)
+            for i, blob in enumerate(bottom[2:], start=2):
+                larger = blob.data > y
+                np.copyto(y, blob.data, where=larger)
+                winner[larger] = i
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        dy = top[0].diff
+        for i, (blob, down) in enumerate(zip(bottom, propagate_down, strict=True)):
+            if not down:
+                continue
+            dx = blob.diff
+            if self._op == _OP.SUM:
+                np.multiply(dy, self._coeff[i], out=dx)
+            elif self._op == _OP.MAX:
+                np.multiply(dy, self._scratch("winner", dy.shape, np.intp) == i, out=dx)
+            elif self._stable:
+                dx[...] = dy
+                for j, other in enumerate(bottom):
+                    if j != i:
+                        dx *= other.data
+            else:
+                with np.errstate(all="ignore"):  # Caffe divides by zero here too
+                    np.divide(top[0].data, blob.data, out=dx)
+                dx *= dy

@@ -1,0 +1,34 @@
+"""HDF5Data: rows of HDF5 files, whose datasets are named as the tops are."""
+
+from __future__ import annotations
+
+from pycaffe_lite.constraints import at_least as value_at_least
+from pycaffe_lite.constraints import non_empty
+from pycaffe_lite.data.hdf5 import HDF5Source
+from pycaffe_lite.errors import ParameterError
+from pycaffe_lite.layer import Blobs, at_least
+from pycaffe_lite.layers._data import DataLayer
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("HDF5Data")
+class HDF5Data(DataLayer):
+    """Reads the files listed in hdf5_data_param.source, one path per line. Tops: (batch_size, the axes of a row).
+
+    Raises MissingFileError and DataError for the files, ParameterError for a transform_param, which HDF5Data lacks.
+    """
+
+    tops = at_least(1)
+    constraints = {"hdf5_data_param.source": non_empty(), "hdf5_data_param.batch_size": value_at_least(1)}
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        if self._message.HasField("transform_param"):
+            raise ParameterError("HDF5Data does not transform data", field="transform_param",
+                                 hint="Drop transform_param and store the numbers as the net wants them.")
+        p = self._message.hdf5_data_param
+        self._source = HDF5Source(p.source, list(self._message.top), p.batch_size, p.shuffle, self._rng)
+        for blob, shape in zip(top, self._source.shapes(), strict=True):
+            blob.reshape(*shape)
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        self._source.next_batch([blob.data for blob in top])

@@ -1,0 +1,45 @@
+"""ReLU: y = max(x, 0) + negative_slope · min(x, 0); dx = dy · (x > 0 ? 1 : negative_slope)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._neuron import NeuronLayer
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("ReLU")
+class ReLU(NeuronLayer):
+    """Rectified linear unit, leaky where negative_slope is not 0. Top: the bottom's shape.
+
+    Differences from Caffe: with a negative negative_slope it does not run in place, which would lose x's sign.
+    """
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self._slope = self._message.relu_param.negative_slope
+
+    def may_run_in_place(self) -> bool:
+        return self._message.relu_param.negative_slope >= 0
+
+    def backward_reads_top_data(self) -> bool:
+        return False
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x, y = bottom[0].data, top[0].data
+        if self._slope == 0:
+            np.maximum(x, 0, out=y)
+        else:
+            np.multiply(x, np.where(x > 0, x.dtype.type(1), x.dtype.type(self._slope)), out=y)
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        x, dy, dx = bottom[0].data, top[0].diff, bottom[0].diff
+        positive = np.greater(x, 0, out=self._scratch("positive", x.shape, np.bool_))
+        if self._slope == 0:
+            np.multiply(dy, positive, out=dx)
+        else:
+            np.multiply(dy, np.where(positive, x.dtype.type(1), x.dtype.type(self._slope)), out=dx)

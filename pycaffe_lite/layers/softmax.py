@@ -1,0 +1,40 @@
+"""Softmax over one axis: y_c = e^(x_c - max x) / Σ_k e^(x_k - max x); dx_c = y_c (dy_c - Σ_k dy_k y_k)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
+from pycaffe_lite.layers._loss import softmax
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Softmax")
+class Softmax(Layer):
+    """Probabilities along softmax_param.axis. Top: the bottom's shape."""
+
+    bottoms = exactly(1)
+    tops = exactly(1)
+
+    def may_run_in_place(self) -> bool:
+        return True
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        canonical_axis(self._message.softmax_param.axis, bottom_shapes[0], "softmax_param.axis")
+        return [bottom_shapes[0]]
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        softmax(bottom[0].data, self._message.softmax_param.axis, out=top[0].data)
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            y, dy = top[0].data, top[0].diff
+            dot = (dy * y).sum(axis=self._message.softmax_param.axis, keepdims=True)
+            dx = np.subtract(dy, dot, out=bottom[0].diff)
+            dx *= y

@@ -1,0 +1,45 @@
+"""Split: hands one blob to several readers and sums their gradients: dx = Σ dy_k. Nets insert it where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.layer import Blobs, Layer, at_least, exactly
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Split")
+class Split(Layer):
+    """Every top is the bottom's data, without a copy. Tops: the bottom's shape."""
+
+    bottoms = exactly(1)
+    tops = at_least(1)
+    views = True
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
+
+    def backward_reads_top_data(self) -> bool:
+        return False
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        return [bottom_shapes[0]] * len(self._message.top)
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        for blob in top:
+            blob.share_data(bottom[0])
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        dx = bottom[0].diff
+        diffs = [t.diff for t in top if t.has_diff]  # the others are zero
+        if len(diffs) >= 2:
+            np.add(diffs[0], diffs[1], out=dx)
+        else:
+            dx[...] = diffs[0] if diffs else 0
+        for diff in diffs[2:]:
+            dx += diff

@@ -1,0 +1,255 @@
+"""Net: layers and blobs built from a network file, with forward and backward passes, as in pycaffe."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pycaffe_lite import _display, _random, weights_io
+from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
+from pycaffe_lite._typing import Array
+from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.errors import CaffeError, GraphError, ShapeError
+from pycaffe_lite.graph.build import build, reshape
+from pycaffe_lite.graph.plan import Node
+from pycaffe_lite.layer import Layer
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.schema import Positions, read_net
+
+PathLike = str | os.PathLike[str]
+
+
+class Net:
+    """A network in one phase.
+
+    Net(network_file, phase, level=0, stages=None, weights=None) or, as in old scripts,
+    Net(network_file, weights_file, phase). `network_file` may also be a NetParameter message. `dtype` is np.float32 or
+    np.float64, `seed` derives every layer's random numbers (default: set_random_seed's).
+
+    Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
+    MemoryLimitError, each naming layer and place, for what they say.
+
+    Differences from Caffe: every fatal check is an exception; in-place layers that would spoil another layer's gradient
+    get memory of their own; nets larger than the machine's memory are refused while they are built.
+    """
+
+    def __init__(
+        self,
+        network_file: PathLike | pb.NetParameter,
+        phase: int | PathLike,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: PathLike | None = None,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        seed: int | None = None,
+    ) -> None:
+        if isinstance(phase, (str, os.PathLike)):
+            weights, phase, level = phase, level, 0
+        if isinstance(network_file, pb.NetParameter):
+            message, positions = pb.NetParameter(), None
+            message.CopyFrom(network_file)
+        else:
+            message, positions = read_net(network_file)
+        message.state.phase = phase  # type: ignore[assignment]
+        message.state.level = level
+        message.state.stage.extend(stages or [])
+        self._init(message, positions, dtype, seed)
+        if weights is not None:
+            self.copy_from(weights)
+
+    @classmethod
+    def from_message(
+        cls, message: pb.NetParameter, positions: Positions | None = None, *,
+        dtype: npt.DTypeLike = np.float32, seed: int | None = None,
+    ) -> Net:
+        """A net of this message in the state that the message itself gives; the message is copied."""
+        self = cls.__new__(cls)
+        own = pb.NetParameter()
+        own.CopyFrom(message)
+        self._init(own, positions, dtype, seed)
+        return self
+
+    def _init(self, message: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int | None) -> None:
+        if message.layers:
+            raise GraphError("This network is in the old format, with 'layers' instead of 'layer'",
+                             hint="Old formats are not read yet.",
+                             position=positions.find("layers[0]") if positions else None)
+        self.name = message.name
+        self.phase = message.state.phase
+        self.seed = _random.new_seed() if seed is None else seed
+        self.dtype = np.dtype(dtype)
+        graph = build(message, positions, self.dtype, self.seed)
+        self.memory_for_data = graph.memory_for_data
+        self.learnable = graph.params
+        self.blobs: OrderedDict[str, Blob] = NamedBlobs(graph.blobs)
+        self.layers: list[Layer] = [n.layer for n in graph.nodes]
+        self.layer_dict: OrderedDict[str, Layer] = NamedLayers((n.name, n.layer) for n in graph.nodes)
+        self.params: OrderedDict[str, BlobVec] = NamedParams(
+            (n.name, n.layer.blobs) for n in graph.nodes if n.layer.blobs)
+        self.inputs: list[str] = [t for n in graph.nodes if n.type == "Input" for t in n.top_names]
+        self.outputs: list[str] = graph.outputs
+        self.top_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.top_names) for n in graph.nodes)
+        self.bottom_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.bottom_names) for n in graph.nodes)
+        self._nodes: list[Node] = graph.nodes
+        self._index: dict[str, int] = {n.name: n.index for n in graph.nodes}
+
+    # Passes.
+
+    def forward(
+        self, blobs: Iterable[str] | None = None, start: str | None = None, end: str | None = None, **inputs: Array
+    ) -> dict[str, Array]:
+        """Run the layers from `start` to `end` (names; default all) and return the outputs' data by name.
+
+        Keywords set the net's inputs first and must be all of them, each with as many items as its blob. `blobs` names
+        more blobs to return; with `end`, that layer's tops are returned in place of the net's outputs.
+        Raises GraphError for unknown names, ShapeError for inputs of the wrong size.
+        """
+        first = 0 if start is None else self._layer_index(start)
+        last = len(self._nodes) - 1 if end is None else self._layer_index(end)
+        wanted = [*(self.outputs if end is None else self.top_names[end]), *(blobs or [])]
+        found = [self.blobs[name] for name in wanted]
+        if inputs:
+            self._set(inputs, self.inputs, "data", "Input blob arguments do not match net inputs", "Input")
+        self._forward(first, last)
+        return {name: blob.data for name, blob in zip(wanted, found, strict=True)}
+
+    def backward(
+        self, diffs: Iterable[str] | None = None, start: str | None = None, end: str | None = None, **top_diffs: Array
+    ) -> dict[str, Array]:
+        """Run the layers' backward passes from `start` down to `end` (names; default all); returns the inputs' diffs.
+
+        Keywords set the diffs of the net's outputs first and must be all of them. `diffs` names more blobs whose diff
+        to return; with `end`, that layer's bottoms are returned in place of the net's inputs.
+        """
+        first = len(self._nodes) - 1 if start is None else self._layer_index(start)
+        last = 0 if end is None else self._layer_index(end)
+        wanted = [*(self.inputs if end is None else self.bottom_names[end]), *(diffs or [])]
+        found = [self.blobs[name] for name in wanted]
+        if top_diffs:
+            self._set(top_diffs, self.outputs, "diff", "Top diff arguments do not match net outputs", "Diff")
+        self._backward(first, last)
+        return {name: blob.diff for name, blob in zip(wanted, found, strict=True)}
+
+    def _forward(self, start: int, end: int) -> float:
+        """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
+        loss = 0.0
+        for node in self._nodes[start : end + 1]:
+            try:
+                if node.shapes != [b.shape for b in node.bottoms] or node.type == "Python":
+                    reshape(node)
+                node.layer.forward(node.bottoms, node.tops)
+            except CaffeError as e:
+                raise node.spec.blame(e) from e.__cause__
+            for top, weight in zip(node.tops, node.loss_weights, strict=True):
+                if weight:
+                    loss += top.weighted_sum()
+        return loss
+
+    def _backward(self, start: int, end: int) -> None:
+        """Run the backward passes of layers start down to end (indices, both included) that need one."""
+        for node in reversed(self._nodes[end : start + 1]):
+            if not node.need_backward:
+                continue
+            for j in node.restore_weights:
+                node.tops[j].diff[...] += node.loss_weights[j]
+            try:
+                node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+            except CaffeError as e:
+                raise node.spec.blame(e) from e.__cause__
+
+    def reshape(self) -> None:
+        """Reshape every layer for the present shapes of its bottoms, from the inputs on."""
+        for node in self._nodes:
+            try:
+                reshape(node)
+            except CaffeError as e:
+                raise node.spec.blame(e) from e.__cause__
+
+    def clear_param_diffs(self) -> None:
+        """Set the gradients of all learnable parameters to zero."""
+        self.learnable.diff.array()[...] = 0
+
+    @property
+    def blob_loss_weights(self) -> OrderedDict[str, float]:
+        """Blob name -> its weight in the loss, 0 for most."""
+        weights = OrderedDict((name, 0.0) for name in self.blobs)
+        for node in self._nodes:
+            weights.update({t: w for t, w in zip(node.top_names, node.loss_weights, strict=True) if w})
+        return weights
+
+    # Weights.
+
+    def copy_from(self, weights_file: PathLike) -> weights_io.Loaded:
+        """Copy the weights of layers of the same name from a .caffemodel, or .h5, file.
+
+        Layers of the file that the net lacks are ignored (and logged), layers that the file lacks keep their fillers.
+        Returns which was which. Raises WeightsError when a layer's blobs differ in number or shape.
+        """
+        return weights_io.copy_from(self, weights_file)
+
+    def load_hdf5(self, weights_file: PathLike) -> weights_io.Loaded:
+        """As `copy_from`, from an HDF5 file whatever its name."""
+        return weights_io.copy_from_hdf5(self, weights_file)
+
+    def save(self, path: PathLike, write_diff: bool = False) -> None:
+        """Write net and weights as a .caffemodel: whole, or not at all (SnapshotError)."""
+        weights_io.save(self, path, write_diff)
+
+    def save_hdf5(self, path: PathLike, write_diff: bool = False) -> None:
+        """Write the weights as HDF5; parameters shared by name are written once, by their owner."""
+        weights_io.save_hdf5(self, path, write_diff)
+
+    def share_with(self, other: Net) -> None:
+        """Use the other net's weight memory for layers of the same name (pycaffe's share_with).
+
+        Raises WeightsError when a layer's blobs differ in number or shape.
+        """
+        weights_io.share(self, other)
+
+    # For the prompt.
+
+    def close(self) -> None:
+        """Stop background threads and close files. A net that is let go does this by itself."""
+        for layer in self.layers:
+            type(layer).close(layer)
+
+    def summary(self) -> _display.Summary:
+        """A table of the layers: type, output shapes, parameters, multiply-adds, memory."""
+        return _display.summary(self)
+
+    def __repr__(self) -> str:
+        return _display.net_line(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    # Helpers.
+
+    def _layer_index(self, name: str) -> int:
+        self.layer_dict[name]  # says what is wrong with a name that is not there
+        return self._index[name]
+
+    def _set(self, given: Mapping[str, Array], expected: Sequence[str], what: str, mismatch: str, noun: str) -> None:
+        if set(given) != set(expected):
+            raise GraphError(f"{mismatch}: given {_names(given)}, needed {_names(expected)}",
+                             hint="Give all of them, by name, and no others.")
+        for name, value in given.items():
+            blob = self.blobs[name]
+            array = np.asarray(value)
+            if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
+                raise ShapeError(f"{noun} is not batch sized: '{name}' has {array.shape[0]} items, its blob {blob.shape[0]}",
+                                 hint=f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, array.shape))}).")
+            try:
+                getattr(blob, what)[...] = array
+            except ValueError:
+                raise ShapeError(f"{noun} '{name}' has shape {array.shape}, its blob {blob.shape}") from None
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
