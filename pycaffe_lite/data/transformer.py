@@ -85,11 +85,14 @@ class DataTransformer:
                     f"{'×'.join(map(str, out.shape[1:]))} is expected",
                     hint="Resize the images to one size, or set crop_size; force_color evens out channels.",
                 )
-        if isinstance(images, np.ndarray) and not self._random_crop and not self._param.mirror:
+        mirrored = np.zeros(len(images), bool)
+        if self._param.mirror:
+            mirrored = self._rng.integers(2, size=len(images)).astype(bool)
+        if isinstance(images, np.ndarray) and not self._random_crop:
             self._write(images, *self._centre(images.shape), out)
+            if self._param.mirror:
+                out[mirrored] = out[mirrored][..., ::-1]
             return
-        n = len(images)
-        mirrored = self._rng.integers(2, size=n).tolist() if self._param.mirror else [0] * n
         for image, target, flip in zip(images, out, mirrored, strict=True):
             top, left = self._centre(image.shape)
             if self._random_crop:
