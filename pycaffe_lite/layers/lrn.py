@@ -1,0 +1,81 @@
+"""LRN, local response normalisation (Krizhevsky et al. 2012): each value is damped by its neighbours' squares.
+
+    s = k + α/n Σ x²        y = x s^-β        dx = dy s^-β - 2αβ/n · x Σ (dy y / s)
+
+ACROSS_CHANNELS sums over local_size channels around each, n = local_size. WITHIN_CHANNEL sums over a local_size² square of
+the same channel, n = local_size², and k is 1. Beyond the borders there are zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.constraints import odd
+from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("LRN")
+class LRN(Layer):
+    """Bottom (N, C, H, W); top the same. Raises ParameterError for an even local_size, ShapeError for other axes."""
+
+    bottoms = exactly(1)
+    tops = exactly(1)
+    constraints = {"lrn_param.local_size": odd()}
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        p = self._message.lrn_param
+        across = p.norm_region == pb.LRNParameter.ACROSS_CHANNELS
+        self._axes = (1,) if across else (2, 3)
+        self._k = p.k if across else 1.0
+        self._size, self._beta = p.local_size, p.beta
+        self._alpha = p.alpha / p.local_size ** len(self._axes)
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        if len(bottom_shapes[0]) != 4:
+            raise ShapeError(f"The bottom has shape {bottom_shapes[0]}", hint="LRN needs (num, channels, height, width).")
+        return [bottom_shapes[0]]
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x = bottom[0].data
+        square, s = self._work("square", x), self._work("s", x)
+        np.multiply(x, x, out=square)
+        self._sum_windows(square, out=s)
+        s *= self._alpha
+        s += self._k
+        y = np.power(s, -self._beta, out=top[0].data)
+        y *= x
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        x, y, dy, dx = bottom[0].data, top[0].data, top[0].diff, bottom[0].diff
+        s, ratio, damped = self._work("s", x), self._work("square", x), self._work("damped", x)
+        np.multiply(dy, y, out=ratio)
+        ratio /= s
+        self._sum_windows(ratio, out=dx)
+        dx *= -2 * self._alpha * self._beta
+        dx *= x
+        np.power(s, -self._beta, out=damped)
+        damped *= dy
+        dx += damped
+
+    def _work(self, name: str, like: Array) -> Array:
+        return self._scratch(name, like.shape, like.dtype)
+
+    def _sum_windows(self, a: Array, out: Array) -> None:
+        """out = the sum of `a` over local_size places around each, along every one of the axes."""
+        for axis in self._axes:
+            np.copyto(out, a)
+            ahead, behind = np.moveaxis(out, axis, 0), np.moveaxis(a, axis, 0)
+            for shift in range(1, min(self._size // 2, len(behind) - 1) + 1):
+                ahead[:-shift] += behind[shift:]
+                ahead[shift:] += behind[:-shift]
+            if axis != self._axes[-1]:
+                a = self._work("partial", a)
+                np.copyto(a, out)
