@@ -17,6 +17,7 @@ from pycaffe_lite.errors import CaffeError, GraphError, ShapeError
 from pycaffe_lite.graph.build import build, reshape
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.layer import Layer
+from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net
 
@@ -169,6 +170,19 @@ class Net:
                 reshape(node)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
+
+    def set_input_arrays(self, data: Array, labels: Array) -> None:
+        """Hand the net's first layer, a MemoryData, its data (n, channels, height, width) and labels (n), float32.
+
+        Raises GraphError when the first layer is of another type, ShapeError when the arrays do not fit it.
+        """
+        node = self._nodes[0] if self._nodes else None
+        if node is None or not isinstance(node.layer, MemoryData):
+            raise GraphError("set_input_arrays needs a net whose first layer is of type MemoryData")
+        try:
+            node.layer.set_input_arrays(data, labels)
+        except CaffeError as e:
+            raise node.spec.blame(e) from e.__cause__
 
     def clear_param_diffs(self) -> None:
         """Set the gradients of all learnable parameters to zero."""
