@@ -195,7 +195,8 @@ def test_empty(tmp_path: Path) -> None:
 def test_open_elsewhere(tmp_path: Path) -> None:
     with LMDBWriter(tmp_path / "db") as db:
         db.put(b"1", b"1")
-        with pytest.raises(DataError, match="open elsewhere in this process"):
+        # Older lmdb packages allow it and show what is committed so far: nothing.
+        with pytest.raises(DataError, match="open elsewhere in this process|is empty"):
             LMDBReader(tmp_path / "db")
     with LMDBReader(tmp_path / "db") as reader:
         assert reader.read(2) == [b"1", b"1"]
