@@ -45,7 +45,7 @@ def shared_environment(lmdb: Any, path: str) -> Environment:
         raise DataError(
             f"'{path}' is not an LMDB database: "
             + ("it is a LevelDB" if leveldb else "it is no folder with a data.mdb"),
-            hint="Convert the data again with --backend=lmdb." if leveldb else "Give the folder that the converter made.",
+            hint="Convert the data again with --backend=lmdb." if leveldb else "Give the folder the converter made.",
         )
     status = os.stat(file)
     with _environments_lock:
