@@ -1,0 +1,218 @@
+"""The contract that every layer keeps (see `pycaffe_lite.layer`), as checks over a layer case.
+
+Each check takes a LayerCase and raises AssertionError, saying which promise was broken. `CHECKS` lists them by name;
+`check_layer` runs all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.testing.cases import Bench, Gradients, LayerCase
+from pycaffe_lite.testing.gradients import check_gradient
+from pycaffe_lite.testing.refusals import check_arity, check_constraints
+
+
+def check_layer(case: LayerCase) -> None:
+    """Run every check on this case."""
+    for check in CHECKS.values():
+        check(case)
+
+
+def check_shapes(case: LayerCase) -> None:
+    """What infer_shapes says is what the tops have, for other numbers of items too; it touches no blob."""
+    bench = Bench(case)
+    for more in (0, 2) if case.resizable else (0,):
+        bench.fill(more_items=more)
+        before = [t.shape for t in bench.node.tops]
+        try:
+            said = bench.layer.infer_shapes([b.shape for b in bench.node.bottoms])
+        except NotImplementedError:  # a Python layer that overrides reshape
+            return
+        _promise(case, before == [t.shape for t in bench.node.tops], "infer_shapes reshapes no top")
+        tops = bench.forward()
+        for j, (shape, top) in enumerate(zip(said, tops, strict=True)):
+            _promise(case, shape is None or tuple(shape) == top.shape,
+                     f"infer_shapes says {shape} for top {j}, which has shape {top.shape}")
+
+
+def check_gradients(case: LayerCase) -> None:
+    """Backward gives what differences give, to nearly the precision of float64."""
+    if Bench(case).has_backward:
+        check_gradient(case, tolerance=1e-8)
+
+
+def check_accumulation(case: LayerCase) -> None:
+    """Backward overwrites the bottoms' gradients, adds to the parameters', and writes into no other bottom."""
+    bench = Bench(case)
+    if not bench.has_backward:
+        return
+    first = bench.gradients()
+    for blob in bench.layer.blobs:
+        blob.diff[...] = 1
+    for times in (1, 2):
+        again = bench.backward()
+        for j, (got, want) in enumerate(zip(again.params, first.params, strict=True)):
+            _close(case, got, 1 + times * want, f"parameter {j}'s gradient is added to what is there")
+        for i, (got, want, down) in enumerate(zip(again.bottoms, first.bottoms, bench.node.propagate_down, strict=True)):
+            if down:
+                _close(case, got, want, f"bottom {i}'s gradient is overwritten")
+            else:
+                _promise(case, np.isnan(got).all(), f"bottom {i} has no gradient, nothing is written there")
+
+
+def check_propagate_down(case: LayerCase) -> None:
+    """With propagate_down or param_propagate_down false, that gradient is not written and the others stay right."""
+    bench = Bench(case)
+    if not bench.has_backward:
+        return
+    want = bench.gradients()
+    downs, wants = list(bench.node.propagate_down), list(bench.layer._param_propagate_down)
+    for i in _others(downs):
+        other = Bench(case)
+        other.node.propagate_down = [d and k != i for k, d in enumerate(downs)]
+        got = other.gradients()
+        _promise(case, np.isnan(got.bottoms[i]).all(), f"nothing is written where propagate_down[{i}] is false")
+        _same_gradients(case, got, want, f"with propagate_down[{i}] false", bottoms=_others(downs, i))
+    for j in _others(wants):
+        other = Bench(case)
+        other.layer._param_propagate_down = [w and k != j for k, w in enumerate(wants)]
+        got = other.gradients()
+        _promise(case, not got.params[j].any(), f"nothing is written where param_propagate_down({j}) is false")
+        _same_gradients(case, got, want, f"with param_propagate_down({j}) false",
+                        bottoms=_others(downs), params=_others(wants, j))
+
+
+def check_in_place(case: LayerCase) -> None:
+    """Written in place, a layer gives what it gives out of place; where it may run so, it does."""
+    bench = Bench(case)
+    layer = bench.layer
+    if not (case.bottoms and case.tops) or bench.node.tops[0].shape != bench.node.bottoms[0].shape or type(layer).views:
+        return
+    if case.type == "Python" and not layer.may_run_in_place():
+        return
+    placed = Bench(case, in_place=True)
+    shared = placed.node.tops[0] is placed.node.bottoms[0]
+    _promise(case, shared == layer.may_run_in_place(), f"may_run_in_place is {layer.may_run_in_place()}, it does: {shared}")
+    for got, want in zip(placed.forward(), bench.forward(), strict=True):
+        _close(case, got, want, "forward gives the same in place")
+    if bench.has_backward:
+        # Poison in the bottom's diff would be poison in the top's.
+        _same_gradients(case, placed.backward(poison=False), bench.backward(), "in place",
+                        bottoms=_others(bench.node.propagate_down))
+
+
+def check_reads(case: LayerCase) -> None:
+    """What a layer says its backward does not read may be anything by then."""
+    bench = Bench(case)
+    if not bench.has_backward:
+        return
+    want = bench.gradients()
+    for reads, blobs, noun in (
+        (bench.layer.backward_reads_bottom_data(), bench.node.bottoms, "bottom"),
+        (bench.layer.backward_reads_top_data(), bench.node.tops, "top"),
+    ):
+        if reads:
+            continue
+        bench.fill()
+        bench.forward()
+        bench.net.clear_param_diffs()
+        for blob in blobs:
+            blob.data[...] = np.nan
+        _same_gradients(case, bench.backward(), want, f"after the {noun} data were destroyed, which it says it does not read",
+                        bottoms=_others(bench.node.propagate_down))
+
+
+def check_reuse(case: LayerCase) -> None:
+    """After other numbers, and other numbers of items, a layer gives what a new one gives."""
+    used = Bench(case)
+    for seed, more in ((1, 0), (2, 3), (3, 1), (4, 0)) if case.resizable else ((1, 0), (2, 0)):
+        fresh = Bench(case)
+        if case.keep_params:
+            for blob, kept in zip(fresh.layer.blobs, used.layer.blobs, strict=True):
+                blob.data[...] = kept.data
+        for bench in (used, fresh):
+            bench.fill(seed, more)
+        what = f"with {more} items more, after other data," if more else "after other data"
+        for got, want in zip(used.forward(), fresh.forward(), strict=True):
+            _close(case, got, want, f"{what} forward gives what a new layer gives")
+        if used.has_backward:
+            _same_gradients(case, used.gradients(), fresh.gradients(), what, bottoms=_others(used.node.propagate_down))
+
+
+def check_leaves_alone(case: LayerCase) -> None:
+    """Forward writes into no bottom; backward into no data, nor into the tops' gradients."""
+    bench = Bench(case)
+    bottoms = [b.data.copy() for b in bench.node.bottoms]
+    tops = bench.forward()
+    _unchanged(case, [b.data for b in bench.node.bottoms], bottoms, "forward leaves the bottoms' data alone")
+    if bench.has_backward:
+        bench.backward()
+        diffs = [t.diff.copy() for t in bench.node.tops]
+        bench.net._backward(bench.node.index, 0)
+        _unchanged(case, [b.data for b in bench.node.bottoms], bottoms, "backward leaves the bottoms' data alone")
+        _unchanged(case, [t.data for t in bench.node.tops], tops, "backward leaves the tops' data alone")
+        _unchanged(case, [t.diff for t in bench.node.tops], diffs, "backward leaves the tops' gradients alone")
+
+
+def check_number_types(case: LayerCase) -> None:
+    """Blobs have the net's number type, and float32 gives what float64 gives, as exactly as it can."""
+    fine, coarse = Bench(case), Bench(case, dtype=np.float32)
+    for bench in (fine, coarse):
+        for blob in (*bench.node.tops, *bench.layer.blobs):
+            _promise(case, blob.dtype == bench.net.dtype, f"a net of {bench.net.dtype} has no blob of {blob.dtype}")
+    for got, want in zip(coarse.forward(), fine.forward(), strict=True):
+        _close(case, got, want, "float32 gives what float64 gives", 1e-4)
+    if fine.has_backward:
+        _same_gradients(case, coarse.gradients(), fine.gradients(), "in float32",
+                        bottoms=_others(fine.node.propagate_down), tolerance=1e-4)
+
+
+def check_determinism(case: LayerCase) -> None:
+    """The same seed and data give the same bits, in a second pass and in a second net."""
+    bench = Bench(case)
+    first = bench.forward()
+    _unchanged(case, bench.forward(), first, "a second pass gives the same bits")
+    _unchanged(case, Bench(case).forward(), first, "a second net gives the same bits")
+
+
+CHECKS: dict[str, Callable[[LayerCase], None]] = {
+    check.__name__.removeprefix("check_"): check
+    for check in (check_shapes, check_gradients, check_accumulation, check_propagate_down, check_in_place, check_reads,
+                  check_reuse, check_leaves_alone, check_number_types, check_determinism, check_constraints, check_arity)
+}
+
+
+def _promise(case: LayerCase, kept: bool | np.bool_, what: str) -> None:
+    if not kept:
+        raise AssertionError(f"{case}: broken: {what}")
+
+
+def _others(wanted: Sequence[bool], without: int = -1) -> list[int]:
+    """The places that are wanted, except one."""
+    return [k for k, w in enumerate(wanted) if w and k != without]
+
+
+def _close(case: LayerCase, got: Array, want: Array, what: str, tolerance: float = 1e-9) -> None:
+    _promise(case, got.shape == want.shape, f"{what}: shape {got.shape} is not {want.shape}")
+    scale = max(1.0, float(np.abs(want).max(initial=0)))
+    error = np.abs(got - want).max(initial=0) / scale
+    _promise(case, error <= tolerance, f"{what}: it is off by {error:.2e}")
+
+
+def _same_gradients(
+    case: LayerCase, got: Gradients, want: Gradients, what: str, *,
+    bottoms: Sequence[int], params: Sequence[int] | None = None, tolerance: float = 1e-9,
+) -> None:
+    for i in bottoms:
+        _close(case, got.bottoms[i], want.bottoms[i], f"{what}, bottom {i}'s gradient is the same", tolerance)
+    for j in range(len(want.params)) if params is None else params:
+        _close(case, got.params[j], want.params[j], f"{what}, parameter {j}'s gradient is the same", tolerance)
+
+
+def _unchanged(case: LayerCase, got: Sequence[Array], want: Sequence[Array], what: str) -> None:
+    for a, b in zip(got, want, strict=True):
+        _promise(case, np.array_equal(a, b, equal_nan=True), what)

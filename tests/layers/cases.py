@@ -1,0 +1,147 @@
+"""The one table of layer cases, which golden-independent checks run over. Dimensions differ, parameters are off their
+defaults, and each parameter of a layer is turned in some case.
+"""
+
+from __future__ import annotations
+
+from pycaffe_lite import TEST
+from pycaffe_lite.testing import LayerCase, integers, uniform
+
+IMAGES = uniform(2, 3, 5, 7)
+
+NEURONS = [
+    LayerCase("ReLU", "", [IMAGES]),
+    LayerCase("ReLU", "relu_param { negative_slope: 0.3 }", [IMAGES]),
+    LayerCase("ReLU", "relu_param { negative_slope: -0.4 }", [uniform(3, 5, avoid=[0])]),
+    LayerCase("Sigmoid", "", [uniform(2, 3, 5, 7, low=-8, high=8)]),
+    LayerCase("TanH", "", [uniform(2, 3, 5, 7, low=-4, high=4)]),
+    LayerCase("Power", "power_param { power: 2.3 scale: 0.7 shift: 1.5 }", [IMAGES]),
+    LayerCase("Power", "power_param { power: 1 scale: -1.3 shift: 0.4 }", [IMAGES]),
+    LayerCase("Power", "power_param { power: 3 }", [uniform(2, 3, 5)]),
+    LayerCase("Power", "power_param { power: -1.5 scale: 2 }", [uniform(3, 2, low=0.3, high=1)]),
+    LayerCase("Power", "power_param { power: 0 scale: 2 }", [uniform(3, 2)]),
+    LayerCase("Power", "power_param { power: 2 scale: 0 shift: 3 }", [uniform(3, 2)]),
+    LayerCase("Dropout", "dropout_param { dropout_ratio: 0.3 }", [IMAGES]),
+    LayerCase("Dropout", "dropout_param { dropout_ratio: 0.7 }", [uniform(5, 3)], phase=TEST),
+    LayerCase("Dropout", "dropout_param { dropout_ratio: 0 }", [uniform(5, 3)]),
+]
+
+WITH_PARAMETERS = [
+    LayerCase("InnerProduct", "inner_product_param { num_output: 4 }", [IMAGES]),
+    LayerCase("InnerProduct", "inner_product_param { num_output: 4 transpose: true }", [uniform(3, 5)]),
+    LayerCase("InnerProduct", "inner_product_param { num_output: 4 bias_term: false }", [uniform(5, 3, 2)]),
+    LayerCase("InnerProduct", "inner_product_param { num_output: 3 axis: 2 }", [IMAGES]),
+    LayerCase("InnerProduct", "inner_product_param { num_output: 5 axis: -1 transpose: true bias_term: false }", [IMAGES]),
+    LayerCase("InnerProduct", "inner_product_param { num_output: 7 axis: 0 }", [uniform(2, 3)], resizable=False),
+    LayerCase("InnerProduct", "inner_product_param { num_output: 1 }", [uniform(1, 6)]),
+    LayerCase("Convolution", "convolution_param { num_output: 4 kernel_size: 3 }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 4 kernel_size: 1 stride: 2 bias_term: false }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 2 kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 2 "
+              "pad_w: 1 bias_term: false }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 6 kernel_size: 3 group: 2 pad: 1 }", [uniform(3, 4, 5, 6)]),
+    LayerCase("Convolution", "convolution_param { num_output: 3 kernel_size: 2 group: 3 stride: 2 }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 2 kernel_size: 3 dilation: 2 pad: 2 }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 4 kernel_size: 5 stride: 3 pad: 4 dilation: 1 }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 2 kernel_size: 2 kernel_size: 3 pad: 1 pad: 0 stride: 1 "
+              "stride: 2 }", [uniform(2, 3, 4, 5), uniform(2, 3, 4, 5)], tops=2),
+    LayerCase("Convolution", "convolution_param { num_output: 4 kernel_size: 3 force_nd_im2col: true pad: 1 }", [IMAGES]),
+    LayerCase("Convolution", "convolution_param { num_output: 2 kernel_size: 2 kernel_size: 1 kernel_size: 3 pad: 1 "
+              "stride: 2 stride: 1 stride: 1 }", [uniform(2, 3, 4, 3, 5)]),
+    LayerCase("Convolution", "convolution_param { num_output: 3 kernel_size: 3 pad: 1 }", [uniform(2, 4, 7)]),
+    LayerCase("Convolution", "convolution_param { num_output: 3 kernel_size: 2 axis: 2 }", [uniform(2, 3, 4, 5)]),
+    LayerCase("LRN", "lrn_param { local_size: 3 alpha: 0.7 beta: 0.6 k: 1.3 }", [uniform(2, 7, 3, 5)]),
+    LayerCase("LRN", "lrn_param { alpha: 1.5 }", [uniform(2, 3, 5, 4)]),
+    LayerCase("LRN", "lrn_param { local_size: 9 alpha: 0.7 beta: 0.5 }", [uniform(3, 5, 2, 4)]),
+    LayerCase("LRN", "lrn_param { local_size: 3 alpha: 1.7 beta: 0.6 norm_region: WITHIN_CHANNEL }", [IMAGES]),
+    LayerCase("LRN", "lrn_param { local_size: 7 alpha: 0.9 norm_region: WITHIN_CHANNEL }", [uniform(2, 3, 4, 5)]),
+]
+
+POOLING = [
+    LayerCase("Pooling", f"pooling_param {{ pool: {pool} {window} }}", [IMAGES])
+    for pool in ("MAX", "AVE")
+    for window in (
+        "kernel_size: 2 stride: 2",
+        "kernel_size: 3 stride: 2 round_mode: FLOOR",
+        "kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 3 pad_h: 2 pad_w: 1",
+        "kernel_size: 3 stride: 2 pad: 1",
+        "kernel_size: 3 stride: 3 pad: 2",
+        "kernel_size: 2 stride: 3",
+        "kernel_size: 2 stride: 5",  # a window that lies outside: there is nothing to be largest
+        "global_pooling: true",
+        "kernel_size: 1",
+    )
+] + [
+    LayerCase("Pooling", "pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 }", [IMAGES], tops=2, ignored_tops=[1]),
+]
+
+SHAPES = [
+    LayerCase("Flatten", "", [IMAGES]),
+    LayerCase("Flatten", "flatten_param { axis: 0 end_axis: 1 }", [IMAGES]),
+    LayerCase("Flatten", "flatten_param { axis: -3 end_axis: -2 }", [IMAGES]),
+    LayerCase("Flatten", "flatten_param { axis: 2 end_axis: 2 }", [IMAGES]),
+    LayerCase("Split", "", [IMAGES]),
+    LayerCase("Split", "", [uniform(3, 5)], tops=2),
+    LayerCase("Split", "", [uniform(3, 5, 2)], tops=4),
+    LayerCase("Concat", "", [uniform(2, 3, 5), uniform(2, 7, 5), uniform(2, 1, 5)]),
+    LayerCase("Concat", "concat_param { axis: 0 }", [uniform(2, 3), uniform(5, 3)]),
+    LayerCase("Concat", "concat_param { axis: -1 }", [uniform(2, 3, 5), uniform(2, 3, 4)]),
+    LayerCase("Concat", "concat_param { concat_dim: 2 }", [uniform(2, 3, 5), uniform(2, 3, 4)]),
+    LayerCase("Concat", "", [uniform(3, 5)]),
+    LayerCase("Eltwise", "", [IMAGES, IMAGES]),
+    LayerCase("Eltwise", "eltwise_param { operation: SUM coeff: 0.7 coeff: -1.3 coeff: 1 }", [uniform(2, 3, 5)] * 3),
+    LayerCase("Eltwise", "eltwise_param { operation: PROD }", [uniform(2, 3, 5)] * 3),
+    LayerCase("Eltwise", "eltwise_param { operation: PROD stable_prod_grad: false }", [uniform(2, 3, 5, avoid=[0])] * 3),
+    LayerCase("Eltwise", "eltwise_param { operation: MAX }", [uniform(2, 3, 5)] * 3),
+    LayerCase("Eltwise", "eltwise_param { operation: MAX }", [uniform(7, 2)] * 2),
+    LayerCase("Silence", "", [uniform(2, 3), uniform(5)], tops=0),
+    LayerCase("Softmax", "", [uniform(3, 7, low=-3, high=3)]),
+    LayerCase("Softmax", "", [IMAGES]),
+    LayerCase("Softmax", "softmax_param { axis: 0 }", [uniform(5, 3, 2)]),
+    LayerCase("Softmax", "softmax_param { axis: -1 }", [uniform(2, 3, 7)]),
+]
+
+LOGITS = uniform(5, 7, low=-3, high=3)
+PLANES = uniform(2, 5, 3, 4, low=-3, high=3)
+
+LOSSES = [
+    LayerCase("SoftmaxWithLoss", "", [LOGITS, integers(5, below=7)]),
+    LayerCase("SoftmaxWithLoss", "loss_weight: 0.3 loss_weight: 0", [LOGITS, integers(5, below=7)], tops=2, ignored_tops=[1]),
+    LayerCase("SoftmaxWithLoss", "loss_weight: 1.7", [PLANES, integers(2, 1, 3, 4, below=5)]),
+    *(LayerCase("SoftmaxWithLoss", f"loss_param {{ ignore_label: 2 {rule} }}", [PLANES, integers(2, 3, 4, below=5)])
+      for rule in ("", "normalization: FULL", "normalization: BATCH_SIZE", "normalization: NONE", "normalize: false",
+                   "normalize: true normalization: NONE")),
+    LayerCase("SoftmaxWithLoss", "loss_param { ignore_label: -1 }", [PLANES, integers(2, 3, 4, low=-1, below=5)]),
+    LayerCase("SoftmaxWithLoss", "softmax_param { axis: -1 }", [uniform(2, 3, 5), integers(2, 3, below=5)]),
+    LayerCase("SoftmaxWithLoss", "softmax_param { axis: 2 }", [PLANES, integers(2, 5, 4, below=3)]),
+    LayerCase("EuclideanLoss", "", [uniform(3, 5), uniform(3, 5)]),
+    LayerCase("EuclideanLoss", "loss_weight: 0.3", [uniform(3, 5, 2), uniform(3, 10)]),
+    LayerCase("SigmoidCrossEntropyLoss", "", [LOGITS, uniform(5, 7, low=0)]),
+    LayerCase("SigmoidCrossEntropyLoss", "loss_weight: 2.5", [PLANES, integers(2, 60, below=2)]),
+    *(LayerCase("SigmoidCrossEntropyLoss", f"loss_param {{ ignore_label: 0 {rule} }}", [PLANES, integers(2, 5, 3, 4, below=2)])
+      for rule in ("", "normalization: FULL", "normalization: VALID", "normalization: NONE", "normalize: true")),
+    LayerCase("Accuracy", "", [LOGITS, integers(5, below=7)]),
+    LayerCase("Accuracy", "accuracy_param { top_k: 3 ignore_label: 1 }", [PLANES, integers(2, 3, 4, below=5)], tops=2),
+    LayerCase("Accuracy", "accuracy_param { axis: -1 top_k: 2 }", [uniform(2, 3, 5), integers(2, 3, below=5)]),
+]
+
+SOURCES = [
+    LayerCase("Input", "input_param { shape { dim: 2 dim: 3 } shape { dim: 5 } }", tops=2),
+    LayerCase("Input", "input_param { shape { dim: 2 dim: 3 } }", tops=2),
+    LayerCase("DummyData", "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { type: 'constant' value: 3 } "
+              "data_filler { type: 'gaussian' std: 2 } }", tops=2),
+    LayerCase("DummyData", "dummy_data_param { num: 2 num: 5 channels: 3 height: 1 width: 7 width: 2 "
+              "data_filler { type: 'uniform' min: -1 max: 1 } }", tops=2),
+]
+
+CASES = [*NEURONS, *WITH_PARAMETERS, *POOLING, *SHAPES, *LOSSES, *SOURCES]
+
+# Types that need files, arrays or user code, and the test file that is their evidence. Their message here is enough for
+# the checks of parameters and arity.
+ELSEWHERE = {
+    "Data": ("test_data.py", LayerCase("Data", 'data_param { source: "nowhere" batch_size: 2 }', tops=2)),
+    "HDF5Data": ("test_hdf5_data.py", LayerCase("HDF5Data", 'hdf5_data_param { source: "nowhere" batch_size: 2 }', tops=2)),
+    "MemoryData": ("test_memory_data.py", LayerCase(
+        "MemoryData", "memory_data_param { batch_size: 2 channels: 3 height: 5 width: 7 }", tops=2)),
+    "Python": ("test_python.py", LayerCase("Python", 'python_param { module: "nowhere" layer: "Nothing" }')),
+}
