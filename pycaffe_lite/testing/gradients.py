@@ -48,7 +48,8 @@ def check_gradient(
         message.force_backward = True
         net = Net.from_message(message, positions, dtype=np.float64, seed=seed)
     if net.dtype != np.float64:
-        raise CaffeError("This net computes in float32, too coarse for differences", hint="Build it with dtype=np.float64.")
+        raise CaffeError(f"This net computes in {net.dtype}, too coarse for differences",
+                         hint="Build it with dtype=np.float64.")
     for name, value in (inputs or {}).items():
         net.blobs[name].reshape(*np.shape(value))
         net.blobs[name].data[...] = value
