@@ -1,11 +1,15 @@
-"""The ordered dictionaries of a net, which answer a wrong name with the nearest right one and complete names on tab."""
+"""The ordered dictionaries of a net: a wrong name is answered with the nearest right one, tab completes names."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import NoReturn, TypeVar
 
+from pycaffe_lite._display import blob_values, layer_line
+from pycaffe_lite._table import Column, columns_of, html_table, human_count, text_table
+from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.errors import UnknownNameError, did_you_mean
+from pycaffe_lite.layer import Layer
 
 T = TypeVar("T")
 
@@ -15,25 +19,45 @@ class Named(OrderedDict[str, T]):
 
     noun = "entry"
 
-    def __missing__(self, name: str) -> NoReturn:
-        few = ", ".join(self) if len(self) < 12 else ""
-        raise UnknownNameError(f"This net has no {self.noun} '{name}'",
-                               hint=did_you_mean(name, self) or (few and f"It has {few}."))
+    def __missing__(self, name: object) -> NoReturn:
+        if not isinstance(name, str):
+            raise UnknownNameError(f"This net has no {self.noun} {name!r}", hint="They go by name; see list(...).")
+        few = f"It has {', '.join(self)}." if 0 < len(self) < 12 else ""
+        raise UnknownNameError(f"This net has no {self.noun} '{name}'", hint=did_you_mean(name, self) or few)
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)
 
+    def _cells(self, value: T) -> list[str]:
+        """What a line says about an entry, a string for each column."""
+        return [repr(value)]
+
+    def _columns(self) -> list[Column]:
+        return columns_of([[name, *self._cells(value)] for name, value in self.items()])
+
     def __repr__(self) -> str:
-        return "\n".join(repr(v) if self.noun == "blob" else f"{k}: {v!r}" for k, v in self.items()) or "{}"
+        return text_table(self._columns()) or "{}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._columns())
 
 
-class NamedBlobs(Named[T]):
+class NamedBlobs(Named[Blob]):
     noun = "blob"
 
+    def _cells(self, value: Blob) -> list[str]:
+        return [str(value.shape), str(value.dtype), f"· {blob_values(value)}"]
 
-class NamedLayers(Named[T]):
+
+class NamedLayers(Named[Layer]):
     noun = "layer"
 
+    def _cells(self, value: Layer) -> list[str]:
+        return [layer_line(value)]
 
-class NamedParams(Named[T]):
+
+class NamedParams(Named[BlobVec]):
     noun = "layer with parameters"
+
+    def _cells(self, value: BlobVec) -> list[str]:
+        return [" ".join(str(b.shape) for b in value), human_count(sum(b.count for b in value))]

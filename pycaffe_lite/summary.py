@@ -1,0 +1,192 @@
+"""Summary: a net as a table of layers, with what each makes, learns, computes and keeps in memory."""
+
+from __future__ import annotations
+
+import html
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pycaffe_lite._multiply_adds import multiply_adds
+from pycaffe_lite._table import Cell, Column, elide, html_table, human_count, text_table, total_width
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.storage import human_bytes
+
+if TYPE_CHECKING:
+    from pycaffe_lite.graph.plan import Node
+    from pycaffe_lite.net import Net
+
+_SHORTEST_NAME = 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer. `shapes` and `in_place` run parallel to `tops`, the tops' names."""
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    in_place: tuple[bool, ...]
+    parameters: int
+    """Learnable numbers, without those that an earlier layer shares with this one."""
+    shares: bool
+    """Whether it uses an earlier layer's parameters."""
+    multiply_adds: int | None
+    """Of one forward pass over the whole batch; None for Python layers, which alone know."""
+    memory: int
+    """Bytes of the tops' data that are not another blob's (in place, Split, Reshape)."""
+    engine: str
+
+
+@dataclass(frozen=True, repr=False)
+class Summary:
+    """What `net.summary()` returns: prints as a table, shows as one in a notebook; `rows` are the numbers.
+
+    Splits that the net inserted are counted in `splits` and not listed: their readers' bottoms name the blob itself.
+    """
+
+    name: str
+    phase: int
+    rows: list[Row]
+    splits: int
+    items: int
+    """The batch size, by which the shown multiply-adds are divided; 1 where they do not scale with it."""
+    parameter_bytes: int
+    gradient_bytes: int
+    """What backward passes take for gradients; 0 where none are computed."""
+
+    @property
+    def parameters(self) -> int:
+        """Learnable numbers, shared ones once."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one forward pass over the whole batch, as far as known."""
+        return sum(row.multiply_adds or 0 for row in self.rows)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all blobs' data."""
+        return sum(row.memory for row in self.rows)
+
+    @property
+    def title(self) -> str:
+        """'LeNet · TEST · 9 layers · 431,080 parameters'."""
+        layers = "1 layer" if len(self.rows) == 1 else f"{len(self.rows)} layers"
+        phase = pb.Phase.Name(self.phase)
+        return f"{self.name or 'Net'} · {phase} · {layers} · {self.parameters:,} parameters"
+
+    def text(self, width: int | None = None) -> str:
+        """The table. To fit in `width` characters it leaves the bottoms out, then shortens names."""
+        columns = self._columns()
+        if width is not None and total_width(columns) > width:
+            del columns[2]
+            for column in (columns[0], columns[2]):
+                over = total_width(columns) - width
+                if over > 0:
+                    room = max(column.width() - over, _SHORTEST_NAME)
+                    column.cells = [[elide(line, room) for line in cell] for cell in column.cells]
+        return "\n".join([self.title, "", text_table(columns, total=True), "", *self._notes()])
+
+    def __str__(self) -> str:
+        return self.text(shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        notes = "<br>".join(map(html.escape, self._notes()))
+        return (f"<div><b>{html.escape(self.title)}</b>{html_table(self._columns(), total=True)}"
+                f"<small>{notes}</small></div>")
+
+    def _columns(self) -> list[Column]:
+        rows = self.rows
+        counts = [r.multiply_adds for r in rows]
+        columns = [
+            Column("layer", [*([r.name] for r in rows), ["total"]]),
+            Column("type", [*([r.type] for r in rows), []]),
+            Column("bottom", [*(r.bottoms for r in rows), []]),
+            Column("top", [*(_tops(r) for r in rows), []]),
+            Column("parameters", [*(_parameters(r) for r in rows), [human_count(self.parameters)]], right=True),
+            Column("mult-adds", [*map(self._share, [*counts, self.multiply_adds])], right=True),
+            Column("memory", [*(_memory(r) for r in rows), [human_bytes(self.memory)]], right=True),
+        ]
+        if any(r.engine for r in rows):
+            columns.append(Column("engine", [*([r.engine or "numpy"] for r in rows), []]))
+        return columns
+
+    def _share(self, count: int | None) -> Cell:
+        if count is None:
+            return ["?"]
+        return [human_count(count // self.items)] if count else []
+
+    def _notes(self) -> list[str]:
+        memory = f"Memory: blobs {human_bytes(self.memory)}, parameters {human_bytes(self.parameter_bytes)}"
+        if self.gradient_bytes:
+            memory += f", gradients about {human_bytes(self.gradient_bytes)}"
+        per_item = f" per item of the batch of {self.items}" if self.items > 1 else ""
+        notes = [f"Multiply-adds{per_item}: only products with weights count.", f"{memory}."]
+        if self.splits:
+            layers = "1 Split layer" if self.splits == 1 else f"{self.splits} Split layers"
+            notes.append(f"Not listed: {layers}, inserted where several layers read one blob.")
+        return notes
+
+
+def summary(net: Net) -> Summary:
+    """The summary of a net with the shapes that its blobs have now. Allocates nothing."""
+    inserted = [n for n in net._nodes if n.type == "Split" and not n.spec.path]
+    original = {top: n.bottom_names[0] for n in inserted for top in n.top_names}
+    rows = [_row(net, n, original) for n in net._nodes if n not in inserted]
+    return Summary(net.name, net.phase, rows, len(inserted), _items(net._nodes, rows),
+                   sum(b.count * b.dtype.itemsize for b in net.learnable.blobs), _gradient_bytes(net))
+
+
+def _row(net: Net, node: Node, original: dict[str, str]) -> Row:
+    blobs = node.layer.blobs
+    owned = [net.learnable.blobs[net.learnable.place[node.index, j]] is b for j, b in enumerate(blobs)]
+    in_place = tuple(any(top is b for b in node.bottoms) for top in node.tops)
+    shapes = tuple(t.shape for t in node.tops)
+    own_memory = 0 if type(node.layer).views else sum(
+        t.count * t.dtype.itemsize for t, same in zip(node.tops, in_place, strict=True) if not same)
+    return Row(
+        name=node.name, type=node.type, bottoms=tuple(original.get(b, b) for b in node.bottom_names),
+        tops=tuple(node.top_names), shapes=shapes, in_place=in_place,
+        parameters=sum(b.count for b, own in zip(blobs, owned, strict=True) if own), shares=not all(owned),
+        multiply_adds=multiply_adds(node.type, [b.shape for b in node.bottoms], shapes, [b.shape for b in blobs]),
+        memory=own_memory, engine=node.engine)
+
+
+def _items(nodes: Sequence[Node], rows: Sequence[Row]) -> int:
+    """Axis 0 of the net's first blob, unless some layer's multiply-adds are no multiple of it."""
+    shapes = [t.shape for n in nodes if not n.bottoms for t in n.tops]
+    items = shapes[0][0] if shapes and shapes[0] else 1
+    return items if items > 0 and all((r.multiply_adds or 0) % items == 0 for r in rows) else 1
+
+
+def _gradient_bytes(net: Net) -> int:
+    diffs = {id(b): b for n in net._nodes for b, down in zip(n.bottoms, n.propagate_down, strict=True) if down}
+    if any(n.need_backward for n in net._nodes):
+        diffs.update((id(b), b) for b in net.learnable.blobs)
+    return sum(b.count * b.dtype.itemsize for b in diffs.values())
+
+
+def _tops(row: Row) -> Cell:
+    lines = []
+    for name, shape, same in zip(row.tops, row.shapes, row.in_place, strict=True):
+        lines.append(f"{'' if row.tops == (row.name,) else name + ' '}{shape}{' in place' * same}")
+    return lines
+
+
+def _parameters(row: Row) -> Cell:
+    if row.parameters:
+        return [human_count(row.parameters)]
+    return ["shared"] if row.shares else []
+
+
+def _memory(row: Row) -> Cell:
+    return [human_bytes(row.memory)] if row.memory else []
