@@ -1,0 +1,76 @@
+"""Logging as Google's glog writes it, which is what scripts that read Caffe's logs expect::
+
+    I0210 13:39:22.381027 25210 solver.py:204] Iteration 100, lr = 0.00992565
+
+Level, month and day; time; thread; where in our code. The library is quiet until somebody calls `install`: the command
+line does, and so may anyone who wants to see Caffe's log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from datetime import datetime
+
+_LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+_LOGGER = "pycaffe_lite"
+
+
+class GlogFormatter(logging.Formatter):
+    """glog's line, with the date in four digits: Caffe's own tools cannot read the eight of newer versions."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created)
+        letter = {"WARNING": "W", "ERROR": "E", "CRITICAL": "F"}.get(record.levelname, "I")
+        text = f"{letter}{when:%m%d %H:%M:%S.%f} {threading.get_native_id():5d} {record.filename}:{record.lineno}] "
+        text += record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class GlogHandler(logging.Handler):
+    """Writes to what sys.stderr is at that moment, each record in one write.
+
+    So a live line at the bottom of a terminal only has to put itself in the place of sys.stderr.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # as every handler of `logging`: a log that cannot be written must not end the training
+            self.handleError(record)
+
+
+_handler = GlogHandler()
+_handler.setFormatter(GlogFormatter())
+
+
+def install(level: int | None = None) -> None:
+    """Log to stderr from `level` on: 0 INFO, 1 WARNING, 2 ERROR, 3 FATAL; by default what GLOG_minloglevel says, or 0.
+
+    May be called again, to change the level.
+    """
+    if level is None:
+        level = _from_environment()
+    logger = logging.getLogger(_LOGGER)
+    logger.setLevel(_LEVELS[min(max(level, 0), len(_LEVELS) - 1)])
+    if _handler not in logger.handlers:
+        logger.addHandler(_handler)
+
+
+def uninstall() -> None:
+    """Be quiet again."""
+    logger = logging.getLogger(_LOGGER)
+    logger.setLevel(logging.NOTSET)
+    logger.removeHandler(_handler)
+
+
+def _from_environment() -> int:
+    try:
+        return int(os.environ.get("GLOG_minloglevel", "0"))  # noqa: SIM112  the name is glog's
+    except ValueError:
+        return 0

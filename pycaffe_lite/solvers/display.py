@@ -1,0 +1,76 @@
+"""What a solver tells of its work: Caffe's log lines, which log parsers read, and events for programs that watch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.net import Net
+
+log = logging.getLogger(__name__)
+
+
+class Event(NamedTuple):
+    """Something that a solver has just done, or is about to do.
+
+    - "iteration": `iter` iterations are done; the last had the smoothed loss `loss` and the learning rate `lr`.
+    - "testing": `done` of `total` batches of the test net number `what` are through, beginning with 0.
+    - "tested": all of them are.
+    - "snapshotting", "snapshot": the weights file `what` is about to be written, has been.
+    """
+
+    kind: Literal["iteration", "testing", "tested", "snapshotting", "snapshot"]
+    iter: int
+    loss: float
+    lr: float
+    what: str = ""
+    done: int = 0
+    total: int = 0
+
+
+Watcher = Callable[[Event], object]
+
+
+class SmoothedLoss:
+    """The mean of the last `size` losses."""
+
+    def __init__(self, size: int) -> None:
+        self._losses: deque[float] = deque(maxlen=size)
+        self.value = 0.0
+
+    def add(self, loss: float) -> None:
+        self._losses.append(loss)
+        self.value = sum(self._losses) / len(self._losses)
+
+
+class Clock:
+    """Time and iterations since the last display."""
+
+    def __init__(self, iteration: int) -> None:
+        self.start(iteration)
+
+    def start(self, iteration: int) -> None:
+        self._iteration, self._time = iteration, time.perf_counter()
+
+    def lap(self, iteration: int) -> tuple[float, float]:
+        """Iterations per second and seconds since the last lap; begins a new one."""
+        seconds = time.perf_counter() - self._time
+        speed = (iteration - self._iteration) / (seconds or 1)
+        self.start(iteration)
+        return speed, round(seconds, 3)
+
+
+def log_outputs(phase: str, net: Net, values: Sequence[Array]) -> None:
+    """Log the net's outputs, number by number; `phase` is "Train" or "Test"."""
+    weights = net.blob_loss_weights
+    index = 0
+    for name, array in zip(net.outputs, values, strict=True):
+        weight = weights[name]
+        for value in array.ravel().tolist():
+            loss = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
+            log.info("    %s net output #%d: %s = %g%s", phase, index, name, value, loss)
+            index += 1

@@ -1,0 +1,103 @@
+"""Snapshots: a solver's weights and its state, in two files that belong together, and back.
+
+`<prefix>_iter_<N>.caffemodel` and `.solverstate`, or with `.h5` behind both, as Caffe names them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pycaffe_lite import schema
+from pycaffe_lite._files import PathLike, atomic_write
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.errors import ParameterError, SnapshotError
+from pycaffe_lite.net import Net
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.schema import SolverState
+from pycaffe_lite.solvers.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def file_names(settings: Settings, iteration: int) -> tuple[str, str]:
+    """The paths of weights and state."""
+    end = ".h5" if settings.snapshot_format == pb.SolverParameter.HDF5 else ""
+    stem = f"{settings.snapshot_prefix}_iter_{iteration}"
+    return f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
+
+
+def check_writable(settings: Settings) -> None:
+    """Make sure that snapshots can be written, by writing a file there: no training is to be lost for a mistyped path.
+
+    Raises ParameterError without a prefix, SnapshotError for a folder that is not there or not to be written in.
+    """
+    if not settings.snapshot_prefix:
+        raise ParameterError("Snapshots are to be written, but snapshot_prefix is not given", field="snapshot_prefix",
+                             hint='Give one, such as snapshot_prefix: "snapshots/net".')
+    folder = os.path.dirname(os.path.abspath(file_names(settings, 0)[0]))
+    hint = "Make the folder, or change snapshot_prefix."
+    if not os.path.isdir(folder):
+        raise SnapshotError(f"There is no folder {folder} for snapshots", field="snapshot_prefix", hint=hint)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise SnapshotError(f"Cannot write snapshots in {folder}: {e.strerror or e}", field="snapshot_prefix",
+                            hint=hint) from e
+
+
+def write(settings: Settings, net: Net, state: SolverState) -> str:
+    """Write both files, or neither; returns the weights' name. Raises SnapshotError, MissingPackageError (h5py)."""
+    model, state_file = file_names(settings, state.iter)
+    hdf5 = settings.snapshot_format == pb.SolverParameter.HDF5
+    kind = "HDF5" if hdf5 else "binary proto"
+    state.learned_net = model
+    with atomic_write(state_file) as state_part, atomic_write(model) as model_part:
+        log.info("Snapshotting to %s file %s", kind, model)
+        save_net = net.save_hdf5 if hdf5 else net.save
+        _write_part(model_part, model, lambda: save_net(model_part, settings.snapshot_diff))
+        log.info("Snapshotting solver state to %s file %s", kind, state_file)
+        save_state = schema.write_solverstate_hdf5 if hdf5 else schema.write_solverstate
+        _write_part(state_part, state_file, lambda: save_state(state_part, state))
+    return model
+
+
+def read(path: PathLike, shapes: Sequence[Shape]) -> SolverState:
+    """The state in a file, HDF5 if its name ends in .h5, with its history in these shapes.
+
+    `learned_net`, where the weights are, is looked for from the current folder, as in Caffe, and then beside the state.
+    Raises MissingFileError, ParseError, WeightsError; SnapshotError for a history that does not fit.
+    """
+    name = os.fspath(path)
+    state = (schema.read_solverstate_hdf5 if name.endswith(".h5") else schema.read_solverstate)(path)
+    if len(state.history) != len(shapes):
+        raise SnapshotError(f"{name} has {len(state.history)} history blobs, this solver has {len(shapes)}",
+                            hint="Was it written by a solver of another type, or for another net?")
+    for i, (array, shape) in enumerate(zip(state.history, shapes, strict=True)):
+        if _without_leading_ones(array.shape) != _without_leading_ones(shape):
+            raise SnapshotError(f"History blob {i} in {name} has shape {array.shape}, this solver's has {shape}",
+                                hint="Was it written for another net?")
+        state.history[i] = array.reshape(shape)
+    beside = os.path.join(os.path.dirname(name), os.path.basename(state.learned_net))
+    if state.learned_net and not os.path.exists(state.learned_net) and os.path.exists(beside):
+        state.learned_net = beside
+    return state
+
+
+def _without_leading_ones(shape: Shape) -> Shape:
+    """The shape as old files, which pad it to four axes, and new ones agree on it."""
+    first = next((i for i, d in enumerate(shape) if d != 1), len(shape))
+    return shape[first:]
+
+
+def _write_part(part: Path, goal: str, save: Callable[[], None]) -> None:
+    """Save under the name of a part; errors speak of the file that it is to become."""
+    try:
+        save()
+    except SnapshotError as e:
+        e.found = e.found.replace(str(part), goal)
+        raise

@@ -1,0 +1,308 @@
+"""Solver: the training loop, the same for all types of solvers.
+
+An iteration goes through named stages: start, gradients (iter_size times), ready, clip, normalise, regularise, update.
+Callbacks run at start, after testing and before the first forward pass, and at ready, before gradients are clipped.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, TypeVar
+
+from pycaffe_lite import _mode
+from pycaffe_lite._files import PathLike
+from pycaffe_lite._typing import Array
+from pycaffe_lite.constraints import Constraint
+from pycaffe_lite.net import Net
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import Registry
+from pycaffe_lite.schema import SolverState
+from pycaffe_lite.solvers import nets, snapshot
+from pycaffe_lite.solvers.display import Clock, Event, SmoothedLoss, Watcher, log_outputs
+from pycaffe_lite.solvers.lr_policy import lr_policies
+from pycaffe_lite.solvers.settings import Settings
+from pycaffe_lite.solvers.signals import Action
+from pycaffe_lite.solvers.solver_file import SolverFile
+from pycaffe_lite.solvers.testing import run_test
+from pycaffe_lite.solvers.update import Parameters
+
+log = logging.getLogger(__name__)
+
+_S = TypeVar("_S", bound="type[Solver]")
+
+solver_types: Registry[type[Solver]] = Registry("solver type")
+
+
+def register_solver(type_name: str) -> Callable[[_S], _S]:
+    """Class decorator: this Solver subclass is meant by `type: type_name`."""
+
+    def decorate(cls: _S) -> _S:
+        solver_types.add(type_name, cls)
+        cls.type = type_name
+        return cls
+
+    return decorate
+
+
+def get_solver(
+    solver_file: PathLike | pb.SolverParameter, *,
+    weights: Sequence[str] | None = None, level: int = 0, stages: Sequence[str] = (),
+) -> Solver:
+    """The solver that the file asks for by its type; the rest is as for Solver.
+
+    Raises UnknownTypeError for a type that nobody registered.
+    """
+    file = SolverFile.read(solver_file)
+    with file.blame():
+        cls = solver_types[file.message.type]
+    return cls(file, weights=weights, level=level, stages=stages)
+
+
+class Solver(ABC):
+    """Trains a net, as a solver file says.
+
+    `solver_file` is a path or a SolverParameter message. `weights` (files) come in place of those in the file; `level`
+    and `stages` are added to train_state. Files of nets are looked for from the current folder, as in Caffe, and then
+    beside the solver file; snapshot_prefix is relative to the current folder.
+
+    Raises MissingFileError and ParseError for the file; ParameterError for its fields; SnapshotError when snapshots
+    could not be written; what Net raises.
+
+    Differences from Caffe: all fields are checked here, not when they are first used; a snapshot's two files are
+    written whole or not at all; test nets use the trained weights from the beginning.
+    """
+
+    type: ClassVar[str] = ""
+    constraints: ClassVar[Mapping[str, Constraint]] = {}
+    histories: ClassVar[int] = 1
+    """How many numbers this type remembers for each weight."""
+
+    def __init__(
+        self, solver_file: PathLike | pb.SolverParameter | SolverFile, *,
+        weights: Sequence[str] | None = None, level: int = 0, stages: Sequence[str] = (),
+    ) -> None:
+        file = solver_file if isinstance(solver_file, SolverFile) else SolverFile.read(solver_file)
+        message = file.message
+        with file.blame():
+            self.param = Settings.of(message, self.constraints)
+            if self.param.snapshot:
+                snapshot.check_writable(self.param)
+        if message.HasField("solver_mode") and message.solver_mode == pb.SolverParameter.GPU:
+            _mode.set_mode_gpu()
+        log.info("Initializing solver from parameters: \n%s", message)
+        self.net = nets.make_train_net(file, level, stages)
+        self.test_nets = nets.make_test_nets(file)
+        nets.load_weights([self.net, *self.test_nets], message.weights if weights is None else weights)
+        for test_net in self.test_nets:
+            nets.share_weights(test_net, self.net)
+        self.iter = 0
+        self.stopped = False
+        """Whether the last step or solve was told to stop before its end."""
+        self.action_source: Callable[[], Action] = lambda: Action.NONE
+        """Asked after each iteration and before each test batch what somebody outside wants; see SignalActions."""
+        self._policy = lr_policies[self.param.lr_policy].rate
+        self._current_step = 0
+        self._parameters = Parameters(self.net, self.histories)
+        self._loss = SmoothedLoss(self.param.average_loss)
+        self._clock = Clock(0)
+        self._last_snapshot = -1
+        self._on_start: list[Callable[[], object]] = []
+        self._on_gradients_ready: list[Callable[[], object]] = []
+        self._watchers: list[Watcher] = []
+        log.info("Solver scaffolding done.")
+
+    # Training.
+
+    def solve(self, resume_file: PathLike | None = None) -> None:
+        """Train up to max_iter, from where `resume_file`, a solver state, left off if it is given.
+
+        Raises SnapshotError, before anything is trained, when the snapshots could not be written.
+        """
+        p = self.param
+        log.info("Solving %s", self.net.name)
+        log.info("Learning Rate Policy: %s", p.lr_policy)
+        if p.snapshot_after_train:
+            snapshot.check_writable(p)
+        if resume_file:
+            log.info("Restoring previous solver status from %s", resume_file)
+            self.restore(resume_file)
+        self.step(p.max_iter - self.iter)
+        if p.snapshot_after_train and self._last_snapshot != self.iter:
+            self.snapshot()
+        if self.stopped:
+            log.info("Optimization stopped early.")
+            return
+        if p.display and self.iter % p.display == 0:
+            self._loss.add(self.net._forward(0, len(self.net._nodes) - 1))
+            log.info("Iteration %d, loss = %g", self.iter, self._loss.value)
+        if p.test_interval and self.iter % p.test_interval == 0:
+            self._test_all()
+        log.info("Optimization Done.")
+
+    def step(self, n: int) -> None:
+        """Train for n iterations, with the tests, displays and snapshots that fall due."""
+        p = self.param
+        stop = self.iter + n
+        self.stopped = False
+        self._loss = SmoothedLoss(p.average_loss)
+        self._clock.start(self.iter)
+        while self.iter < stop:
+            if p.test_interval and self.iter % p.test_interval == 0 and (self.iter or p.test_initialization):
+                self._test_all()
+                if self.stopped:
+                    break
+            self._start()
+            self._loss.add(self._gradients())
+            if p.display and self.iter % p.display == 0:
+                self._display()
+            self._ready()
+            rate = self._update()
+            if self._watchers:
+                self._notify(Event("iteration", self.iter, self._loss.value, rate))
+            action = self.action_source()
+            if action is Action.SNAPSHOT or (p.snapshot and self.iter % p.snapshot == 0):
+                self.snapshot()
+            if action is Action.STOP:
+                self.stopped = True
+                break
+
+    def apply_update(self) -> None:
+        """Update the weights by the gradients that are in the net's diffs: the second half of an iteration."""
+        self._update()
+
+    def _start(self) -> None:
+        self.net.clear_param_diffs()
+        for call in self._on_start:
+            call()
+
+    def _gradients(self) -> float:
+        """Add up the gradients of iter_size batches; returns the mean loss."""
+        net, last, loss = self.net, len(self.net._nodes) - 1, 0.0
+        for _ in range(self.param.iter_size):
+            loss += net._forward(0, last)
+            net._backward(last, 0)
+        return loss / self.param.iter_size
+
+    def _ready(self) -> None:
+        for call in self._on_gradients_ready:
+            call()
+
+    def _update(self) -> float:
+        """Clip, normalise, regularise, update; returns the learning rate."""
+        p = self.param
+        rate = self._next_rate()
+        if p.display and self.iter % p.display == 0:
+            log.info("Iteration %d, lr = %g", self.iter, rate)
+        if p.clip_gradients >= 0:
+            self._parameters.clip(p.clip_gradients)
+        self._parameters.normalise(p.iter_size)
+        self._begin_update()
+        self._parameters.update(rate, p.weight_decay, p.regularization_type == "L1", self._compute_update)
+        self.iter += 1
+        return rate
+
+    def _next_rate(self) -> float:
+        before = self._current_step
+        rate, self._current_step = self._policy(self.param, self.iter, before)
+        if self._current_step != before and self.param.lr_policy == "multistep":
+            log.info("MultiStep Status: Iteration %d, step = %d", self.iter, self._current_step)
+        return rate
+
+    # What each type of solver has of its own.
+
+    def _begin_update(self) -> None:  # noqa: B027  most types need none
+        """Compute what is the same for all weights in this iteration."""
+
+    @abstractmethod
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
+        """Turn the gradients in `diff` into what is to be subtracted from the weights, in place.
+
+        The arrays are 1-D, of one length and number type: a part of one learnable blob. `history` has `histories` of
+        them, zeros at first, to be updated in place; `scratch` may be overwritten. `rate` is the learning rate times
+        lr_mult.
+        """
+
+    # Around training.
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next iteration."""
+        return self._policy(self.param, self.iter, self._current_step)[0]
+
+    def snapshot(self) -> None:
+        """Write weights and state, named by snapshot_prefix and iteration: both whole, or neither (SnapshotError)."""
+        state = SolverState(self.iter, "", self._parameters.history, self._current_step)
+        name = snapshot.file_names(self.param, self.iter)[0]
+        self._notify(Event("snapshotting", self.iter, self._loss.value, self.lr, name))
+        snapshot.write(self.param, self.net, state)
+        self._last_snapshot = self.iter
+        self._notify(Event("snapshot", self.iter, self._loss.value, self.lr, name))
+
+    def restore(self, state_file: PathLike) -> None:
+        """Take weights, history and iteration from a snapshot's .solverstate or .solverstate.h5.
+
+        Raises MissingFileError, ParseError, WeightsError; SnapshotError for the state of another net or type of solver.
+        """
+        history = self._parameters.history
+        state = snapshot.read(state_file, [array.shape for array in history])
+        if state.learned_net:
+            self.net.copy_from(state.learned_net)
+        for mine, saved in zip(history, state.history, strict=True):
+            mine[...] = saved
+        self.iter, self._current_step = state.iter, state.current_step
+
+    def share_weights(self, net: Net) -> None:
+        """Train in the weight memory of another net, for layers of the same name (WeightsError if they do not fit)."""
+        self.net.share_with(net)
+
+    def add_callback(
+        self, on_start: Callable[[], object] | None, on_gradients_ready: Callable[[], object] | None
+    ) -> None:
+        """Call these in every iteration, without arguments: before the forward pass; when all gradients are there."""
+        self._on_start += [on_start] if on_start else []
+        self._on_gradients_ready += [on_gradients_ready] if on_gradients_ready else []
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher` with an Event after every iteration, and around test batches and snapshots."""
+        self._watchers.append(watcher)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name}: iteration {self.iter} of {self.param.max_iter} · lr {self.lr:g} · net {self.net.name!r}>"
+
+    # Helpers.
+
+    def _display(self) -> None:
+        p = self.param
+        speed, seconds = self._clock.lap(self.iter)
+        log.info("Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
+                 self.iter, speed, seconds, p.display, self._loss.value)
+        log_outputs("Train", self.net, [self.net.blobs[name].data for name in self.net.outputs])
+
+    def _test_all(self) -> None:
+        for i, (net, batches) in enumerate(zip(self.test_nets, self.param.test_iter, strict=True)):
+            log.info("Iteration %d, Testing net (#%d)", self.iter, i)
+            nets.share_weights(net, self.net)
+
+            def go_on(batch: int, i: int = i, batches: int = batches) -> bool:
+                self._notify(Event("testing", self.iter, self._loss.value, self.lr, str(i), batch, batches))
+                return self._poll()
+
+            if not run_test(net, batches, self.param.test_compute_loss, go_on):
+                return
+            self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(i), batches, batches))
+
+    def _poll(self) -> bool:
+        """Do what somebody outside has asked for during a test; False to stop."""
+        while (action := self.action_source()) is not Action.NONE:
+            if action is Action.SNAPSHOT:
+                self.snapshot()
+            else:
+                self.stopped = True
+        return not self.stopped
+
+    def _notify(self, event: Event) -> None:
+        for watcher in self._watchers:
+            watcher(event)
