@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -70,17 +72,27 @@ class Blob:
         return self._count
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes `data` has."""
+        return self._count * self._data.dtype.itemsize
+
+    @property
     def dtype(self) -> np.dtype[np.generic]:
         return self._data.dtype
 
-    def reshape(self, *dims: int) -> None:
-        """Take a new shape. Memory is only taken anew, and the numbers lost, when there are more than ever before.
+    def reshape(self, *dims: int | Iterable[int]) -> None:
+        """Take a new shape, given as separate numbers or as one sequence. Memory is only taken anew, and the numbers
+        lost, when there are more than ever before.
 
-        Raises ShapeError for negative dimensions and for more than 32 axes.
+        Raises ShapeError for dimensions that are negative or no whole numbers, and for more than 32 axes.
         """
         if dims == self._shape and self._count >= 0:
             return
-        shape: Shape = tuple(map(int, np.ravel(np.asarray(dims, dtype=object))))
+        given = dims[0] if len(dims) == 1 and isinstance(dims[0], Iterable) else dims
+        try:
+            shape: Shape = tuple(map(operator.index, given))  # type: ignore[arg-type]
+        except TypeError:
+            raise ShapeError(f"A blob cannot have the shape {given}", hint="Dimensions are whole numbers.") from None
         if len(shape) > MAX_AXES:
             raise ShapeError(f"A blob has at most {MAX_AXES} axes, not {len(shape)}")
         if any(d < 0 for d in shape):
@@ -98,9 +110,14 @@ class Blob:
             self._data, self._data_of = other._data, None
 
     def share_diff(self, other: Blob) -> None:
-        """Let `diff` be the other blob's numbers (Caffe's ShareDiff); both must have the same count."""
+        """Let `diff` be the other blob's numbers (Caffe's ShareDiff); both must have the same count.
+
+        A loss's weight is copied instead: it must outlast the pass, and in-place layers overwrite the diff they share.
+        """
         self._check_count(other)
-        if self._diff is not other._diff:
+        if other._diff.initial:
+            self.diff[...] = other.diff.reshape(self._shape)
+        elif self._diff is not other._diff:
             self._diff, self._diff_of = other._diff, None
 
     def set_loss_weight(self, weight: float) -> None:
@@ -108,12 +125,6 @@ class Blob:
         self._diff.initial = weight
         if self._diff.allocated:
             self._diff.array()[...] = weight
-
-    def weighted_sum(self) -> float:
-        """What this top adds to the net's loss: the sum of data * diff."""
-        if not self._diff.allocated:
-            return self._diff.initial * float(self.data.sum(dtype=np.float64))
-        return float(np.dot(self.data.ravel(), self.diff.ravel()))
 
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data

@@ -38,7 +38,7 @@ def above(bound: float) -> Constraint:
 
 
 def between(low: float, high: float) -> Constraint:
-    """low <= value < high."""
+    """At least low, less than high."""
     return Constraint(lambda v: bool(low <= v < high), f"must be at least {low} and less than {high}", high)
 
 

@@ -93,7 +93,7 @@ class MissingFileError(CaffeError, FileNotFoundError):
     """A file or folder that should be there is not."""
 
     # OSError.__new__ would swallow the keywords and OSError.__str__ the text.
-    def __new__(cls, *args: object, **kwargs: object) -> MissingFileError:  # noqa: D102
+    def __new__(cls, *args: object, **kwargs: object) -> MissingFileError:
         return FileNotFoundError.__new__(cls)
 
     __str__ = CaffeError.__str__

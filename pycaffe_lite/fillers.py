@@ -1,7 +1,7 @@
 """Fillers: the first values of learnable blobs.
 
-The fan of a blob of shape (s0, s1, ...) with `count` numbers is, as in Caffe, fan_in = count / s0 and fan_out = count / s1;
-variance_norm takes fan_in (default), fan_out or their mean.
+The fan of a blob of shape (s0, s1, ...) with `count` numbers is, as in Caffe, fan_in = count / s0 and fan_out =
+count / s1; variance_norm takes fan_in (default), fan_out or their mean.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def constant(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
 def uniform(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
     """Uniform between `min` and `max`."""
     if filler.max < filler.min:
-        raise ParameterError(f"min is {filler.min} and max is {filler.max}", field="min", hint="min must not be above max.")
+        raise ParameterError(f"min is {filler.min} and max is {filler.max}", field="min",
+                             hint="min must not be above max.")
     data[...] = rng.uniform(filler.min, filler.max, data.shape)
 
 

@@ -10,8 +10,8 @@ Built-in layers and users' Python layers are the same thing, a subclass of `Laye
    `propagate_down[i]`, **add** to `self.blobs[j].diff[...]` where `self.param_propagate_down(j)`.
 
 Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. A Python layer
-overrides `setup`, `reshape`, `forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask for them each time,
-never rebind or keep them.
+overrides `setup`, `reshape`, `forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask for them each
+time, never rebind or keep them.
 
 The only public attributes are pycaffe's: `blobs`, `type`, `phase`, `param_str`; users' layers may assign any others.
 """
@@ -87,11 +87,22 @@ class Layer:
     """The tops' data are the bottom's own memory (Split, Flatten, Reshape)."""
     has_backward: ClassVar[bool] = True
     """False: no gradient ever comes out of it (data, Accuracy, ArgMax)."""
+    needs_only_signs: ClassVar[bool] = False
+    """All that backward_cpu needs of data are signs, and these only where the top's gradient is not 0 (ReLU)."""
+    keeps_signs: ClassVar[bool] = False
+    """A top has its bottom's sign wherever it lets a gradient through (ReLU, Dropout)."""
     constraints: ClassVar[Mapping[str, Constraint]] = {}
 
     type: str = ""
     phase: int
     param_str: str = ""
+    blobs: BlobVec
+
+    _message: pb.LayerParameter
+    _param_propagate_down: list[bool]
+    _rng_of: Callable[[], np.random.Generator]
+    _rng_made: np.random.Generator | None
+    _scratch_arrays: dict[str, Array]
 
     # Not __init__: a user's layer may have one of its own and never call this one.
     def __new__(cls, message: pb.LayerParameter | None = None, *args: object, **kwargs: object) -> Self:
@@ -100,17 +111,23 @@ class Layer:
         self._message = message
         self.blobs = BlobVec()
         self.phase = message.phase
-        self._param_propagate_down: list[bool] = []
-        self._rng_of: Callable[[], np.random.Generator] = np.random.default_rng
-        self._rng_made: np.random.Generator | None = None
-        self._scratch_arrays: dict[str, Array] = {}
+        self._param_propagate_down = []
+        self._rng_of = np.random.default_rng
+        self._rng_made = None
+        self._scratch_arrays = {}
         _constraints.check(message, cls.constraints)
         return self
+
+    def __init__(self, message: pb.LayerParameter | None = None, *args: object, **kwargs: object) -> None:
+        """Nothing more: for users' layers that hand on what they were made with."""
 
     # What the net asks before it runs anything.
 
     def may_run_in_place(self) -> bool:
-        """Whether top i may be bottom i: forward still right, and backward needs no value that forward overwrote."""
+        """Whether top i may be bottom i: forward still right, and backward needs no value that forward overwrote.
+
+        Asked before setup: decide by the message.
+        """
         return False
 
     def backward_reads_bottom_data(self) -> bool:
@@ -129,7 +146,7 @@ class Layer:
         """The weight of a top in the net's loss where the message gives none (1 for the first top of a loss)."""
         return 0.0
 
-    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> Sequence[Shape | None]:
         """The tops' shapes for these bottoms' shapes, without touching an array; None where data decide."""
         raise NotImplementedError(f"{type(self).__name__} says neither infer_shapes nor reshape")
 
@@ -171,13 +188,13 @@ class Layer:
 
     @property
     def _rng(self) -> np.random.Generator:
-        """This layer's own random numbers, derived from the net's seed and the layer's name."""
+        """The layer's own random numbers, derived from the net's seed and the layer's name."""
         if self._rng_made is None:
             self._rng_made = self._rng_of()
         return self._rng_made
 
     def _scratch(self, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
-        """Working memory that is kept between passes: the same array as last time while shape and dtype are the same."""
+        """Working memory kept between passes: the same array as last time while shape and dtype are the same."""
         array = self._scratch_arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
             array = self._scratch_arrays[name] = np.empty(shape, dtype)

@@ -13,7 +13,7 @@ from pycaffe_lite import _display, _random, weights_io
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, BlobVec
-from pycaffe_lite.errors import CaffeError, GraphError, ShapeError
+from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.build import build, reshape
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.layer import Layer
@@ -49,8 +49,10 @@ class Net:
         dtype: npt.DTypeLike = np.float32,
         seed: int | None = None,
     ) -> None:
-        if isinstance(phase, (str, os.PathLike)):
+        if isinstance(phase, str | os.PathLike):
             weights, phase, level = phase, level, 0
+        if phase not in pb.Phase.values():
+            raise ParameterError(f"The phase is {phase!r}", hint="It must be pycaffe_lite.TRAIN or pycaffe_lite.TEST.")
         if isinstance(network_file, pb.NetParameter):
             message, positions = pb.NetParameter(), None
             message.CopyFrom(network_file)
@@ -75,11 +77,14 @@ class Net:
         self._init(own, positions, dtype, seed)
         return self
 
-    def _init(self, message: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int | None) -> None:
-        if message.layers:
-            raise GraphError("This network is in the old format, with 'layers' instead of 'layer'",
-                             hint="Old formats are not read yet.",
-                             position=positions.find("layers[0]") if positions else None)
+    def _init(
+        self, message: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int | None
+    ) -> None:
+        for old, new in (("layers", "'layer'"), ("input", "an Input layer")):
+            if getattr(message, old):
+                raise GraphError(f"This network is in an old format, with '{old}' instead of {new}",
+                                 hint="Old formats are not read yet.",
+                                 position=positions.find(f"{old}[0]") if positions else None)
         self.name = message.name
         self.phase = message.state.phase
         self.seed = _random.new_seed() if seed is None else seed
@@ -93,11 +98,12 @@ class Net:
         self.params: OrderedDict[str, BlobVec] = NamedParams(
             (n.name, n.layer.blobs) for n in graph.nodes if n.layer.blobs)
         self.inputs: list[str] = [t for n in graph.nodes if n.type == "Input" for t in n.top_names]
-        self.outputs: list[str] = graph.outputs
+        self.outputs: list[str] = list(graph.outputs)
         self.top_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.top_names) for n in graph.nodes)
         self.bottom_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
-        self._index: dict[str, int] = {n.name: n.index for n in graph.nodes}
+        self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
+        self._output_blobs = graph.outputs
 
     # Passes.
 
@@ -112,12 +118,13 @@ class Net:
         """
         first = 0 if start is None else self._layer_index(start)
         last = len(self._nodes) - 1 if end is None else self._layer_index(end)
-        wanted = [*(self.outputs if end is None else self.top_names[end]), *(blobs or [])]
-        found = [self.blobs[name] for name in wanted]
+        wanted = self._output_blobs if end is None else self._named(self.top_names[end])
+        if blobs:
+            wanted = {**wanted, **self._named(blobs)}
         if inputs:
-            self._set(inputs, self.inputs, "data", "Input blob arguments do not match net inputs", "Input")
+            self._set("data", inputs, self._named(self.inputs), "Input blob arguments do not match net inputs", "Input")
         self._forward(first, last)
-        return {name: blob.data for name, blob in zip(wanted, found, strict=True)}
+        return {name: blob.data for name, blob in wanted.items()}
 
     def backward(
         self, diffs: Iterable[str] | None = None, start: str | None = None, end: str | None = None, **top_diffs: Array
@@ -129,26 +136,26 @@ class Net:
         """
         first = len(self._nodes) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)
-        wanted = [*(self.inputs if end is None else self.bottom_names[end]), *(diffs or [])]
-        found = [self.blobs[name] for name in wanted]
+        wanted = self._named([*(self.inputs if end is None else self.bottom_names[end]), *(diffs or [])])
         if top_diffs:
-            self._set(top_diffs, self.outputs, "diff", "Top diff arguments do not match net outputs", "Diff")
+            self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
         self._backward(first, last)
-        return {name: blob.diff for name, blob in zip(wanted, found, strict=True)}
+        return {name: blob.diff for name, blob in wanted.items()}
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
         loss = 0.0
         for node in self._nodes[start : end + 1]:
             try:
-                if node.shapes != [b.shape for b in node.bottoms] or node.type == "Python":
+                if node.always_reshape or node.shapes != [b.shape for b in node.blobs]:
                     reshape(node)
+                for i, original in node.copies:
+                    node.bottoms[i].data[...] = original.data
                 node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
-            for top, weight in zip(node.tops, node.loss_weights, strict=True):
-                if weight:
-                    loss += top.weighted_sum()
+            for top, weight in node.losses:
+                loss += weight * float(top.data.sum(dtype=np.float64))
         return loss
 
     def _backward(self, start: int, end: int) -> None:
@@ -156,12 +163,15 @@ class Net:
         for node in reversed(self._nodes[end : start + 1]):
             if not node.need_backward:
                 continue
-            for j in node.restore_weights:
-                node.tops[j].diff[...] += node.loss_weights[j]
             try:
                 node.layer.backward(node.tops, node.propagate_down, node.bottoms)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
+            for i, original in node.copies:
+                if node.propagate_down[i]:
+                    original.diff[...] = node.bottoms[i].diff
+            for i, weight in node.bottom_weights:
+                node.bottoms[i].diff[...] += weight
 
     def reshape(self) -> None:
         """Reshape every layer for the present shapes of its bottoms, from the inputs on."""
@@ -186,7 +196,7 @@ class Net:
 
     def clear_param_diffs(self) -> None:
         """Set the gradients of all learnable parameters to zero."""
-        self.learnable.diff.array()[...] = 0
+        self.learnable.diff.clear()
 
     @property
     def blob_loss_weights(self) -> OrderedDict[str, float]:
@@ -248,16 +258,21 @@ class Net:
         self.layer_dict[name]  # says what is wrong with a name that is not there
         return self._index[name]
 
-    def _set(self, given: Mapping[str, Array], expected: Sequence[str], what: str, mismatch: str, noun: str) -> None:
-        if set(given) != set(expected):
+    def _named(self, names: Iterable[str]) -> dict[str, Blob]:
+        return {name: self.blobs[name] for name in names}
+
+    @staticmethod
+    def _set(what: str, given: Mapping[str, Array], expected: Mapping[str, Blob], mismatch: str, noun: str) -> None:
+        if given.keys() != expected.keys():
             raise GraphError(f"{mismatch}: given {_names(given)}, needed {_names(expected)}",
                              hint="Give all of them, by name, and no others.")
         for name, value in given.items():
-            blob = self.blobs[name]
+            blob = expected[name]
             array = np.asarray(value)
             if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
-                raise ShapeError(f"{noun} is not batch sized: '{name}' has {array.shape[0]} items, its blob {blob.shape[0]}",
-                                 hint=f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, array.shape))}).")
+                raise ShapeError(
+                    f"{noun} is not batch sized: '{name}' has {array.shape[0]} items, its blob {blob.shape[0]}",
+                    hint=f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, array.shape))}).")
             try:
                 getattr(blob, what)[...] = array
             except ValueError:

@@ -8,13 +8,13 @@ Registration is a decorator next to the class::
     @register_layer("ReLU", engine="onednn")
     class OneDnnReLU(ReLU): ...
 
-A layer's key is its type, a dialect ('' is Caffe's own) for forks that give one type name two meanings, and an engine ('' is
-numpy). What an engine lacks falls back to numpy.
+A layer's key is its type, a dialect ('' is Caffe's own) for forks that give one type name two meanings, and an engine
+('' is numpy). What an engine lacks falls back to numpy, what a dialect leaves as it is to Caffe's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pycaffe_lite.errors import UnknownTypeError, did_you_mean
@@ -83,16 +83,17 @@ def register_layer(type_name: str, *, dialect: str = "", engine: str = "") -> Ca
     return decorate
 
 
-def find_layer(type_name: str, *, dialect: str = "", engines: Iterable[str] = ()) -> tuple[type[Layer], str]:
+def find_layer(type_name: str, *, dialect: str = "", engines: Sequence[str] = ()) -> tuple[type[Layer], str]:
     """The class for a type and the engine it belongs to: the first of `engines` that has it, else numpy's ('').
 
-    Raises UnknownTypeError.
+    A dialect's own meaning of the type, in any engine, goes before Caffe's. Raises UnknownTypeError.
     """
-    for engine in (*engines, ""):
-        registry = _layers.get((dialect, engine))
-        if registry is not None and type_name in registry:
-            return registry[type_name], engine
-    return _layers["", ""][type_name], ""
+    for spoken in dict.fromkeys((dialect, "")):
+        for engine in (*engines, ""):
+            registry = _layers.get((spoken, engine))
+            if registry is not None and type_name in registry:
+                return registry[type_name], engine
+    return _layers["", ""][type_name], ""  # which says that there is none
 
 
 def layer_types() -> list[str]:

@@ -8,6 +8,7 @@ parameters of a net are slices of one.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from pathlib import Path
 
@@ -43,13 +44,11 @@ def check_memory(nbytes: int, what: str) -> None:
 
 def human_bytes(nbytes: float) -> str:
     """1536 -> '1.5 KiB'."""
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if nbytes < 1024:
-            break
-        nbytes /= 1024
-    else:
-        unit = "PiB"
-    return f"{nbytes:.0f} {unit}" if unit == "bytes" else f"{nbytes:.1f} {unit}"
+    if nbytes < 1024:
+        return f"{nbytes:.0f} bytes"
+    units = ("KiB", "MiB", "GiB", "TiB", "PiB")
+    power = min(int(math.log2(nbytes)) // 10, len(units))
+    return f"{nbytes / 1024**power:.1f} {units[power - 1]}"
 
 
 class Storage:
@@ -103,6 +102,12 @@ class Storage:
                 except MemoryError as e:
                     raise MemoryLimitError(f"No memory left for an array of {human_bytes(self.nbytes)}") from e
         return self._array
+
+    def clear(self) -> None:
+        """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
+        self.initial = 0.0
+        if self.allocated:
+            self.array()[...] = 0
 
     def slice(self, offset: int, count: int) -> Storage:
         """A Storage that is numbers offset .. offset + count of this one, still without allocating."""

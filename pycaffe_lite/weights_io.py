@@ -48,8 +48,10 @@ def copy_from_hdf5(net: Net, path: PathLike) -> Loaded:
     return _copy(net, path, schema.read_weights_hdf5(path).items(), shared_once=True)
 
 
-def _copy(net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array | None]]], shared_once: bool) -> Loaded:
-    nodes = {n.name: n for n in net._nodes}
+def _copy(
+    net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array | None]]], shared_once: bool
+) -> Loaded:
+    nodes = _by_name(net)
     loaded = Loaded()
     for name, arrays in layers:
         node = nodes.get(name)
@@ -61,7 +63,8 @@ def _copy(net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array |
         if shared_once:
             # what the owner's group gives need not stand in the sharers' groups
             arrays = [*arrays, *[None] * (len(targets) - len(arrays))]
-            missing = [j for j, a in enumerate(arrays) if a is None and not (j < len(targets) and _is_sharer(net, node, j))]
+            owned = [j for j in range(len(targets)) if not _is_sharer(net, node, j)]
+            missing = [j for j in owned if arrays[j] is None]
             if missing:
                 raise _mismatch(node, path, f"{len(targets)} blobs, the file has no blob {missing[0]}")
         if len(arrays) != len(targets):
@@ -80,7 +83,7 @@ def _copy(net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array |
 
 def share(net: Net, other: Net) -> None:
     """Let layers of `net` use the data memory of the layers of the same name of `other`."""
-    nodes = {n.name: n for n in net._nodes}
+    nodes = _by_name(net)
     for source in other._nodes:
         node = nodes.get(source.name)
         if node is None:
@@ -90,6 +93,8 @@ def share(net: Net, other: Net) -> None:
         if len(mine) != len(theirs):
             raise _mismatch(node, "the other net", f"{len(mine)} learnable blobs, the other has {len(theirs)}")
         for j, (blob, owner) in enumerate(zip(mine, theirs, strict=True)):
+            if blob.dtype != owner.dtype:
+                raise _mismatch(node, "the other net", f"{blob.dtype} numbers, the other has {owner.dtype}")
             if blob.shape != owner.shape:
                 raise _mismatch(node, "the other net", f"shape {blob.shape} for blob {j}, the other has {owner.shape}")
             blob.share_data(owner)
@@ -108,10 +113,17 @@ def save_hdf5(net: Net, path: PathLike, write_diff: bool = False) -> None:
     """Write weights as HDF5: groups data/<layer>/<index>, and diff/ likewise."""
 
     def owned(what: str) -> dict[str, list[Array | None]]:
-        return {node.name: [None if _is_sharer(net, node, j) else _array(b, what) for j, b in enumerate(node.layer.blobs)]
-                for node in net._nodes}
+        return {
+            node.name: [None if _is_sharer(net, node, j) else _array(b, what) for j, b in enumerate(node.layer.blobs)]
+            for node in net._nodes
+        }
 
     schema.write_weights_hdf5(path, owned("data"), owned("diff") if write_diff else None)
+
+
+def _by_name(net: Net) -> dict[str, Node]:
+    """The nodes by name; of several of one name the first, as in Caffe."""
+    return {node.name: node for node in reversed(net._nodes)}
 
 
 def _arrays(net: Net, what: str) -> list[list[Array]]:

@@ -1,7 +1,7 @@
 """The plan of a net: who reads whose blob, which layers run backward, and which may not run in place.
 
-A blob name may stand for several *versions* of its data: each layer that runs in place makes a new one. Wiring, gradients
-and hazards are decided per version.
+A blob name may stand for several *versions* of its data: each layer that runs in place makes a new one. Wiring,
+gradients and hazards are decided per version.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import GraphError
 from pycaffe_lite.graph.select import LayerSpec
@@ -43,10 +44,17 @@ class Node:
     param_specs: list[pb.ParamSpec] = field(default_factory=list)
     need_backward: bool = False
     propagate_down: list[bool] = field(default_factory=list)
-    shapes: list[tuple[int, ...]] | None = None
-    """The bottoms' shapes at the last reshape; None asks for one."""
-    restore_weights: list[int] = field(default_factory=list)
-    """Tops whose loss weight a reader's backward overwrites with its own gradient."""
+    always_reshape: bool = False
+    blobs: list[Blob] = field(default_factory=list)
+    """Bottoms and tops."""
+    shapes: list[Shape] = field(default_factory=list)
+    """Theirs after the last reshape."""
+    losses: list[tuple[Blob, float]] = field(default_factory=list)
+    """The tops that count in the net's loss, and their weights."""
+    bottom_weights: list[tuple[int, float]] = field(default_factory=list)
+    """Bottoms that count in the loss themselves: backward overwrites the weight in their diff, so it is added again."""
+    copies: list[tuple[int, Blob]] = field(default_factory=list)
+    """(bottom index, the blob it is a copy of) where a Python layer may not run in place on the original."""
 
     @property
     def message(self) -> pb.LayerParameter:
@@ -113,14 +121,16 @@ def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
 
     A layer runs when a parameter or a bottom above it learns and a loss below it depends on it; `propagate_down` in the
     message forces or blocks a bottom; `force_backward` runs all that have a gradient.
+
+    Difference from Caffe: a loss is learnt from even when a layer without a gradient (Silence) reads it.
     """
     learns: set[int] = set()
     for node in nodes:
         wanted = list(node.message.propagate_down)
         if len(wanted) not in (0, len(node.bottoms)):
             raise node.spec.blame(GraphError(
-                f"propagate_down is given {len(wanted)} times for {len(node.bottoms)} bottoms", field="propagate_down[0]",
-                hint="Give it for every bottom or for none."))
+                f"propagate_down is given {len(wanted)} times for {len(node.bottoms)} bottoms",
+                field="propagate_down[0]", hint="Give it for every bottom or for none."))
         node.propagate_down = wanted or [v in learns for v in node.bottom_versions]
         node.need_backward = any(v in learns for v in node.bottom_versions) or any(
             map(node.wants, range(len(node.param_specs))))
@@ -132,7 +142,8 @@ def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
     blocked: set[int] = set()
     for node in reversed(nodes):
         contributes = any(w or v in under_loss for v, w in zip(node.top_versions, node.loss_weights, strict=True))
-        if not contributes or all(v in blocked for v in node.top_versions):
+        sent = [v for v, w in zip(node.top_versions, node.loss_weights, strict=True) if w or v not in blocked]
+        if not contributes or not sent:
             node.need_backward = False
             node.propagate_down = [False] * len(node.bottoms)
         if contributes:
@@ -168,11 +179,15 @@ def find_hazards(nodes: Sequence[Node], outputs: set[int]) -> list[tuple[Node, i
     return hazards
 
 
+def may_run_in_place(node: Node) -> bool:
+    """What the layer says of itself; a Python layer's author wrote it knowing where it would stand."""
+    return node.type == "Python" or type(node.layer).may_run_in_place(node.layer)
+
+
 def _hazard(nodes: Sequence[Node], node: Node, j: int, memory: dict[int, int], outputs: set[int]) -> str:
     """Why this in-place top must not be in place; '' when it may. `memory` knows the versions up to here."""
     cls = type(node.layer)
-    # A Python layer's author wrote it knowing where it would stand.
-    if node.type != "Python" and not cls.may_run_in_place(node.layer):
+    if not may_run_in_place(node):
         return f"{node.type} cannot run in place with these parameters"
     if node.need_backward and node.loss_weights[j]:
         return "its backward would overwrite its own loss weight"
@@ -183,7 +198,7 @@ def _hazard(nodes: Sequence[Node], node: Node, j: int, memory: dict[int, int], o
 
     for other in nodes:
         facts, layer = type(other.layer), other.layer
-        if other.index < node.index and other.need_backward:
+        if other.index < node.index and other.need_backward and not (facts.needs_only_signs and cls.keeps_signs):
             if facts.backward_reads_top_data(layer) and any(map(lives_here, other.top_versions)):
                 return f"the backward pass of {other.type} '{other.name}' needs its top data"
             if facts.backward_reads_bottom_data(layer) and any(map(lives_here, other.bottom_versions)):

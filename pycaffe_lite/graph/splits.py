@@ -1,8 +1,8 @@
 """Split insertion: a blob that several layers read gets a Split layer, so that its gradients are summed.
 
-Names are Caffe's: blob `pool1` of layer `pool1`, top 0, read twice, is followed by the layer `pool1_pool1_0_split` with the
-tops `pool1_pool1_0_split_0` and `pool1_pool1_0_split_1`. A loss_weight on such a top counts as one more reader and moves to
-the split's top 0.
+Names are Caffe's: blob `pool1` of layer `pool1`, top 0, read twice, is followed by the layer `pool1_pool1_0_split` with
+the tops `pool1_pool1_0_split_0` and `pool1_pool1_0_split_1`. A loss_weight on such a top counts as one more reader and
+moves to the split's top 0.
 
 Difference from Caffe: the other loss weights of the layer are kept, and a loss that was split does not count twice.
 """
@@ -45,7 +45,7 @@ def insert_splits(specs: Sequence[LayerSpec]) -> list[LayerSpec]:
             split.top.extend(_split_top(specs, top, blob, k) for k in range(readers[top]))
             weight = _loss_weight(spec.message, j)
             if weight:
-                split.loss_weight.append(weight)
+                split.loss_weight.extend([weight] + [0.0] * (readers[top] - 1))
                 message.loss_weight[j] = 0.0
                 used[top] += 1
             result.append(LayerSpec(split))

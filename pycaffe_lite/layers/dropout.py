@@ -19,6 +19,7 @@ from pycaffe_lite.registry import register_layer
 class Dropout(NeuronLayer):
     """Silence each input with probability dropout_ratio while training. Top: the bottom's shape."""
 
+    keeps_signs = True
     constraints = {"dropout_param.dropout_ratio": between(0, 1)}
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:

@@ -18,6 +18,9 @@ class ReLU(NeuronLayer):
     Differences from Caffe: with a negative negative_slope it does not run in place, which would lose x's sign.
     """
 
+    needs_only_signs = True
+    keeps_signs = True
+
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self._slope = self._message.relu_param.negative_slope
 

@@ -1,0 +1,97 @@
+"""The learnable blobs of a net: who shares whose, and the flat memory that they live in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy.typing as npt
+
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.errors import GraphError, ShapeError
+from pycaffe_lite.graph.plan import Node
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.storage import Storage
+
+
+@dataclass
+class LearnableParams:
+    """The blobs that a net learns, each once, in the order in which layers made them.
+
+    Their data are slices of one flat Storage, their diffs of another. `owners` maps a param name to its place here.
+    """
+
+    blobs: list[Blob] = field(default_factory=list)
+    lr_mult: list[float] = field(default_factory=list)
+    decay_mult: list[float] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    explicit: set[tuple[int, str]] = field(default_factory=set)
+    """(which param, "lr_mult" or "decay_mult") that a layer gave and did not leave to the default."""
+    owners: dict[str, int] = field(default_factory=dict)
+    place: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(node index, blob index) -> which learnable param it is."""
+    owner_of: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The reverse: who made it."""
+    data: Storage = field(default_factory=Storage)
+    diff: Storage = field(default_factory=Storage)
+
+
+def collect_params(node: Node, params: LearnableParams) -> None:
+    """Enter the node's learnable blobs, new ones or sharers of one of the same name.
+
+    Raises GraphError and ShapeError where sharers disagree.
+    """
+    given = node.message.param
+    if len(given) > len(node.layer.blobs):
+        raise GraphError(f"param is given {len(given)} times, this layer has {len(node.layer.blobs)} learnable blobs",
+                         field=f"param[{len(node.layer.blobs)}]")
+    for j, blob in enumerate(node.layer.blobs):
+        spec = given[j] if j < len(given) else pb.ParamSpec()
+        node.param_specs.append(spec)
+        blob.name = f"{node.name}[{j}]"
+        if spec.name in params.owners:
+            place = params.owners[spec.name]
+            _check_sharers(node, j, spec, blob, params, place)
+        else:
+            place = len(params.blobs)
+            params.blobs.append(blob)
+            params.lr_mult.append(spec.lr_mult)
+            params.decay_mult.append(spec.decay_mult)
+            params.names.append(spec.name or str(j))
+            params.owner_of[place] = (node.index, j)
+            if spec.name:
+                params.owners[spec.name] = place
+        params.place[node.index, j] = place
+        params.explicit.update((place, name) for name in ("lr_mult", "decay_mult") if spec.HasField(name))
+
+
+def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: LearnableParams, place: int) -> None:
+    owner = params.blobs[place]
+    permissive = spec.share_mode == pb.ParamSpec.PERMISSIVE
+    if (blob.count != owner.count) if permissive else (blob.shape != owner.shape):
+        raise ShapeError(
+            f"Shared parameter '{spec.name}' has shape {blob.shape} here and {owner.shape} in {owner.name}",
+            field=f"param[{j}].name",
+            hint="" if permissive else "They must be equal, or of equal count with share_mode: PERMISSIVE.")
+    for name, listed in (("lr_mult", params.lr_mult), ("decay_mult", params.decay_mult)):
+        if spec.HasField(name):
+            value: float = getattr(spec, name)
+            if (place, name) in params.explicit and listed[place] != value:
+                raise GraphError(
+                    f"Shared parameter '{spec.name}' has {name} {value:g} here and {listed[place]:g} elsewhere",
+                    field=f"param[{j}].{name}", hint="All sharers must agree.")
+            listed[place] = value
+
+
+def flatten_params(params: LearnableParams, nodes: list[Node], dtype: npt.DTypeLike) -> None:
+    """Move all learnable blobs into one flat data and one flat diff storage, and let sharers share."""
+    total = sum(b.count for b in params.blobs)
+    params.data, params.diff = Storage(dtype, total), Storage(dtype, total)
+    offset = 0
+    for blob in params.blobs:
+        blob.move_to(params.data.slice(offset, blob.count), params.diff.slice(offset, blob.count))
+        offset += blob.count
+    for (index, j), place in params.place.items():
+        blob = nodes[index].layer.blobs[j]
+        if blob is not params.blobs[place]:
+            blob.share_data(params.blobs[place])
+            blob.share_diff(params.blobs[place])
