@@ -1,0 +1,125 @@
+"""Pooling: each output place is the maximum, or the mean, of a window of its channel.
+
+    MAX  y = max x over the window         dx: dy goes to the place that was the largest (the first one, if several were)
+    AVE  y = Σ x / area                    dx: dy / area goes to every place of the window
+
+Windows are clipped to the image; AVE's area is that of the window clipped to the image and its padding on the far side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.errors import ParameterError, ShapeError
+from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
+from pycaffe_lite.layers import _window
+from pycaffe_lite.layers._window import PoolGeometry
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+_POOL = pb.PoolingParameter
+_P = "pooling_param."
+
+
+@register_layer("Pooling")
+class Pooling(Layer):
+    """Bottom (N, C, H, W); top 0 (N, C, H', W'), H' = (H + 2 pad - kernel) / stride + 1, rounded up (round_mode CEIL, the
+    default) or down, less a last window that would start beyond H + pad when there is padding; W' likewise. Top 1, for MAX
+    and if wanted: where in the channel's plane each maximum was, h W + w, or -1 for a window outside the image.
+
+    Raises ParameterError for kernel, stride and pad that Caffe refuses, ShapeError for other axes than four.
+
+    Differences from Caffe: windows that lie outside the image (stride larger than the kernel) give no gradient; Caffe writes
+    out of bounds. A kernel larger than the padded image is refused.
+    """
+
+    bottoms = exactly(1)
+    tops = from_to(1, 2)
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
+
+    def backward_reads_top_data(self) -> bool:
+        return False
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        shape, p = bottom_shapes[0], self._message.pooling_param
+        if len(shape) != 4:
+            raise ShapeError(f"The bottom has shape {shape}", hint="Pooling needs (num, channels, height, width).")
+        if len(self._message.top) == 2 and p.pool != _POOL.MAX:
+            raise ParameterError("A second top, the mask, is only for MAX pooling", field="top[1]")
+        geometry = read_geometry(p, shape)
+        out = geometry.output_shape(shape[2:])
+        if any(n < 1 for n in out):
+            raise ShapeError(f"The kernel {geometry.kernel} does not fit into a bottom of shape {shape}",
+                             hint=f"With pad {geometry.pad} it must.")
+        return [(*shape[:2], *out)] * len(self._message.top)
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
+        self._geometry = read_geometry(self._message.pooling_param, bottom[0].shape)
+        self._max = self._message.pooling_param.pool == _POOL.MAX
+        windows = self._geometry.kernel[0] * self._geometry.kernel[1]
+        self._winner_type = np.uint8 if windows < 256 else np.int64
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x, y = bottom[0].data, top[0].data
+        if not self._max:
+            _window.ave_pool_forward(x, y, self._geometry, self._scratch)
+            return
+        winner = self._scratch("winner", y.shape, self._winner_type)
+        _window.max_pool_forward(x, y, winner, self._geometry, self._scratch)
+        if len(top) == 2:
+            top[1].data[...] = _window.max_pool_mask(winner, self._geometry, x.shape[2:])
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        dy, dx = top[0].diff, bottom[0].diff
+        if self._max:
+            winner = self._scratch("winner", dy.shape, self._winner_type)
+            _window.max_pool_backward(dy, winner, dx, self._geometry, self._scratch)
+        else:
+            _window.ave_pool_backward(dy, dx, self._geometry, self._scratch)
+
+
+def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
+    """Kernel, stride and pad for a bottom of this shape, each given once or as _h and _w; the whole plane with
+    global_pooling. Raises ParameterError.
+    """
+    if p.pool == _POOL.STOCHASTIC:
+        raise ParameterError("STOCHASTIC pooling is not here yet", field=_P + "pool", hint="Caffe has it on GPUs only.")
+
+    def values(name: str, field: str, low: int) -> tuple[int, int]:
+        pair = (f"{name}_h", f"{name}_w")
+        by_axis = [p.HasField(n) for n in pair]  # type: ignore[arg-type]
+        if any(by_axis):
+            if p.HasField(field):  # type: ignore[arg-type]
+                raise ParameterError(f"{field} and {pair[0]} or {pair[1]} are both given", field=_P + field, hint="Give one.")
+            if not all(by_axis):
+                raise ParameterError(f"Only one of {pair[0]} and {pair[1]} is given", field=_P + pair[by_axis.index(True)],
+                                     hint="Give both.")
+            given: tuple[int, int] = (getattr(p, pair[0]), getattr(p, pair[1]))
+        else:
+            given = (getattr(p, field),) * 2
+        if min(given) < low:
+            raise ParameterError(f"{field} is {min(given)}", field=_P + field, hint=f"It must be at least {low}.")
+        return given
+
+    pad, stride = values("pad", "pad", 0), values("stride", "stride", 1)
+    if p.global_pooling:
+        if any(p.HasField(n) for n in ("kernel_size", "kernel_h", "kernel_w")):  # type: ignore[arg-type]
+            raise ParameterError("global_pooling and a kernel size are both given", field=_P + "global_pooling",
+                                 hint="global_pooling takes the whole plane: drop the kernel.")
+        if pad != (0, 0) or stride != (1, 1):
+            raise ParameterError(f"global_pooling with pad {pad} and stride {stride}", field=_P + "global_pooling",
+                                 hint="Drop pad and stride.")
+        kernel = (shape[2], shape[3])
+    else:
+        kernel = values("kernel", "kernel_size", 1)
+    if any(q >= k for q, k in zip(pad, kernel, strict=True)):
+        raise ParameterError(f"pad {pad} is not smaller than the kernel {kernel}", field=_P + "pad")
+    return PoolGeometry(kernel, stride, pad, ceil=p.round_mode == _POOL.CEIL)
