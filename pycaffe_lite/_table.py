@@ -11,13 +11,14 @@ Cell = Sequence[str]
 
 
 def number(x: float) -> str:
-    """Three digits at a glance: 0.031, -2.1, 12300, 3e-4; whole numbers below a million stay whole."""
-    if x == int(x) if abs(x) < 1e6 else False:
-        return str(int(x))
-    if 1000 <= abs(x) < 1e6:
-        return f"{x:.0f}"
-    mantissa, e, exponent = f"{x:.3g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if e else mantissa
+    """Three digits at a glance: 0.031, -2.1, 3e-4, 1.23e6; in between, whole numbers stay whole."""
+    size = abs(x)
+    if 1000 <= size < 1e6 or x == 0:
+        return f"{x + 0.0:.0f}"
+    if 1e-3 <= size < 1000:
+        return f"{x:.3g}"
+    mantissa, _, exponent = f"{x:.2e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def human_count(n: int) -> str:

@@ -128,7 +128,7 @@ class Summary:
     def _notes(self) -> list[str]:
         memory = f"Memory: blobs {human_bytes(self.memory)}, parameters {human_bytes(self.parameter_bytes)}"
         if self.gradient_bytes:
-            memory += f", gradients about {human_bytes(self.gradient_bytes)}"
+            memory += f"; gradients, once backward runs, about {human_bytes(self.gradient_bytes)}"
         per_item = f" per item of the batch of {self.items}" if self.items > 1 else ""
         notes = [f"Multiply-adds{per_item}: only products with weights count.", f"{memory}."]
         if self.splits:
