@@ -77,11 +77,14 @@ class _Objective:
         weighted = net.blob_loss_weights
         self.seeds = {name: rng.uniform(-1, 1, net.blobs[name].shape)
                       for name in net.outputs if not weighted[name] and name not in ignore}
+        # -FLT_MAX, what Caffe's MAX pooling has to say of no numbers at all, would drown the others.
+        self.weights = {name: np.where(np.abs(net.blobs[name].data) < 1e30, seed, 0)
+                        for name, seed in self.seeds.items()}
 
     def __call__(self) -> float:
         restart_random(self.net)
         loss = self.net._forward(0, self.last)
-        return loss + sum(float((self.net.blobs[name].data * w).sum()) for name, w in self.seeds.items())
+        return loss + sum(float((self.net.blobs[name].data * w).sum()) for name, w in self.weights.items())
 
     def gradients(self, ignore: Sequence[str]) -> list[tuple[str, Blob, Array]]:
         """(who, blob, gradient) of every input that has one and every parameter that wants one."""

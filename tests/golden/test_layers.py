@@ -1,0 +1,40 @@
+"""Layers compute what Caffe's do: tops, gradients of bottoms, gradients of parameters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.golden.compare import FOLDER, assert_close, computed, golden_cases
+from tests.layers.cases import CASES
+
+TYPES = sorted(p.stem for p in (FOLDER / "layers").glob("*.npz"))
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_layer(type_name: str) -> None:
+    cases = list(golden_cases(type_name))
+    assert len(cases) == 8
+    for golden in cases:
+        try:
+            assert_close(computed(golden), golden.expected, tolerance=1e-4, at_least=0.01)
+        except Exception as e:
+            raise AssertionError(f"{e}\nin\n{golden.prototxt}") from e
+
+
+def test_golden_covers_every_layer_that_computes() -> None:
+    sources = {"Input", "DummyData", "Silence"}  # nothing to compare
+    assert {case.type for case in CASES} - sources <= set(TYPES)
+
+
+def test_the_reference_check_agrees(shared: Path) -> None:
+    """The check that comes with the reference data, run on its own copy of them."""
+    done = subprocess.run(
+        [sys.executable, shared / "golden" / "check_layers.py", shared / "golden" / "layers", "-v", *TYPES],
+        env={**os.environ, "CAFFE_MODULE": "pycaffe_lite"}, capture_output=True, text=True, timeout=120, check=False)
+    assert f"{8 * len(TYPES)}/{8 * len(TYPES)} layer cases agree" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
