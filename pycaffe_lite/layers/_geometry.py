@@ -1,0 +1,114 @@
+"""Where the windows of convolution and pooling lie, and how many there are. No arithmetic on what they see.
+
+Window o sees, at offset k of its kernel, place o · stride + k · dilation - pad of each spatial axis. A convolution has
+as many windows as fit into the padded axis; pooling rounds up, so that its last window may hang over the edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pycaffe_lite._typing import Array, Shape, ShapeLike
+
+Scratch = Callable[[str, Shape, npt.DTypeLike], Array]
+"""(name, shape, dtype) -> working memory of any content, the same array as last time while all three are the same."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The windows of a convolution: each tuple has one number per spatial axis."""
+
+    kernel: Shape
+    stride: Shape
+    pad: Shape
+    dilation: Shape
+    group: int = 1
+
+    @property
+    def extent(self) -> Shape:
+        """How many places lie between a window's first and last, both counted."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every window is one place of its own: a 1x1 convolution."""
+        return all(k == 1 for k in self.kernel) and all(s == 1 for s in self.stride) and not any(self.pad)
+
+    def output_shape(self, spatial: ShapeLike) -> Shape:
+        """The number of windows: ⌊(in + 2 pad - extent) / stride⌋ + 1 along each axis; below 1 where none fits."""
+        padded = self.padded(spatial)
+        return tuple((n - e) // s + 1 for n, e, s in zip(padded, self.extent, self.stride, strict=True))
+
+    def input_shape(self, output: ShapeLike) -> Shape:
+        """The smallest input with so many windows, which is what a deconvolution makes of `output`."""
+        reach = ((n - 1) * s + e for n, s, e in zip(output, self.stride, self.extent, strict=True))
+        return tuple(n - 2 * p for n, p in zip(reach, self.pad, strict=True))
+
+    def padded(self, spatial: ShapeLike) -> Shape:
+        """The shape with the padding around it."""
+        return tuple(n + 2 * p for n, p in zip(spatial, self.pad, strict=True))
+
+    def view(self, padded: Array, axis: int, count: Shape) -> Array:
+        """What each of `count` windows sees: the axes of a padded array from `axis` on become (*kernel, *count).
+
+        view[..., *k, *o] = padded[..., *(o · stride + k · dilation)]. `count` may name the last few spatial axes only,
+        which then are those at `axis`. It is a view: windows that overlap share memory.
+        """
+        behind, first = axis + len(count), len(self.kernel) - len(count)
+        steps = padded.strides[axis:behind]
+        within = (step * d for step, d in zip(steps, self.dilation[first:], strict=True))
+        between = (step * s for step, s in zip(steps, self.stride[first:], strict=True))
+        return np.lib.stride_tricks.as_strided(
+            padded,
+            (*padded.shape[:axis], *self.kernel[first:], *count, *padded.shape[behind:]),
+            (*padded.strides[:axis], *within, *between, *padded.strides[behind:]),
+        )
+
+
+@dataclass(frozen=True)
+class PoolGeometry:
+    """The windows of pooling, which Caffe counts in a way of its own; each tuple is (height, width)."""
+
+    kernel: Shape
+    stride: Shape
+    pad: Shape
+    ceil: bool = True
+
+    def output_shape(self, spatial: ShapeLike) -> Shape:
+        """The number of windows: (in + 2 pad - kernel) / stride + 1 along each axis, rounded up, or down without `ceil`.
+
+        With padding on any axis, a last window that would start behind the data and the padding before them is dropped.
+        Without, where stride > kernel, the last window may lie outside altogether.
+        """
+        counts = []
+        for n, k, s, p in zip(spatial, self.kernel, self.stride, self.pad, strict=True):
+            room = n + 2 * p - k
+            last = -(-room // s) if self.ceil else room // s
+            counts.append(last if any(self.pad) and last * s >= n + p else last + 1)
+        return tuple(counts)
+
+
+def hits(offset: int, stride: int, pad: int, size: int, count: int) -> tuple[slice, slice]:
+    """Along an axis of `size` places: which of `count` windows see data, not padding, at this offset; and which places."""
+    first = max(0, -((offset - pad) // stride))
+    stop = min(count, (size - 1 + pad - offset) // stride + 1)
+    if stop <= first:
+        return slice(0, 0), slice(0, 0)
+    place = first * stride + offset - pad
+    return slice(first, stop), slice(place, place + (stop - first - 1) * stride + 1, stride)
+
+
+def work(scratch: Scratch, name: str, most: int, shape: Shape, dtype: npt.DTypeLike) -> Array:
+    """An array of this shape at the head of a scratch array of `most` numbers, which tiles of all sizes share."""
+    return scratch(name, (most,), dtype)[: math.prod(shape)].reshape(shape)
+
+
+def evenly(count: int, most: int) -> int:
+    """The size of the fewest equal parts of `count` (the last may be less), each of at most `most` and at least 1."""
+    parts = -(-count // max(1, most))
+    return -(-count // max(1, parts))

@@ -1,0 +1,180 @@
+"""Convolution of small images as matrix products: the whole batch side by side in each row of the matrices.
+
+A small image has few places: products image by image (_im2col) are thin and slow. Here the batch is the innermost axis,
+which makes copies long runs, and only the kernel's axes behind the first are unrolled. With x_h row h of the input as a
+matrix ((C, rest of the kernel), (rest of the output, N)), and W_k the weights in row k of the kernel:
+
+    y_o = b + Σ_k W_k x_h        dW_k += Σ_o dy_o x_hᵀ        dx_h = Σ_k W_kᵀ dy_o        where h = o · stride + k - pad
+
+Rows follow each other in memory, so the sums over k are products as well: of [W_0 W_1 ...] with row o · stride - pad and
+those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. The idea is
+that of MEC (Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.layers._geometry import Geometry, Scratch, evenly, work
+
+TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
+SMALL = 256  # places: an output of fewer is small
+MIN_COLUMNS = 32
+
+
+def suits(geometry: Geometry, y_shape: Shape) -> bool:
+    """Whether this way is the faster, and possible: rows seen by a dilated kernel do not follow each other."""
+    columns = y_shape[0] * math.prod(y_shape[3:])
+    return geometry.dilation[0] == 1 and 1 < y_shape[2] <= math.prod(y_shape[2:]) < SMALL and columns >= MIN_COLUMNS
+
+
+def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch) -> None:
+    """As conv_forward."""
+    rows = _Rows(x, y, w, geometry, scratch)
+    weights = rows.by_kernel_row(w).swapaxes(2, 3).reshape(rows.group, rows.outputs, -1)
+    for images in rows.tiles():
+        unrolled = rows.unroll(x, images)
+        out = rows.room("y", (rows.group, rows.outputs, rows.y_rows, unrolled.shape[-1]), images, y)
+        for o in range(rows.y_rows):
+            seen, kernel = rows.seen(o)
+            np.matmul(weights[..., kernel], _stacked(unrolled[:, seen]), out=out[:, :, o])
+        if b is not None:
+            out += b.reshape(rows.group, -1, 1, 1)
+        flat = y[images].reshape(images.stop - images.start, -1)
+        flat[...] = out.reshape(flat.shape[1], -1).T
+
+
+def backward_weight(x: Array, dy: Array, dw: Array, db: Array | None, geometry: Geometry, scratch: Scratch) -> None:
+    """As conv_backward_weight."""
+    rows = _Rows(x, dy, dw, geometry, scratch)
+    total = scratch("total", (rows.group, geometry.kernel[0] * rows.depth, rows.outputs), dw.dtype)
+    total.fill(0)
+    product = scratch("product", total.shape, dw.dtype)
+    for images in rows.tiles():
+        unrolled = rows.unroll(x, images)
+        places = rows.innermost_channels(dy, images)
+        for o in range(rows.y_rows):
+            seen, kernel = rows.seen(o)
+            total[:, kernel] += np.matmul(_stacked(unrolled[:, seen]), places[:, o], out=product[:, kernel])
+        if db is not None:
+            db += places.sum(axis=(1, 2)).reshape(-1)
+    gradient = rows.by_kernel_row(dw)
+    gradient += total.reshape(rows.group, geometry.kernel[0], rows.inputs, -1, rows.outputs).transpose(0, 4, 2, 1, 3)
+
+
+def backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: Scratch) -> None:
+    """As conv_backward_data."""
+    rows = _Rows(dx, dy, w, geometry, scratch)
+    stride, pad = geometry.stride[0], geometry.pad[0]
+    # Row h was seen through the kernel rows k = h + pad - o · stride: every stride-th, the larger o the smaller k.
+    by_row = rows.by_kernel_row(w)
+    weights, taps = [], []
+    for phase in range(stride):
+        some = by_row[:, :, :, phase::stride][:, :, :, ::-1]
+        taps.append(some.shape[3])
+        weights.append(some.transpose(0, 2, 4, 3, 1).reshape(rows.group, rows.depth, some.shape[3] * rows.outputs))
+    for images in rows.tiles():
+        places = rows.innermost_batch(dy, images)
+        unrolled = rows.room("rows", (rows.group, rows.x_rows, rows.depth, places.shape[-1]), images, dx)
+        for h in range(rows.x_rows):
+            last, phase = divmod(h + pad, stride)
+            first = last + 1 - taps[phase]
+            start = min(max(first, 0), rows.y_rows)
+            stop = max(start, min(last + 1, rows.y_rows))
+            kernel = slice((start - first) * rows.outputs, (stop - first) * rows.outputs)
+            np.matmul(weights[phase][..., kernel], _stacked(places[:, start:stop]), out=unrolled[:, h])
+        rows.fold(unrolled, dx, images)
+
+
+class _Rows:
+    """The rows of one convolution's input and output, for a tile of its images at a time."""
+
+    def __init__(self, x: Array, y: Array, w: Array, geometry: Geometry, scratch: Scratch) -> None:
+        self._geometry, self._scratch, self._num = geometry, scratch, len(x)
+        self.group = geometry.group
+        self.inputs, self.outputs = w.shape[1], len(w) // geometry.group
+        self.depth = w[0].size // geometry.kernel[0]
+        self.x_rows, self.y_rows, self._rest = x.shape[2], y.shape[2], y.shape[3:]
+        columns = math.prod(self._rest)
+        per_image = self.group * self.x_rows * self.depth * columns * x.itemsize
+        self._images = evenly(self._num, max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns)))
+
+    def tiles(self) -> Iterator[slice]:
+        for i in range(0, self._num, self._images):
+            yield slice(i, min(i + self._images, self._num))
+
+    def seen(self, o: int) -> tuple[slice, slice]:
+        """The rows of x that row o of the output sees; and where their weights are."""
+        g = self._geometry
+        first = o * g.stride[0] - g.pad[0]
+        start = min(max(first, 0), self.x_rows)
+        stop = max(start, min(first + g.kernel[0], self.x_rows))
+        return slice(start, stop), slice((start - first) * self.depth, (stop - first) * self.depth)
+
+    def room(self, name: str, shape: Shape, images: slice, like: Array) -> Array:
+        most = math.prod(shape) // (images.stop - images.start) * self._images
+        return work(self._scratch, name, most, shape, like.dtype)
+
+    def innermost_batch(self, y: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as (group, rows, C / group, (rest, N))."""
+        view = self._batch_last(y[images])
+        out = self.room("y", view.shape, images, y)
+        out[...] = view
+        return out.reshape(*view.shape[:3], -1)
+
+    def innermost_channels(self, y: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as (group, rows, (rest, N), C / group): faster as the right factor of a product."""
+        view = np.moveaxis(self._batch_last(y[images]), 2, -1)
+        out = self.room("y", view.shape, images, y)
+        out[...] = view
+        return out.reshape(*view.shape[:2], -1, view.shape[-1])
+
+    def unroll(self, x: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N))."""
+        view = self._batch_last(x[images])
+        padded, inside = self._padded(view.shape, images, x)
+        if any(self._geometry.pad[1:]):
+            padded.fill(0)
+        inside[...] = view
+        windows = self._geometry.view(padded, 3, self._rest)
+        out = self.room("rows", windows.shape, images, x)
+        out[...] = windows
+        return out.reshape(self.group, self.x_rows, self.depth, -1)
+
+    def fold(self, unrolled: Array, dx: Array, images: slice) -> None:
+        """The transpose of unroll: dx becomes, place by place, the sum of what the rows hold of it."""
+        view = self._batch_last(dx[images])
+        padded, inside = self._padded(view.shape, images, dx)
+        padded.fill(0)
+        windows = self._geometry.view(padded, 3, self._rest)
+        unrolled = unrolled.reshape(windows.shape)
+        for k in np.ndindex(*self._geometry.kernel[1:]):
+            windows[(slice(None),) * 3 + k] += unrolled[(slice(None),) * 3 + k]
+        view[...] = inside
+
+    def by_kernel_row(self, w: Array) -> Array:
+        """(group, M / group, C / group, rows, rest) of the weights: a view."""
+        return w.reshape(self.group, self.outputs, self.inputs, self._geometry.kernel[0], self.depth // self.inputs)
+
+    def _padded(self, shape: Shape, images: slice, like: Array) -> tuple[Array, Array]:
+        """Memory for rows with the padding of all axes but the first around them; and a view of it without."""
+        pad = self._geometry.pad[1:]
+        spatial = tuple(n + 2 * p for n, p in zip(shape[3:], pad, strict=False))
+        padded = self.room("padded", (*shape[:3], *spatial, shape[-1]), images, like)
+        inside = (slice(p, p + n) for n, p in zip(shape[3:], pad, strict=False))
+        return padded, padded[(slice(None),) * 3 + tuple(inside)]
+
+    def _batch_last(self, a: Array) -> Array:
+        """(N, C, rows, *rest) as a view (group, rows, C / group, *rest, N)."""
+        by_group = a.reshape(len(a), self.group, -1, *a.shape[2:])
+        return by_group.transpose(1, 3, 2, *range(4, by_group.ndim), 0)
+
+
+def _stacked(rows: Array) -> Array:
+    """(group, rows, m, n) as (group, rows · m, n): a view where the rows follow each other."""
+    group, count, m, n = rows.shape
+    return rows.reshape(group, count * m, n)
