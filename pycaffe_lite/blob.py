@@ -130,10 +130,10 @@ class Blob:
         return self._data is other._data
 
     def move_to(self, data: Storage, diff: Storage) -> None:
-        """Live in these storages from now on, taking the present data along (and the diff, if there is one)."""
-        data.array()[: self._count] = self._data.array()[: self._count]
-        if self._diff.allocated:
-            diff.array()[: self._count] = self._diff.array()[: self._count]
+        """Live in these storages from now on, taking along the numbers that there are."""
+        for old, new in ((self._data, data), (self._diff, diff)):
+            if old.allocated:
+                new.array()[: self._count] = old.array()[: self._count]
         self._data, self._diff = data, diff
         self._data_of = self._diff_of = None
 
