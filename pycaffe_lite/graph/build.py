@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pycaffe_lite import _random
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, GraphError
+from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
-from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, find_hazards, may_run_in_place, plan_backward
+from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, plan_backward
 from pycaffe_lite.graph.select import LayerSpec, select, specs_of
 from pycaffe_lite.graph.splits import insert_splits
 from pycaffe_lite.layer import bind, check_arity

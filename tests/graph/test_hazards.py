@@ -98,6 +98,17 @@ def test_gradients_are_those_of_the_net_without_in_place(case: str) -> None:
     assert not shares(in_place, "here")
 
 
+@pytest.mark.parametrize("reader", ["ReLU", "Sigmoid"])
+def test_dropout_in_place_spoils_no_other_branch(reader: str) -> None:
+    """ReLU's backward forgives zeros where nothing comes back to it; here something does, through `c`."""
+    relu = layer("r", "ReLU", "a", "a") if reader == "Sigmoid" else ""
+    in_place, apart = nets(
+        ip("a", "x", "a", 5) + relu + split("a", "h c") + layer("q", reader, "c", "q") + layer("here", "Dropout", "h", "h")
+        + layer("e", "Eltwise", "h q", "b"), "h")
+    assert_close(gradients(in_place), gradients(apart), rtol=1e-12)
+    assert not shares(in_place, "here")
+
+
 def test_an_output_that_is_a_view_keeps_its_values() -> None:
     net = net_of(inputs(x=(3, 4)) + ip("a", "x", "a", 5) + split("a", "h shown") + power("here", "h", "h") + ip("b", "h", "b", 2))
     fill(net)
