@@ -46,7 +46,7 @@ class NamedBlobs(Named[Blob]):
     noun = "blob"
 
     def _cells(self, value: Blob) -> list[str]:
-        return [str(value.shape), str(value.dtype), f"· {blob_values(value)}"]
+        return [str(value.shape), blob_values(value)]
 
 
 class NamedLayers(Named[Layer]):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pycaffe_lite.net import Net
 
 _SHORTEST_NAME = 12
+_SHORTEST_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,12 @@ class Summary:
         """The table. To fit in `width` characters it leaves the bottoms out, then shortens names."""
         columns = self._columns()
         if width is not None and total_width(columns) > width:
-            del columns[2]
-            for column in (columns[0], columns[2]):
-                over = total_width(columns) - width
-                if over > 0:
-                    room = max(column.width() - over, _SHORTEST_NAME)
-                    column.cells = [[elide(line, room) for line in cell] for cell in column.cells]
+            layer, _, bottom, top = columns[:4]
+            columns.remove(bottom)
+            room = top.width() - max(0, total_width(columns) - width)
+            top.cells = [*([_top(r, j, room) for j in range(len(r.tops))] for r in self.rows), []]
+            room = layer.width() - max(0, total_width(columns) - width)
+            layer.cells = [[elide(line, max(room, _SHORTEST_NAME)) for line in cell] for cell in layer.cells]
         return "\n".join([self.title, "", text_table(columns, total=True), "", *self._notes()])
 
     def __str__(self) -> str:
@@ -111,8 +112,8 @@ class Summary:
             Column("layer", [*([r.name] for r in rows), ["total"]]),
             Column("type", [*([r.type] for r in rows), []]),
             Column("bottom", [*(r.bottoms for r in rows), []]),
-            Column("top", [*(_tops(r) for r in rows), []]),
-            Column("parameters", [*(_parameters(r) for r in rows), [human_count(self.parameters)]], right=True),
+            Column("top", [*([_top(r, j) for j in range(len(r.tops))] for r in rows), []]),
+            Column("params", [*(_parameters(r) for r in rows), [human_count(self.parameters)]], right=True),
             Column("mult-adds", [*map(self._share, [*counts, self.multiply_adds])], right=True),
             Column("memory", [*(_memory(r) for r in rows), [human_bytes(self.memory)]], right=True),
         ]
@@ -175,11 +176,12 @@ def _gradient_bytes(net: Net) -> int:
     return sum(b.count * b.dtype.itemsize for b in diffs.values())
 
 
-def _tops(row: Row) -> Cell:
-    lines = []
-    for name, shape, same in zip(row.tops, row.shapes, row.in_place, strict=True):
-        lines.append(f"{'' if row.tops == (row.name,) else name + ' '}{shape}{' in place' * same}")
-    return lines
+def _top(row: Row, j: int, width: int | None = None) -> str:
+    """Top j, its name shortened where the text would be wider than `width`."""
+    if not row.in_place[j] and row.tops == (row.name,):
+        return str(row.shapes[j])
+    rest = " in place" if row.in_place[j] else f" {row.shapes[j]}"
+    return (row.tops[j] if width is None else elide(row.tops[j], max(width - len(rest), _SHORTEST_TOP))) + rest
 
 
 def _parameters(row: Row) -> Cell:
