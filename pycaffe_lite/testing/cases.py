@@ -135,18 +135,20 @@ class Bench:
         self.net._forward(0, self.node.index)
         return [t.data.copy() for t in self.node.tops]
 
-    def backward(self, poison: bool = True) -> Gradients:
-        """A backward pass. Tops without a loss weight get random gradients, ignored ones NaN; bottoms' diffs start as
-        NaN, unless poison is False.
-        """
+    def give_top_gradients(self) -> None:
+        """Random ones to tops without a loss weight, NaN to those that backward is to ignore."""
         rng = np.random.default_rng(7)
-        for blob in self.inputs if poison else []:
-            blob.diff[...] = np.nan
         for j, top in enumerate(self.node.tops):
             if j in self.case.ignored_tops:
                 top.diff[...] = np.nan
             elif not self.node.loss_weights[j]:
                 top.diff[...] = rng.uniform(-1, 1, top.shape)
+
+    def backward(self, poison: bool = True) -> Gradients:
+        """A backward pass from `give_top_gradients`; bottoms' gradients start as NaN, unless poison is False."""
+        for blob in self.inputs if poison else []:
+            blob.diff[...] = np.nan
+        self.give_top_gradients()
         self.net._backward(self.node.index, 0)
         return Gradients([b.diff.copy() for b in self.inputs], [p.diff.copy() for p in self.layer.blobs])
 
