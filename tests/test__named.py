@@ -79,6 +79,7 @@ def test_ipython_completes_the_names(net: caffe.Net) -> None:
     ipython = pytest.importorskip("IPython.core.completer")
     completer = ipython.IPCompleter(shell=None, namespace={"net": net}, global_namespace={})
     completer.use_jedi = False
+    completer.disable_matchers = ["IPCompleter.magic_matcher"]  # needs a shell
     with ipython.provisionalcompleter():
         for text, expected in (("net.blobs['sc", {"scores"}), ("net.params['ip", {"ip1", "ip<2>"})):
             assert {c.text.strip("']") for c in completer.completions(text, len(text))} == expected
