@@ -42,7 +42,8 @@ class Accuracy(Layer):
                              hint=f"One label for each place, the classes being axis {axis}.")
         if p.top_k > x[axis]:
             raise ParameterError(f"top_k is {p.top_k}, there are {x[axis]} classes", field="accuracy_param.top_k")
-        return [(), (x[axis],)][: len(self._message.top)]
+        both: list[Shape | None] = [(), (x[axis],)]
+        return both[: len(self._message.top)]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.accuracy_param

@@ -43,7 +43,7 @@ class Convolution(Layer):
     bottoms = at_least(1)
     tops = at_least(1)
     same_number = True
-    constraints = {_P + "num_output": value_at_least(1), _P + "group": value_at_least(1)}
+    constraints = {"convolution_param.num_output": value_at_least(1), "convolution_param.group": value_at_least(1)}
 
     def backward_reads_top_data(self) -> bool:
         return False
@@ -73,9 +73,10 @@ class Convolution(Layer):
             self._add_param((p.num_output,), p.bias_filler)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        if bottom[0].shape[self._axis] != self._channels:
-            raise ShapeError(f"bottom shape {bottom[0].shape} has {bottom[0].shape[self._axis]} channels, the weights are "
-                             f"for {self._channels}", hint="The number of channels cannot change once the net is built.")
+        shape = bottom[0].shape
+        if shape[self._axis] != self._channels:
+            raise ShapeError(f"bottom shape {shape} has {shape[self._axis]} channels, the weights are for {self._channels}",
+                             hint="The number of channels cannot change once the net is built.")
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
@@ -107,25 +108,30 @@ def read_geometry(p: pb.ConvolutionParameter, axes: int) -> Geometry:
     Raises ParameterError.
     """
 
-    def values(name: str, repeated: Sequence[int], pair: tuple[str, str] | None, default: int | None, low: int) -> Shape:
-        field, given = _P + name, list(repeated)
+    def values(
+        name: str, repeated: Sequence[int], pair: tuple[str, str] | None, default: int | None, low: int
+    ) -> Shape:
+        names, given = [name], list(repeated)
         if pair is not None and any(p.HasField(n) for n in pair):  # type: ignore[arg-type]
             if axes != 2:
-                raise ParameterError(f"{pair[0]} and {pair[1]} are for 2 spatial axes, here are {axes}", field=_P + pair[0],
-                                     hint=f"Give {name} once or {axes} times.")
+                raise ParameterError(f"{pair[0]} and {pair[1]} are for 2 spatial axes, here are {axes}",
+                                     field=_P + pair[0], hint=f"Give {name} once or {axes} times.")
             if given:
-                raise ParameterError(f"{name} and {pair[0]} or {pair[1]} are both given", field=field, hint="Give one of them.")
-            given = [getattr(p, n) for n in pair]
-            field = _P + pair[0]
+                raise ParameterError(f"{name} and {pair[0]} or {pair[1]} are both given", field=_P + f"{name}[0]",
+                                     hint="Give one of them.")
+            names, given = list(pair), [getattr(p, n) for n in pair]
         if not given and default is not None:
             given = [default]
         if len(given) == 1:
             given *= axes
         if len(given) != axes:
-            raise ParameterError(f"{name} is given {len(given)} times for {axes} spatial axes", field=field,
+            raise ParameterError(f"{name} is given {len(given)} times for {axes} spatial axes", field=_P + f"{name}[0]",
                                  hint="Give it once or once per axis.")
-        if any(v < low for v in given):
-            raise ParameterError(f"{name} is {min(given)}", field=field, hint=f"It must be at least {low}.")
+        for k, v in enumerate(given):
+            if v < low:
+                wrong = names[k % len(names)]
+                place = f"{wrong}[{min(k, len(repeated) - 1)}]" if repeated else wrong
+                raise ParameterError(f"{wrong} is {v}", field=_P + place, hint=f"It must be at least {low}.")
         return tuple(given)
 
     return Geometry(

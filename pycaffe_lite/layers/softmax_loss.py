@@ -38,7 +38,8 @@ class SoftmaxWithLoss(LossLayer):
         if math.prod(labels) != places:
             raise ShapeError(f"The labels have shape {labels}, predictions of shape {x} need {places} of them",
                              hint=f"One label for each place, the classes being axis {axis}.")
-        return [(), x][: max(1, len(self._message.top))]
+        both: list[Shape | None] = [(), x]
+        return both[: max(1, len(self._message.top))]
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.loss_param
