@@ -186,3 +186,6 @@ class BlobVec(list[Blob]):
         """Append a new blob of zeros of this shape."""
         self.append(Blob(shape, self.dtype))
         return self[-1]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self))

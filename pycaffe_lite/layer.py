@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pycaffe_lite import _display
 from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
@@ -179,6 +180,9 @@ class Layer:
 
     def close(self) -> None:
         """Give back files and threads; the net calls it when it goes."""
+
+    def __repr__(self) -> str:
+        return _display.layer_line(self)
 
     # What subclasses use.
 

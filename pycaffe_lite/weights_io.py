@@ -57,7 +57,8 @@ def _copy(
         node = nodes.get(name)
         if node is None:
             log.info("Ignoring source layer %s", name)
-            loaded.ignored.append(name)
+            if arrays:
+                loaded.ignored.append(name)
             continue
         targets = list(node.layer.blobs)
         if shared_once:
