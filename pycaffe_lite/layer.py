@@ -217,10 +217,13 @@ def check_arity(layer: Layer, bottoms: int, tops: int) -> None:
     cls = type(layer)
     for what, have, want in (("bottom", bottoms, cls.bottoms), ("top", tops, cls.tops)):
         if have not in want:
-            names = "blob" if str(want) == "1" else "blobs"
-            raise GraphError(f"{have} {what} blobs given, this layer takes {want} {what} {names}")
+            raise GraphError(f"{_blobs(have, what)} given, this layer takes {_blobs(want, what)}")
     if cls.same_number and bottoms != tops:
-        raise GraphError(f"{bottoms} bottom blobs and {tops} top blobs given, their numbers must be equal")
+        raise GraphError(f"{_blobs(bottoms, 'bottom')} and {_blobs(tops, 'top')} given, their numbers must be equal")
+
+
+def _blobs(n: int | Arity, what: str) -> str:
+    return f"{n} {what} blob" if str(n).endswith(" 1") or str(n) == "1" else f"{n} {what} blobs"
 
 
 def canonical_axis(axis: int, shape: Shape, field: str = "", *, end: bool = False) -> int:

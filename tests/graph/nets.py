@@ -29,7 +29,9 @@ def ip(name: str, bottom: str, top: str, outputs: int, more: str = "") -> str:
     return layer(name, "InnerProduct", bottom, top, f"inner_product_param {{ num_output: {outputs} {fillers} }} {more}")
 
 
-def power(name: str, bottom: str, top: str, power: float = 1, scale: float = 1.5, shift: float = 0.25, more: str = "") -> str:
+def power(
+    name: str, bottom: str, top: str, power: float = 1, scale: float = 1.5, shift: float = 0.25, more: str = ""
+) -> str:
     return layer(name, "Power", bottom, top, f"power_param {{ power: {power} scale: {scale} shift: {shift} }} {more}")
 
 

@@ -27,42 +27,93 @@ def split(bottom: str, tops: str) -> str:
 HERE = power("here", "IN", "OUT", 1, -1.5, 0.25)
 HAZARDS = {
     "producer reads its top data": (
-        ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "h") + HERE + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "h") + HERE + ip("b", "h", "b", 5),
+        "h",
+    ),
     "producer reads its top data, behind a view": (
-        ip("a", "x", "a", 5) + layer("s", "TanH", "a", "s") + layer("f", "Flatten", "s", "h") + HERE + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "a", 5)
+        + layer("s", "TanH", "a", "s")
+        + layer("f", "Flatten", "s", "h")
+        + HERE
+        + ip("b", "h", "b", 5),
+        "h",
+    ),
     "in-place producer reads its bottom data": (
-        ip("a", "x", "h", 5) + layer("r", "ReLU", "h", "h") + HERE + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "h", 5) + layer("r", "ReLU", "h", "h") + HERE + ip("b", "h", "b", 5),
+        "h",
+    ),
     "leaky in-place producer reads its bottom data": (
-        ip("a", "x", "h", 5) + layer("r", "ReLU", "h", "h", "relu_param { negative_slope: 0.3 }") + HERE
-        + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "h", 5)
+        + layer("r", "ReLU", "h", "h", "relu_param { negative_slope: 0.3 }")
+        + HERE
+        + ip("b", "h", "b", 5),
+        "h",
+    ),
     "a later reader through Split": (
-        ip("a", "x", "a", 5) + split("a", "h c") + HERE + ip("p", "h", "p", 5) + layer("q", "Sigmoid", "c", "q")
-        + layer("e", "Eltwise", "p q", "b"), "h"),
+        ip("a", "x", "a", 5)
+        + split("a", "h c")
+        + HERE
+        + ip("p", "h", "p", 5)
+        + layer("q", "Sigmoid", "c", "q")
+        + layer("e", "Eltwise", "p q", "b"),
+        "h",
+    ),
     "an earlier reader whose backward reads its bottom": (
-        ip("a", "x", "a", 5) + split("a", "h c") + ip("p", "c", "p", 5) + HERE + layer("q", "Sigmoid", "h", "q")
-        + layer("e", "Eltwise", "p q", "b"), "h"),
+        ip("a", "x", "a", 5)
+        + split("a", "h c")
+        + ip("p", "c", "p", 5)
+        + HERE
+        + layer("q", "Sigmoid", "h", "q")
+        + layer("e", "Eltwise", "p q", "b"),
+        "h",
+    ),
     "a later reader through Flatten": (
-        ip("a", "x", "a", 5) + split("a", "h c") + layer("f", "Flatten", "c", "f") + HERE + ip("p", "h", "p", 5)
-        + ip("q", "f", "q", 5) + layer("e", "Eltwise", "p q", "b"), "h"),
+        ip("a", "x", "a", 5)
+        + split("a", "h c")
+        + layer("f", "Flatten", "c", "f")
+        + HERE
+        + ip("p", "h", "p", 5)
+        + ip("q", "f", "q", 5)
+        + layer("e", "Eltwise", "p q", "b"),
+        "h",
+    ),
     "loss weight on its own top": (
-        ip("a", "x", "h", 5) + HERE.replace("power_param", "loss_weight: 3 power_param") + ip("z", "x", "b", 5), "h"),
+        ip("a", "x", "h", 5) + HERE.replace("power_param", "loss_weight: 3 power_param") + ip("z", "x", "b", 5),
+        "h",
+    ),
     "a product that divides by its bottoms": (
-        ip("a", "x", "a", 5) + ip("c", "x", "c", 5)
-        + layer("e", "Eltwise", "a c", "h", "eltwise_param { operation: PROD stable_prod_grad: false }") + HERE
-        + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "a", 5)
+        + ip("c", "x", "c", 5)
+        + layer("e", "Eltwise", "a c", "h", "eltwise_param { operation: PROD stable_prod_grad: false }")
+        + HERE
+        + ip("b", "h", "b", 5),
+        "h",
+    ),
     "cannot run in place": (
-        ip("a", "x", "h", 5) + power("here", "IN", "OUT", 2, 0.5, 0.75) + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "h", 5) + power("here", "IN", "OUT", 2, 0.5, 0.75) + ip("b", "h", "b", 5),
+        "h",
+    ),
     "cannot run in place and changes the shape": (
-        ip("a", "x", "h", 7) + ip("here", "IN", "OUT", 6) + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "h", 7) + ip("here", "IN", "OUT", 6) + ip("b", "h", "b", 5),
+        "h",
+    ),
     "two hazards on one blob": (
-        ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "h") + HERE + layer("s2", "Sigmoid", "h", "h")
-        + power("here2", "h", "h", 1, 2.5) + ip("b", "h", "b", 5), "h"),
+        ip("a", "x", "a", 5)
+        + layer("s", "Sigmoid", "a", "h")
+        + HERE
+        + layer("s2", "Sigmoid", "h", "h")
+        + power("here2", "h", "h", 1, 2.5)
+        + ip("b", "h", "b", 5),
+        "h",
+    ),
 }
 
 
 def nets(text: str, name: str) -> tuple[Net, Net]:
     """The net in place, and the same net with a blob for every layer."""
-    in_place = net_of(DATA + text.replace('"IN"', f'"{name}"').replace('"OUT"', f'"{name}"') + LOSS, dtype=np.float64, seed=3)
+    in_place = net_of(
+        DATA + text.replace('"IN"', f'"{name}"').replace('"OUT"', f'"{name}"') + LOSS, dtype=np.float64, seed=3
+    )
     message = caffe.proto.caffe_pb2.NetParameter()
     for node in in_place._nodes:  # written out: versions as names
         one = message.layer.add()
@@ -103,14 +154,22 @@ def test_dropout_in_place_spoils_no_other_branch(reader: str) -> None:
     """ReLU's backward forgives zeros where nothing comes back to it; here something does, through `c`."""
     relu = layer("r", "ReLU", "a", "a") if reader == "Sigmoid" else ""
     in_place, apart = nets(
-        ip("a", "x", "a", 5) + relu + split("a", "h c") + layer("q", reader, "c", "q") + layer("here", "Dropout", "h", "h")
-        + layer("e", "Eltwise", "h q", "b"), "h")
+        ip("a", "x", "a", 5)
+        + relu
+        + split("a", "h c")
+        + layer("q", reader, "c", "q")
+        + layer("here", "Dropout", "h", "h")
+        + layer("e", "Eltwise", "h q", "b"),
+        "h",
+    )
     assert_close(gradients(in_place), gradients(apart), rtol=1e-12)
     assert not shares(in_place, "here")
 
 
 def test_an_output_that_is_a_view_keeps_its_values() -> None:
-    net = net_of(inputs(x=(3, 4)) + ip("a", "x", "a", 5) + split("a", "h shown") + power("here", "h", "h") + ip("b", "h", "b", 2))
+    net = net_of(
+        inputs(x=(3, 4)) + ip("a", "x", "a", 5) + split("a", "h shown") + power("here", "h", "h") + ip("b", "h", "b", 2)
+    )
     fill(net)
     found = net.forward()
     assert sorted(found) == ["b", "shown"]
@@ -121,16 +180,24 @@ def test_an_output_that_is_a_view_keeps_its_values() -> None:
 RELU = layer("here", "ReLU", "h", "h")
 HARMLESS = {
     "after a layer that reads only its bottom": ip("a", "x", "h", 5) + RELU + ip("b", "h", "b", 5),
-    "dropout after ReLU": ip("a", "x", "h", 5) + layer("r", "ReLU", "h", "h") + layer("here", "Dropout", "h", "h")
+    "dropout after ReLU": ip("a", "x", "h", 5)
+    + layer("r", "ReLU", "h", "h")
+    + layer("here", "Dropout", "h", "h")
     + ip("b", "h", "b", 5),
     "two ReLUs": ip("a", "x", "h", 5) + layer("r", "ReLU", "h", "h") + RELU + ip("b", "h", "b", 5),
     "TanH, which reads its own top": ip("a", "x", "h", 5) + layer("here", "TanH", "h", "h") + ip("b", "h", "b", 5),
-    "readers of the result": ip("a", "x", "h", 5) + RELU + ip("p", "h", "p", 5) + ip("q", "h", "q", 5)
+    "readers of the result": ip("a", "x", "h", 5)
+    + RELU
+    + ip("p", "h", "p", 5)
+    + ip("q", "h", "q", 5)
     + layer("e", "Eltwise", "p q", "b"),
     "an affine map": ip("a", "x", "h", 5) + power("here", "h", "h") + ip("b", "h", "b", 5),
     "on the net's input": power("here", "x", "x") + ip("b", "x", "b", 5),
     "producer that does not learn": layer("s", "Sigmoid", "x", "h") + power("here", "h", "h") + ip("b", "h", "b", 5),
-    "the last of a view's readers": ip("a", "x", "a", 5) + layer("f", "Flatten", "a", "h") + RELU + ip("b", "h", "b", 5),
+    "the last of a view's readers": ip("a", "x", "a", 5)
+    + layer("f", "Flatten", "a", "h")
+    + RELU
+    + ip("b", "h", "b", 5),
 }
 
 
@@ -152,8 +219,11 @@ def test_a_net_that_never_runs_backward_shares_more() -> None:
 @pytest.mark.parametrize("kind", ["Input", "DummyData"])
 def test_a_source_whose_blob_must_not_be_overwritten(kind: str) -> None:
     """Users write into net.blobs["x"]: the name must stay with the Input layer's memory."""
-    source = inputs(x=(2, 3)) if kind == "Input" else layer(
-        "x", "DummyData", "", "x", 'dummy_data_param { shape { dim: 2 dim: 3 } data_filler { value: 3 } }')
+    source = (
+        inputs(x=(2, 3))
+        if kind == "Input"
+        else layer("x", "DummyData", "", "x", "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { value: 3 } }")
+    )
     net = net_of(source + power("p", "x", "x", 2, 1, 0))
     for _ in range(2):
         if kind == "Input":
@@ -192,7 +262,7 @@ def user_module(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module = ModuleType("user_module_of_hazards")
     module.Triple = Triple  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    yield module.__name__
+    return module.__name__
 
 
 @pytest.mark.parametrize("harmless", [True, False])
@@ -201,7 +271,9 @@ def test_python_layers_in_place(user_module: str, harmless: bool) -> None:
     python = layer("here", "Python", "h", "h", f'python_param {{ module: "{user_module}" layer: "Triple" }}')
     after = ip("b", "h", "b", 5) + LOSS
     net = net_of(DATA + before + python + after, dtype=np.float64, seed=3)
-    twin = net_of(DATA + before + power("here", "h", "g", 1, 3, 0) + after.replace('"h"', '"g"'), dtype=np.float64, seed=3)
+    twin = net_of(
+        DATA + before + power("here", "h", "g", 1, 3, 0) + after.replace('"h"', '"g"'), dtype=np.float64, seed=3
+    )
     for batch in (3, 6, 2):
         for each in (net, twin):
             each.blobs["x"].reshape(batch, 4)

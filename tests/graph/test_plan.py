@@ -20,7 +20,9 @@ def backward_layers(net: Net) -> dict[str, list[bool]]:
 
 
 def test_learning_begins_at_the_first_parameter() -> None:
-    net = net_of(DATA + power("p", "x", "y") + ip("a", "y", "a", 7) + power("q", "a", "q") + ip("b", "q", "b", 5) + LOSS)
+    net = net_of(
+        DATA + power("p", "x", "y") + ip("a", "y", "a", 7) + power("q", "a", "q") + ip("b", "q", "b", 5) + LOSS
+    )
     assert backward_layers(net) == {"a": [False], "q": [True], "b": [True], "loss": [True, False]}
 
 
@@ -33,7 +35,9 @@ def test_nothing_runs_without_a_loss() -> None:
 
 
 def test_a_branch_without_a_loss_is_skipped() -> None:
-    net = net_of(DATA + ip("a", "x", "a", 7) + ip("b", "a", "b", 5) + ip("c", "a", "c", 4) + power("d", "c", "d") + LOSS)
+    net = net_of(
+        DATA + ip("a", "x", "a", 7) + ip("b", "a", "b", 5) + ip("c", "a", "c", 4) + power("d", "c", "d") + LOSS
+    )
     assert backward_layers(net) == {"a": [False], "a_a_0_split": [True], "b": [True], "loss": [True, False]}
     fill(net)
     found = gradients(net)
@@ -42,8 +46,12 @@ def test_a_branch_without_a_loss_is_skipped() -> None:
 
 
 def test_accuracy_and_labels_take_no_gradient() -> None:
-    text = (inputs(x=(2, 3), label=(2,)) + ip("a", "x", "a", 5) + layer("loss", "SoftmaxWithLoss", "a label", "loss")
-            + layer("acc", "Accuracy", "a label", "acc"))
+    text = (
+        inputs(x=(2, 3), label=(2,))
+        + ip("a", "x", "a", 5)
+        + layer("loss", "SoftmaxWithLoss", "a label", "loss")
+        + layer("acc", "Accuracy", "a label", "acc")
+    )
     net = net_of(text, TEST)
     assert backward_layers(net) == {"a": [False], "a_a_0_split": [True], "loss": [True, False]}
 
@@ -67,20 +75,37 @@ def test_only_the_bias_learns() -> None:
 
 
 def test_propagate_down_false_blocks_what_is_above() -> None:
-    net = net_of(DATA + ip("a", "x", "a", 7) + power("q", "a", "q") + ip("b", "q", "b", 5, "propagate_down: false") + LOSS)
+    net = net_of(
+        DATA + ip("a", "x", "a", 7) + power("q", "a", "q") + ip("b", "q", "b", 5, "propagate_down: false") + LOSS
+    )
     assert backward_layers(net) == {"b": [False], "loss": [True, False]}
 
 
 def test_one_blocked_branch_leaves_the_other() -> None:
-    net = net_of(DATA + ip("a", "x", "a", 7) + ip("b", "a", "b", 5, "propagate_down: false") + ip("c", "a", "c", 5)
-                 + layer("e", "Eltwise", "b c", "e") + layer("loss", "EuclideanLoss", "e t", "loss"))
-    assert backward_layers(net) == {"a": [False], "a_a_0_split": [True], "b": [False], "c": [True], "e": [True, True],
-                                    "loss": [True, False]}
+    net = net_of(
+        DATA
+        + ip("a", "x", "a", 7)
+        + ip("b", "a", "b", 5, "propagate_down: false")
+        + ip("c", "a", "c", 5)
+        + layer("e", "Eltwise", "b c", "e")
+        + layer("loss", "EuclideanLoss", "e t", "loss")
+    )
+    assert backward_layers(net) == {
+        "a": [False],
+        "a_a_0_split": [True],
+        "b": [False],
+        "c": [True],
+        "e": [True, True],
+        "loss": [True, False],
+    }
 
 
 def test_propagate_down_true_forces_a_gradient() -> None:
-    net = net_of(DATA + ip("a", "x", "a", 5, "propagate_down: true")
-                 + layer("loss", "EuclideanLoss", "a t", "loss", "propagate_down: true propagate_down: true"))
+    net = net_of(
+        DATA
+        + ip("a", "x", "a", 5, "propagate_down: true")
+        + layer("loss", "EuclideanLoss", "a t", "loss", "propagate_down: true propagate_down: true")
+    )
     assert backward_layers(net) == {"a": [True], "loss": [True, True]}
     fill(net)
     loss_of(net)
@@ -91,10 +116,18 @@ def test_propagate_down_true_forces_a_gradient() -> None:
 
 def test_force_backward_reaches_the_inputs_but_not_the_labels() -> None:
     text = inputs(x=(2, 3), label=(2,)) + ip("a", "x", "a", 5, "param { lr_mult: 0 }")
-    net = net_of("force_backward: true " + text + layer("loss", "SoftmaxWithLoss", "a label", "loss")
-                 + layer("acc", "Accuracy", "a label", "acc"))
-    assert backward_layers(net) == {"a": [True], "a_a_0_split": [True], "label_input_1_split": [True],
-                                    "loss": [True, False]}
+    net = net_of(
+        "force_backward: true "
+        + text
+        + layer("loss", "SoftmaxWithLoss", "a label", "loss")
+        + layer("acc", "Accuracy", "a label", "acc")
+    )
+    assert backward_layers(net) == {
+        "a": [True],
+        "a_a_0_split": [True],
+        "label_input_1_split": [True],
+        "loss": [True, False],
+    }
     assert [net.layer_dict["a"].param_propagate_down(j) for j in (0, 1)] == [True, True]
     fill(net)
     net.blobs["label"].data[...] = [3, 1]
@@ -111,7 +144,9 @@ def test_force_backward_without_a_loss_starts_from_the_users_diff() -> None:
 
 
 def test_propagate_down_must_fit_the_bottoms() -> None:
-    with pytest.raises(GraphError, match=r"propagate_down is given 1 times for 2 bottoms \(layer 'loss' of type Euclid"):
+    with pytest.raises(
+        GraphError, match=r"propagate_down is given 1 times for 2 bottoms \(layer 'loss' of type Euclid"
+    ):
         net_of(DATA + ip("b", "x", "b", 5) + layer("loss", "EuclideanLoss", "b t", "loss", "propagate_down: true"))
 
 
@@ -133,26 +168,51 @@ def check_loss(text: str, expected: dict[str, float]) -> Net:
 
 
 def test_loss_weight_on_a_plain_layer() -> None:
-    check_loss(inputs(x=(2, 3)) + ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "s", "loss_weight: 0.75"), {"s": 0.75})
+    check_loss(
+        inputs(x=(2, 3)) + ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "s", "loss_weight: 0.75"), {"s": 0.75}
+    )
 
 
 def test_two_losses_with_weights() -> None:
-    check_loss(DATA + ip("b", "x", "b", 5) + layer("loss", "EuclideanLoss", "b t", "loss", "loss_weight: 2")
-               + layer("s", "Sigmoid", "b", "s", "loss_weight: -3"), {"loss": 2, "s": -3})
+    check_loss(
+        DATA
+        + ip("b", "x", "b", 5)
+        + layer("loss", "EuclideanLoss", "b t", "loss", "loss_weight: 2")
+        + layer("s", "Sigmoid", "b", "s", "loss_weight: -3"),
+        {"loss": 2, "s": -3},
+    )
 
 
 def test_a_loss_that_a_learning_branch_reads() -> None:
-    check_loss(DATA + ip("b", "x", "b", 5) + LOSS + power("p", "loss", "p", 2, more="loss_weight: 3"), {"loss": 1, "p": 3})
+    check_loss(
+        DATA + ip("b", "x", "b", 5) + LOSS + power("p", "loss", "p", 2, more="loss_weight: 3"), {"loss": 1, "p": 3}
+    )
 
 
 def test_a_loss_that_two_layers_read() -> None:
-    check_loss(DATA + ip("b", "x", "b", 5) + LOSS + power("p", "loss", "p", 2, more="loss_weight: 3")
-               + power("q", "loss", "q", 3, more="loss_weight: 0.25"), {"loss": 1, "p": 3, "q": 0.25})
+    check_loss(
+        DATA
+        + ip("b", "x", "b", 5)
+        + LOSS
+        + power("p", "loss", "p", 2, more="loss_weight: 3")
+        + power("q", "loss", "q", 3, more="loss_weight: 0.25"),
+        {"loss": 1, "p": 3, "q": 0.25},
+    )
 
 
 def test_a_weighted_top_that_is_also_read_is_split() -> None:
-    net = check_loss(DATA + layer("a", "InnerProduct", "x", "b", "loss_weight: 2 inner_product_param { num_output: 5 "
-                     'weight_filler { type: "xavier" } }') + LOSS, {"b_a_0_split_0": 2, "loss": 1})
+    net = check_loss(
+        DATA
+        + layer(
+            "a",
+            "InnerProduct",
+            "x",
+            "b",
+            "loss_weight: 2 inner_product_param { num_output: 5 " 'weight_filler { type: "xavier" } }',
+        )
+        + LOSS,
+        {"b_a_0_split_0": 2, "loss": 1},
+    )
     assert net.bottom_names["loss"] == ["b_a_0_split_1", "t"]
 
 
@@ -161,13 +221,20 @@ def test_a_loss_that_only_silence_reads_still_trains() -> None:
 
 
 def test_the_weight_of_a_view_outlasts_in_place_layers_before_it() -> None:
-    net = check_loss(inputs(x=(2, 3)) + ip("a", "x", "a", 5) + layer("r", "ReLU", "a", "a")
-                     + layer("f", "Flatten", "a", "f", "loss_weight: 2"), {"f": 2})
+    net = check_loss(
+        inputs(x=(2, 3))
+        + ip("a", "x", "a", 5)
+        + layer("r", "ReLU", "a", "a")
+        + layer("f", "Flatten", "a", "f", "loss_weight: 2"),
+        {"f": 2},
+    )
     np.testing.assert_array_equal(net.blobs["f"].diff, 2)
 
 
 def test_loss_weights_follow_a_reshape() -> None:
-    net = net_of(inputs(x=(2, 3)) + ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "s", "loss_weight: 0.5"), dtype=np.float64)
+    net = net_of(
+        inputs(x=(2, 3)) + ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "s", "loss_weight: 0.5"), dtype=np.float64
+    )
     for batch in (2, 7, 3):
         net.blobs["x"].reshape(batch, 3)
         fill(net)

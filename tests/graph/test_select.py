@@ -16,41 +16,49 @@ def kept(rules: str, state: str) -> bool:
     return bool(select(specs_of(net, positions), net.state))
 
 
-@pytest.mark.parametrize(("rules", "state", "expected"), [
-    ("", "phase: TEST", True),
-    ("include { phase: TRAIN }", "phase: TRAIN", True),
-    ("include { phase: TRAIN }", "phase: TEST", False),
-    ("exclude { phase: TRAIN }", "phase: TRAIN", False),
-    ("exclude { phase: TRAIN }", "phase: TEST", True),
-    ("include {}", "phase: TEST", True),
-    ("exclude {}", "phase: TEST", False),
-    ("include { min_level: 2 }", "level: 1", False),
-    ("include { min_level: 2 }", "level: 2", True),
-    ("include { max_level: 2 }", "level: 2", True),
-    ("include { max_level: 2 }", "level: 3", False),
-    ("include { min_level: -1 }", "", True),
-    ('include { stage: "a" }', "", False),
-    ('include { stage: "a" }', 'stage: "b" stage: "a"', True),
-    ('include { stage: "a" stage: "b" }', 'stage: "a"', False),
-    ('include { stage: "a" stage: "b" }', 'stage: "b" stage: "a"', True),
-    ('include { not_stage: "a" }', "", True),
-    ('include { not_stage: "a" }', 'stage: "a"', False),
-    ('include { stage: "b" not_stage: "a" }', 'stage: "a" stage: "b"', False),
-    ('include { phase: TEST stage: "a" }', 'phase: TEST stage: "a"', True),
-    ('include { phase: TEST stage: "a" }', 'phase: TEST', False),
-    # any of several include rules suffices, any of several exclude rules too
-    ('include { phase: TEST } include { stage: "a" }', 'phase: TRAIN stage: "a"', True),
-    ('include { phase: TEST } include { stage: "a" }', 'phase: TRAIN stage: "b"', False),
-    ('exclude { phase: TEST } exclude { stage: "a" }', 'phase: TRAIN stage: "a"', False),
-    ('exclude { phase: TEST stage: "a" }', 'phase: TEST stage: "b"', True),
-])
+@pytest.mark.parametrize(
+    ("rules", "state", "expected"),
+    [
+        ("", "phase: TEST", True),
+        ("include { phase: TRAIN }", "phase: TRAIN", True),
+        ("include { phase: TRAIN }", "phase: TEST", False),
+        ("exclude { phase: TRAIN }", "phase: TRAIN", False),
+        ("exclude { phase: TRAIN }", "phase: TEST", True),
+        ("include {}", "phase: TEST", True),
+        ("exclude {}", "phase: TEST", False),
+        ("include { min_level: 2 }", "level: 1", False),
+        ("include { min_level: 2 }", "level: 2", True),
+        ("include { max_level: 2 }", "level: 2", True),
+        ("include { max_level: 2 }", "level: 3", False),
+        ("include { min_level: -1 }", "", True),
+        ('include { stage: "a" }', "", False),
+        ('include { stage: "a" }', 'stage: "b" stage: "a"', True),
+        ('include { stage: "a" stage: "b" }', 'stage: "a"', False),
+        ('include { stage: "a" stage: "b" }', 'stage: "b" stage: "a"', True),
+        ('include { not_stage: "a" }', "", True),
+        ('include { not_stage: "a" }', 'stage: "a"', False),
+        ('include { stage: "b" not_stage: "a" }', 'stage: "a" stage: "b"', False),
+        ('include { phase: TEST stage: "a" }', 'phase: TEST stage: "a"', True),
+        ('include { phase: TEST stage: "a" }', "phase: TEST", False),
+        # any of several include rules suffices, any of several exclude rules too
+        ('include { phase: TEST } include { stage: "a" }', 'phase: TRAIN stage: "a"', True),
+        ('include { phase: TEST } include { stage: "a" }', 'phase: TRAIN stage: "b"', False),
+        ('exclude { phase: TEST } exclude { stage: "a" }', 'phase: TRAIN stage: "a"', False),
+        ('exclude { phase: TEST stage: "a" }', 'phase: TEST stage: "b"', True),
+    ],
+)
 def test_rules(rules: str, state: str, expected: bool) -> None:
     assert kept(rules, state) is expected
 
 
 def test_order_is_kept_and_layers_are_told_apart() -> None:
-    net, _ = parse_text("".join(f'layer {{ name: "{n}" include {{ phase: {p} }} }}' for n, p in [
-        ("data", "TRAIN"), ("data", "TEST"), ("a", "TEST"), ("b", "TRAIN"), ("c", "TEST")]), pb.NetParameter)
+    net, _ = parse_text(
+        "".join(
+            f'layer {{ name: "{n}" include {{ phase: {p} }} }}'
+            for n, p in [("data", "TRAIN"), ("data", "TEST"), ("a", "TEST"), ("b", "TRAIN"), ("c", "TEST")]
+        ),
+        pb.NetParameter,
+    )
     for phase, names in ((TRAIN, ["data", "b"]), (TEST, ["data", "a", "c"])):
         net.state.phase = phase  # type: ignore[assignment]
         specs = select(specs_of(net), net.state)

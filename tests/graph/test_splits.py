@@ -26,15 +26,22 @@ def line(message: pb.LayerParameter) -> str:
 
 
 def test_one_reader_needs_no_split() -> None:
-    assert [line(m) for m in after(layer("d", "Input", "", "x") + layer("r", "ReLU", "x", "y"))] == ["d:  -> x", "r: x -> y"]
+    assert [line(m) for m in after(layer("d", "Input", "", "x") + layer("r", "ReLU", "x", "y"))] == [
+        "d:  -> x",
+        "r: x -> y",
+    ]
 
 
 def test_names_are_caffes() -> None:
     found = after(
-        layer("data", "Input", "", "data label") + layer("pool1", "Pooling", "data", "p")
-        + layer("a", "InnerProduct", "p", "a") + layer("b", "InnerProduct", "p", "b")
-        + layer("loss", "SoftmaxWithLoss", "a label", "loss") + layer("acc", "Accuracy", "b label", "acc")
-        + layer("acc2", "Accuracy", "b label", "acc2"))
+        layer("data", "Input", "", "data label")
+        + layer("pool1", "Pooling", "data", "p")
+        + layer("a", "InnerProduct", "p", "a")
+        + layer("b", "InnerProduct", "p", "b")
+        + layer("loss", "SoftmaxWithLoss", "a label", "loss")
+        + layer("acc", "Accuracy", "b label", "acc")
+        + layer("acc2", "Accuracy", "b label", "acc2")
+    )
     assert [line(m) for m in found] == [
         "data:  -> data label",
         "label_data_1_split: label -> label_data_1_split_0 label_data_1_split_1 label_data_1_split_2",
@@ -56,17 +63,33 @@ def test_one_layer_that_reads_a_blob_twice() -> None:
 
 
 def test_an_in_place_layer_makes_a_new_source() -> None:
-    found = after(layer("d", "Input", "", "x") + layer("r", "ReLU", "x", "x")
-                  + layer("a", "ReLU", "x", "a") + layer("b", "ReLU", "x", "b"))
-    assert [line(m) for m in found] == ["d:  -> x", "r: x -> x", "x_r_0_split: x -> x_r_0_split_0 x_r_0_split_1",
-                                        "a: x_r_0_split_0 -> a", "b: x_r_0_split_1 -> b"]
+    found = after(
+        layer("d", "Input", "", "x")
+        + layer("r", "ReLU", "x", "x")
+        + layer("a", "ReLU", "x", "a")
+        + layer("b", "ReLU", "x", "b")
+    )
+    assert [line(m) for m in found] == [
+        "d:  -> x",
+        "r: x -> x",
+        "x_r_0_split: x -> x_r_0_split_0 x_r_0_split_1",
+        "a: x_r_0_split_0 -> a",
+        "b: x_r_0_split_1 -> b",
+    ]
 
 
 def test_loss_weight_counts_as_a_reader_and_moves_to_top_0() -> None:
-    found = after(layer("d", "Input", "", "x") + layer("s", "Slice", "x", "y z", "loss_weight: 0.5 loss_weight: 3")
-                  + layer("r", "ReLU", "z", "u"))
-    assert [line(m) for m in found] == ["d:  -> x", "s: x -> y z", "z_s_1_split: z -> z_s_1_split_0 z_s_1_split_1",
-                                        "r: z_s_1_split_1 -> u"]
+    found = after(
+        layer("d", "Input", "", "x")
+        + layer("s", "Slice", "x", "y z", "loss_weight: 0.5 loss_weight: 3")
+        + layer("r", "ReLU", "z", "u")
+    )
+    assert [line(m) for m in found] == [
+        "d:  -> x",
+        "s: x -> y z",
+        "z_s_1_split: z -> z_s_1_split_0 z_s_1_split_1",
+        "r: z_s_1_split_1 -> u",
+    ]
     assert list(found[1].loss_weight) == [0.5, 0]
     assert list(found[2].loss_weight) == [3, 0]
 
@@ -77,12 +100,15 @@ def test_loss_weight_without_a_reader_stays() -> None:
     assert list(found[1].loss_weight) == [2]
 
 
-@pytest.mark.parametrize(("bottom", "hint"), [("poool1", "Did you mean 'pool1'?"), ("zzz", "No layer before this one makes")])
+@pytest.mark.parametrize(
+    ("bottom", "hint"), [("poool1", "Did you mean 'pool1'?"), ("zzz", "No layer before this one makes")]
+)
 def test_unknown_bottom(bottom: str, hint: str) -> None:
     with pytest.raises(GraphError) as e:
         after(layer("d", "Input", "", "pool1") + layer("r", "Eltwise", f"pool1 {bottom}", "y"))
     assert str(e.value).startswith(
-        f"Unknown bottom blob '{bottom}' (bottom index 1) (layer 'r' of type Eltwise, n.prototxt:2:51). {hint}")
+        f"Unknown bottom blob '{bottom}' (bottom index 1) (layer 'r' of type Eltwise, n.prototxt:2:51). {hint}"
+    )
 
 
 def test_a_blob_made_later_is_unknown() -> None:
