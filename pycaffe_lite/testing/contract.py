@@ -6,12 +6,13 @@ Each check takes a LayerCase and raises AssertionError, saying which promise was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from pycaffe_lite._typing import Array
-from pycaffe_lite.testing.cases import Bench, Gradients, LayerCase
+from pycaffe_lite.testing._promises import close, places, promise, same_gradients, unchanged
+from pycaffe_lite.testing.cases import Bench, LayerCase
+from pycaffe_lite.testing.facts import check_in_place, check_reads, check_signs
 from pycaffe_lite.testing.gradients import check_gradient
 from pycaffe_lite.testing.refusals import check_arity, check_constraints
 
@@ -32,10 +33,10 @@ def check_shapes(case: LayerCase) -> None:
             said = bench.layer.infer_shapes([b.shape for b in bench.node.bottoms])
         except NotImplementedError:  # a Python layer that overrides reshape
             return
-        _promise(case, before == [t.shape for t in bench.node.tops], "infer_shapes reshapes no top")
+        promise(case, before == [t.shape for t in bench.node.tops], "infer_shapes reshapes no top")
         tops = bench.forward()
         for j, (shape, top) in enumerate(zip(said, tops, strict=True)):
-            _promise(case, shape is None or tuple(shape) == top.shape,
+            promise(case, shape is None or tuple(shape) == top.shape,
                      f"infer_shapes says {shape} for top {j}, which has shape {top.shape}")
 
 
@@ -56,12 +57,12 @@ def check_accumulation(case: LayerCase) -> None:
     for times in (1, 2):
         again = bench.backward()
         for j, (got, want) in enumerate(zip(again.params, first.params, strict=True)):
-            _close(case, got, 1 + times * want, f"parameter {j}'s gradient is added to what is there")
+            close(case, got, 1 + times * want, f"parameter {j}'s gradient is added to what is there")
         for i, down in enumerate(bench.node.propagate_down):
             if down:
-                _close(case, again.bottoms[i], first.bottoms[i], f"bottom {i}'s gradient is overwritten")
+                close(case, again.bottoms[i], first.bottoms[i], f"bottom {i}'s gradient is overwritten")
             else:
-                _promise(case, np.isnan(again.bottoms[i]).all(), f"bottom {i} has no gradient: nothing is written")
+                promise(case, np.isnan(again.bottoms[i]).all(), f"bottom {i} has no gradient: nothing is written")
 
 
 def check_propagate_down(case: LayerCase) -> None:
@@ -71,59 +72,19 @@ def check_propagate_down(case: LayerCase) -> None:
         return
     want = bench.gradients()
     downs, wants = list(bench.node.propagate_down), list(bench.layer._param_propagate_down)
-    for i in _others(downs):
+    for i in places(downs):
         other = Bench(case)
         other.node.propagate_down = [d and k != i for k, d in enumerate(downs)]
         got = other.gradients()
-        _promise(case, np.isnan(got.bottoms[i]).all(), f"nothing is written where propagate_down[{i}] is false")
-        _same_gradients(case, got, want, f"with propagate_down[{i}] false", bottoms=_others(downs, i))
-    for j in _others(wants):
+        promise(case, np.isnan(got.bottoms[i]).all(), f"nothing is written where propagate_down[{i}] is false")
+        same_gradients(case, got, want, f"with propagate_down[{i}] false", bottoms=places(downs, i))
+    for j in places(wants):
         other = Bench(case)
         other.layer._param_propagate_down = [w and k != j for k, w in enumerate(wants)]
         got = other.gradients()
-        _promise(case, not got.params[j].any(), f"nothing is written where param_propagate_down({j}) is false")
-        _same_gradients(case, got, want, f"with param_propagate_down({j}) false",
-                        bottoms=_others(downs), params=_others(wants, j))
-
-
-def check_in_place(case: LayerCase) -> None:
-    """Written in place, a layer gives what it gives out of place; where it may run so, it does."""
-    bench = Bench(case)
-    layer = bench.layer
-    if not (case.bottoms and case.tops) or bench.node.tops[0].shape != bench.node.bottoms[0].shape or type(layer).views:
-        return
-    if case.type == "Python" and not layer.may_run_in_place():
-        return
-    placed = Bench(case, in_place=True)
-    says, does = layer.may_run_in_place(), placed.node.tops[0] is placed.node.bottoms[0]
-    _promise(case, says == does, f"may_run_in_place() is {says}, the net runs it in place: {does}")
-    for got, want in zip(placed.forward(), bench.forward(), strict=True):
-        _close(case, got, want, "forward gives the same in place")
-    if bench.has_backward:
-        # Poison in the bottom's diff would be poison in the top's.
-        _same_gradients(case, placed.backward(poison=False), bench.backward(), "in place",
-                        bottoms=_others(bench.node.propagate_down))
-
-
-def check_reads(case: LayerCase) -> None:
-    """What a layer says its backward does not read may be anything by then."""
-    bench = Bench(case)
-    if not bench.has_backward:
-        return
-    want = bench.gradients()
-    for reads, blobs, noun in (
-        (bench.layer.backward_reads_bottom_data(), bench.node.bottoms, "bottom"),
-        (bench.layer.backward_reads_top_data(), bench.node.tops, "top"),
-    ):
-        if reads:
-            continue
-        bench.fill()
-        bench.forward()
-        bench.net.clear_param_diffs()
-        for blob in blobs:
-            blob.data[...] = np.nan
-        _same_gradients(case, bench.backward(), want, f"after the {noun} data, said to be unread, were destroyed",
-                        bottoms=_others(bench.node.propagate_down))
+        promise(case, not got.params[j].any(), f"nothing is written where param_propagate_down({j}) is false")
+        same_gradients(case, got, want, f"with param_propagate_down({j}) false",
+                        bottoms=places(downs), params=places(wants, j))
 
 
 def check_reuse(case: LayerCase) -> None:
@@ -138,9 +99,9 @@ def check_reuse(case: LayerCase) -> None:
             bench.fill(seed, more)
         what = f"with {more} items more, after other data," if more else "after other data"
         for got, want in zip(used.forward(), fresh.forward(), strict=True):
-            _close(case, got, want, f"{what} forward gives what a new layer gives")
+            close(case, got, want, f"{what} forward gives what a new layer gives")
         if used.has_backward:
-            _same_gradients(case, used.gradients(), fresh.gradients(), what, bottoms=_others(used.node.propagate_down))
+            same_gradients(case, used.gradients(), fresh.gradients(), what, bottoms=places(used.node.propagate_down))
 
 
 def check_leaves_alone(case: LayerCase) -> None:
@@ -148,14 +109,14 @@ def check_leaves_alone(case: LayerCase) -> None:
     bench = Bench(case)
     bottoms = [b.data.copy() for b in bench.node.bottoms]
     tops = bench.forward()
-    _unchanged(case, [b.data for b in bench.node.bottoms], bottoms, "forward leaves the bottoms' data alone")
+    unchanged(case, [b.data for b in bench.node.bottoms], bottoms, "forward leaves the bottoms' data alone")
     if bench.has_backward:
         bench.give_top_gradients()
         diffs = [t.diff.copy() for t in bench.node.tops]
         bench.net._backward(bench.node.index, 0)
-        _unchanged(case, [b.data for b in bench.node.bottoms], bottoms, "backward leaves the bottoms' data alone")
-        _unchanged(case, [t.data for t in bench.node.tops], tops, "backward leaves the tops' data alone")
-        _unchanged(case, [t.diff for t in bench.node.tops], diffs, "backward leaves the tops' gradients alone")
+        unchanged(case, [b.data for b in bench.node.bottoms], bottoms, "backward leaves the bottoms' data alone")
+        unchanged(case, [t.data for t in bench.node.tops], tops, "backward leaves the tops' data alone")
+        unchanged(case, [t.diff for t in bench.node.tops], diffs, "backward leaves the tops' gradients alone")
 
 
 def check_number_types(case: LayerCase) -> None:
@@ -163,57 +124,25 @@ def check_number_types(case: LayerCase) -> None:
     fine, coarse = Bench(case), Bench(case, dtype=np.float32)
     for bench in (fine, coarse):
         for blob in (*bench.node.tops, *bench.layer.blobs):
-            _promise(case, blob.dtype == bench.net.dtype, f"a net of {bench.net.dtype} has no blob of {blob.dtype}")
+            promise(case, blob.dtype == bench.net.dtype, f"a net of {bench.net.dtype} has no blob of {blob.dtype}")
     for got, want in zip(coarse.forward(), fine.forward(), strict=True):
-        _close(case, got, want, "float32 gives what float64 gives", 1e-4)
+        close(case, got, want, "float32 gives what float64 gives", 1e-4)
     if fine.has_backward:
-        _same_gradients(case, coarse.gradients(), fine.gradients(), "in float32",
-                        bottoms=_others(fine.node.propagate_down), tolerance=1e-4)
+        same_gradients(case, coarse.gradients(), fine.gradients(), "in float32",
+                        bottoms=places(fine.node.propagate_down), tolerance=1e-4)
 
 
 def check_determinism(case: LayerCase) -> None:
     """The same seed and data give the same bits, in a second pass and in a second net."""
     bench = Bench(case)
     first = bench.forward()
-    _unchanged(case, bench.forward(), first, "a second pass gives the same bits")
-    _unchanged(case, Bench(case).forward(), first, "a second net gives the same bits")
+    unchanged(case, bench.forward(), first, "a second pass gives the same bits")
+    unchanged(case, Bench(case).forward(), first, "a second net gives the same bits")
 
 
 CHECKS: dict[str, Callable[[LayerCase], None]] = {
     check.__name__.removeprefix("check_"): check
     for check in (check_shapes, check_gradients, check_accumulation, check_propagate_down, check_in_place,
-                  check_reads, check_reuse, check_leaves_alone, check_number_types, check_determinism,
+                  check_reads, check_signs, check_reuse, check_leaves_alone, check_number_types, check_determinism,
                   check_constraints, check_arity)
 }
-
-
-def _promise(case: LayerCase, kept: bool | np.bool_, what: str) -> None:
-    if not kept:
-        raise AssertionError(f"{case}: broken: {what}")
-
-
-def _others(wanted: Sequence[bool], without: int = -1) -> list[int]:
-    """The places that are wanted, except one."""
-    return [k for k, w in enumerate(wanted) if w and k != without]
-
-
-def _close(case: LayerCase, got: Array, want: Array, what: str, tolerance: float = 1e-9) -> None:
-    _promise(case, got.shape == want.shape, f"{what}: shape {got.shape} is not {want.shape}")
-    scale = max(1.0, float(np.abs(want).max(initial=0)))
-    error = np.abs(got - want).max(initial=0) / scale
-    _promise(case, error <= tolerance, f"{what}: it is off by {error:.2e}")
-
-
-def _same_gradients(
-    case: LayerCase, got: Gradients, want: Gradients, what: str, *,
-    bottoms: Sequence[int], params: Sequence[int] | None = None, tolerance: float = 1e-9,
-) -> None:
-    for i in bottoms:
-        _close(case, got.bottoms[i], want.bottoms[i], f"{what}, bottom {i}'s gradient is the same", tolerance)
-    for j in range(len(want.params)) if params is None else params:
-        _close(case, got.params[j], want.params[j], f"{what}, parameter {j}'s gradient is the same", tolerance)
-
-
-def _unchanged(case: LayerCase, got: Sequence[Array], want: Sequence[Array], what: str) -> None:
-    for a, b in zip(got, want, strict=True):
-        _promise(case, np.array_equal(a, b, equal_nan=True), what)

@@ -75,16 +75,15 @@ class _Objective:
         net._forward(0, self.last)
         rng = np.random.default_rng([seed, 2])
         weighted = net.blob_loss_weights
-        self.seeds = {name: rng.uniform(-1, 1, net.blobs[name].shape)
-                      for name in net.outputs if not weighted[name] and name not in ignore}
+        outputs = [blob for name, blob in net._output_blobs.items() if not weighted[name] and name not in ignore]
+        self.seeds = [(blob, rng.uniform(-1, 1, blob.shape)) for blob in outputs]
         # -FLT_MAX, what Caffe's MAX pooling has to say of no numbers at all, would drown the others.
-        self.weights = {name: np.where(np.abs(net.blobs[name].data) < 1e30, seed, 0)
-                        for name, seed in self.seeds.items()}
+        self.weights = [(blob, np.where(np.abs(blob.data) < 1e30, seed, 0)) for blob, seed in self.seeds]
 
     def __call__(self) -> float:
         restart_random(self.net)
         loss = self.net._forward(0, self.last)
-        return loss + sum(float((self.net.blobs[name].data * w).sum()) for name, w in self.weights.items())
+        return loss + sum(float((blob.data * w).sum()) for blob, w in self.weights)
 
     def gradients(self, ignore: Sequence[str]) -> list[tuple[str, Blob, Array]]:
         """(who, blob, gradient) of every input that has one and every parameter that wants one."""
@@ -96,8 +95,8 @@ class _Objective:
                   if name not in ignore and _has_gradient(net, version)]
         for _, blob in inputs:
             blob.diff[...] = np.nan
-        for name, weights in self.seeds.items():
-            net.blobs[name].diff[...] = weights
+        for blob, seed in self.seeds:
+            blob.diff[...] = seed
         net._backward(self.last, 0)
         found = [(f"input '{blob.name}', which {_readers(net, blob.name)} reads", blob, blob.diff.copy())
                  for _, blob in inputs]

@@ -121,6 +121,20 @@ class ReadsTopSecretly(Good):
             bottom[0].diff[...] += 0 * top[0].data
 
 
+class NeedsMoreThanSigns(Good):
+    needs_only_signs = True
+
+
+class FlipsSigns(Good):
+    keeps_signs = True
+
+    def may_run_in_place(self):
+        return True
+
+    def forward_cpu(self, bottom, top):
+        top[0].data[...] = -bottom[0].data
+
+
 class KeepsAnArray(Good):
     """Remembers what was there first."""
 
@@ -168,7 +182,8 @@ BROKEN = {
     OverwritesParameters: "accumulation", AddsToBottoms: "accumulation", IgnoresPropagateDown: "propagate_down",
     IgnoresParamPropagateDown: "propagate_down", WrongShape: "shapes", ImpureShapes: "shapes",
     WrongGradient: "gradients", Float32Backward: "gradients", Float32Forward: "gradients",
-    InPlaceWithoutRight: "in_place", ReadsBottomSecretly: "reads", ReadsTopSecretly: "reads", KeepsAnArray: "reuse",
+    InPlaceWithoutRight: "in_place", ReadsBottomSecretly: "reads", ReadsTopSecretly: "reads",
+    NeedsMoreThanSigns: "signs", FlipsSigns: "signs", KeepsAnArray: "reuse",
     WritesBottom: "leaves_alone", WritesTopDiff: "leaves_alone", Unstable: "number_types", GlobalRandom: "determinism",
     NeverRefuses: "constraints",
 }
