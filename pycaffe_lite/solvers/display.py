@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from pycaffe_lite._typing import Array
@@ -19,7 +20,7 @@ class Event(NamedTuple):
 
     - "iteration": `iter` iterations are done; the last had the smoothed loss `loss` and the learning rate `lr`.
     - "testing": `done` of `total` batches of the test net number `what` are through, beginning with 0.
-    - "tested": all of them are.
+    - "tested": all of them are; `outputs` has the mean of each output of the net, by name.
     - "snapshotting", "snapshot": the weights file `what` is about to be written, has been.
     """
 
@@ -30,6 +31,7 @@ class Event(NamedTuple):
     what: str = ""
     done: int = 0
     total: int = 0
+    outputs: Mapping[str, Array] = MappingProxyType({})
 
 
 Watcher = Callable[[Event], object]
@@ -64,11 +66,11 @@ class Clock:
         return speed, round(seconds, 3)
 
 
-def log_outputs(phase: str, net: Net, values: Sequence[Array]) -> None:
-    """Log the net's outputs, number by number; `phase` is "Train" or "Test"."""
+def log_outputs(phase: str, net: Net, outputs: Mapping[str, Array]) -> None:
+    """Log what the net put out, number by number; `phase` is "Train" or "Test"."""
     weights = net.blob_loss_weights
     index = 0
-    for name, array in zip(net.outputs, values, strict=True):
+    for name, array in outputs.items():
         weight = weights[name]
         for value in array.ravel().tolist():
             loss = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""

@@ -75,13 +75,13 @@ def _test_sources(message: pb.SolverParameter) -> list[_Source]:
     generic = next((f for f in ("net_param", "net") if message.HasField(f)), None)
     count = len(message.test_iter)
     if count < len(sources) or (generic is None and count != len(sources)):
-        raise ParameterError(f"test_iter is given {_times(count)}, there are {len(sources)} test nets",
+        raise ParameterError(f"test_iter is {_times(count)}, there are {len(sources)} test nets",
                              field="test_iter[0]", hint="Give it once for each test net.")
     if generic is not None:
         sources += [(generic, None)] * (count - len(sources))
     states = len(message.test_state)
     if states not in (0, len(sources)):
-        raise ParameterError(f"test_state is given {_times(states)}, there are {len(sources)} test nets",
+        raise ParameterError(f"test_state is {_times(states)}, there are {len(sources)} test nets",
                              field="test_state[0]", hint="Give it once for each test net or not at all.")
     if sources and message.test_interval < 1:
         found = message.test_interval if message.HasField("test_interval") else "missing"
@@ -111,4 +111,4 @@ def _described(message: pb.SolverParameter, source: _Source) -> str:
 
 
 def _times(n: int) -> str:
-    return "not given" if n == 0 else "once" if n == 1 else f"{n} times"
+    return "not given" if n == 0 else "given once" if n == 1 else f"given {n} times"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pycaffe_lite import schema
+from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, atomic_write
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.errors import ParameterError, SnapshotError
@@ -24,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def file_names(settings: Settings, iteration: int) -> tuple[str, str]:
-    """The paths of weights and state."""
+    """The paths of weights and state. Raises ParameterError without a prefix."""
+    if not settings.snapshot_prefix:
+        raise ParameterError("A snapshot is to be written, but snapshot_prefix is not given", field="snapshot_prefix",
+                             hint='Give one, such as snapshot_prefix: "snapshots/net".')
     end = ".h5" if settings.snapshot_format == pb.SolverParameter.HDF5 else ""
     stem = f"{settings.snapshot_prefix}_iter_{iteration}"
     return f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
@@ -33,11 +37,11 @@ def file_names(settings: Settings, iteration: int) -> tuple[str, str]:
 def check_writable(settings: Settings) -> None:
     """Make sure that snapshots can be written, by writing a file there: no training is to be lost for a mistyped path.
 
-    Raises ParameterError without a prefix, SnapshotError for a folder that is not there or not to be written in.
+    Raises ParameterError without a prefix, SnapshotError for a folder that is not there or not to be written in,
+    MissingPackageError where they are to be HDF5 and h5py is not installed.
     """
-    if not settings.snapshot_prefix:
-        raise ParameterError("Snapshots are to be written, but snapshot_prefix is not given", field="snapshot_prefix",
-                             hint='Give one, such as snapshot_prefix: "snapshots/net".')
+    if settings.snapshot_format == pb.SolverParameter.HDF5:
+        require("h5py", "write HDF5 snapshots")
     folder = os.path.dirname(os.path.abspath(file_names(settings, 0)[0]))
     hint = "Make the folder, or change snapshot_prefix."
     if not os.path.isdir(folder):

@@ -91,6 +91,8 @@ class Solver(ABC):
                 snapshot.check_writable(self.param)
         if message.HasField("solver_mode") and message.solver_mode == pb.SolverParameter.GPU:
             _mode.set_mode_gpu()
+        if message.debug_info:
+            log.warning("debug_info is not supported: the means of blobs and gradients are not logged")
         log.info("Initializing solver from parameters: \n%s", message)
         self.net = nets.make_train_net(file, level, stages)
         self.test_nets = nets.make_test_nets(file)
@@ -279,7 +281,7 @@ class Solver(ABC):
         speed, seconds = self._clock.lap(self.iter)
         log.info("Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
                  self.iter, speed, seconds, p.display, self._loss.value)
-        log_outputs("Train", self.net, [self.net.blobs[name].data for name in self.net.outputs])
+        log_outputs("Train", self.net, {name: self.net.blobs[name].data for name in self.net.outputs})
 
     def _test_all(self) -> None:
         for i, (net, batches) in enumerate(zip(self.test_nets, self.param.test_iter, strict=True)):
@@ -290,9 +292,10 @@ class Solver(ABC):
                 self._notify(Event("testing", self.iter, self._loss.value, self.lr, str(i), batch, batches))
                 return self._poll()
 
-            if not run_test(net, batches, self.param.test_compute_loss, go_on):
+            means = run_test(net, batches, self.param.test_compute_loss, go_on)
+            if means is None:
                 return
-            self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(i), batches, batches))
+            self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(i), batches, batches, means))
 
     def _poll(self) -> bool:
         """Do what somebody outside has asked for during a test; False to stop."""

@@ -56,7 +56,8 @@ class SolverFile:
             yield
         except CaffeError as e:
             if e.position is None:
-                e.position = self.positions.find(f"{path}.{e.field}".strip("."))
+                field = f"{path}.{e.field}".strip(".")
+                e.position = self.positions.find(f"{field}[0]" if f"{field}[0]" in self.positions else field)
             raise
 
     def net(self, field: str, index: int | None = None) -> tuple[pb.NetParameter, Positions]:

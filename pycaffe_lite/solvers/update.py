@@ -15,6 +15,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.net import Net
+from pycaffe_lite.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Parameters:
     def __init__(self, net: Net, histories: int) -> None:
         self._learnable = net.learnable
         self._diff = net.learnable.diff.array()
-        self._histories = [np.zeros_like(self._diff) for _ in range(histories)]
+        self._histories = [Storage(net.dtype, net.learnable.diff.count).array() for _ in range(histories)]
         scratch = np.empty(min(BLOCK, max((b.count for b in net.learnable.blobs), default=0)), self._diff.dtype)
         self._blocks: list[list[_Block]] = []
         self._history: list[list[Array]] = [[] for _ in range(histories)]
@@ -80,7 +81,14 @@ class Parameters:
             self._diff *= 1 / passes
 
     def update(self, rate: float, weight_decay: float, l1: bool, compute: Compute) -> None:
-        """Add the regularisation's gradients, compute the updates, which `diff` keeps, and subtract them."""
+        """Add the regularisation's gradients, compute the updates, which `diff` keeps, and subtract them.
+
+        Weights that run off to infinity do so without numpy's warnings: the loss shows it.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._update(rate, weight_decay, l1, compute)
+
+    def _update(self, rate: float, weight_decay: float, l1: bool, compute: Compute) -> None:
         learnable = self._learnable
         for blob, blocks, lr_mult, decay_mult in zip(
             learnable.blobs, self._blocks, learnable.lr_mult, learnable.decay_mult, strict=True

@@ -1,0 +1,107 @@
+"""The log, line by line, as Caffe's own is and as scripts read it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pycaffe_lite.glog import GlogFormatter
+from tests.solvers import toy
+
+NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+
+
+def caffes_lines(log: str, scale: int) -> Iterator[str]:
+    """Messages from "Solving" on, iterations divided by `scale`; not those of the data layer and the tool."""
+    text = log[log.index("solver.cpp:289] Solving") :]
+    for source, message in re.findall(r"(\w+)\.cpp:\d+\] (.*)", text):
+        if source in ("solver", "sgd_solver"):
+            message = re.sub(r"Iteration (\d+)", lambda m: f"Iteration {int(m[1]) // scale}", message)
+            message = re.sub(r"_iter_(\d+)", lambda m: f"_iter_{int(m[1]) // scale}", message)
+            yield message.replace(f"s/{scale} iters", "s/1 iters")
+
+
+def template(message: str) -> str:
+    """The message with every measured number replaced: those after =, in parentheses, of loss."""
+    message = re.sub(rf"\({NUMBER} iter/s, {NUMBER}s/", "(# iter/s, #s/", message)
+    return re.sub(rf"= {NUMBER}", "= #", message)
+
+
+def test_the_lines_of_a_whole_training_are_caffes(
+    shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "pycaffe_lite")
+    # Caffe's run: 10,000 iterations, display 100, test_interval 500, snapshot 5,000.
+    solver = toy.make(tmp_path, """test_iter: 2 test_interval: 5 base_lr: 0.01 display: 1 max_iter: 100 lr_policy: "inv"
+        gamma: 0.0001 power: 0.75 momentum: 0.9 snapshot: 50 snapshot_prefix: "lenet" """,
+                      basis='net: "net.prototxt" ', net=toy.NET.replace('"toy"', '"LeNet"'))
+    solver.solve()
+    ours = caplog.messages[caplog.messages.index("Solving LeNet") :]
+    wanted = list(caffes_lines((shared / "golden" / "lenet" / "train.log").read_text(), 100))
+    assert [template(m) for m in ours] == [template(m) for m in wanted]
+
+
+def test_what_parse_log_looks_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pycaffe_lite")
+    net = toy.NET.replace('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: 0.5')
+    text = "display: 4 test_iter: 2 test_interval: 6 average_loss: 3 test_compute_loss: true"
+    solver = toy.make(tmp_path, text, net=net)
+    losses: list[float] = []
+    solver.add_callback(None, lambda: losses.append(solver._loss.value))
+    solver.solve()
+    log = "\n".join(GlogFormatter().format(r) for r in caplog.records)
+    lines = re.findall(r"^I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ \w+\.py:\d+\] .*$", log, re.MULTILINE)
+    begun = next(i for i, line in enumerate(lines) if "Solving" in line)
+    rows: dict[str, list[tuple[int, str, float]]] = {"Train": [], "Test": []}
+    rates = {}
+    iteration = -1
+    for line in lines[begun:]:
+        if m := re.search(r"Iteration (\d+)", line):
+            iteration = int(m[1])
+        if m := re.search(r"lr = ([-+]?[0-9]*\.?[0-9]+([eE]?[-+]?[0-9]+)?)", line):
+            rates[iteration] = float(m[1])
+        if m := re.search(r"(Train|Test) net output #(\d+): (\S+) = ([\.\deE+-]+)", line):
+            rows[m[1]].append((iteration, m[3], float(m[4])))
+            if m[3] == "loss":
+                weighted = re.search(rf"\(\* 0.5 = ({NUMBER}) loss\)$", line)
+                assert weighted is not None
+                assert float(weighted[1]) == pytest.approx(float(m[4]) / 2, rel=1e-5)
+    assert [(i, name) for i, name, _ in rows["Train"]] == [(i, "loss") for i in (0, 4, 8)]
+    assert [(i, name) for i, name, _ in rows["Test"]] == [(i, n) for i in (0, 6, 12) for n in ("accuracy", "loss")]
+    assert rates == {i: pytest.approx(0.05) for i in (0, 4, 8)}
+    smoothed = {int(i): float(v) for line in lines
+                for i, v in re.findall(rf"Iteration (\d+) \(.*iters\), loss = ({NUMBER})$", line)}
+    assert smoothed == {i: pytest.approx(losses[i], rel=1e-5) for i in (0, 4, 8)}
+    assert any(re.search(rf"\] Iteration 12, loss = {NUMBER}$", line) for line in lines)
+    test_losses = [float(m[1]) for line in lines if (m := re.search(rf"\] Test loss: ({NUMBER})$", line))]
+    assert test_losses == pytest.approx([v / 2 for _, name, v in rows["Test"] if name == "loss"], rel=1e-5)
+
+
+def test_before_training(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "pycaffe_lite")
+    toy.make(tmp_path).net.save("w.caffemodel")
+    toy.make(tmp_path, 'test_iter: 1 test_iter: 1 test_interval: 5 weights: "w.caffemodel"')
+    kept = [m.splitlines()[0] for m in caplog.messages if re.match(
+        r"Initializing solver|Creating t|Finetuning|Solver scaffolding|Network init", m)]
+    assert kept[kept.index("Solver scaffolding done.") + 1 :] == [
+        "Initializing solver from parameters: ",
+        "Creating training net from net file: net.prototxt", "Network initialization done.",
+        "Creating test net (#0) specified by net file: net.prototxt", "Network initialization done.",
+        "Creating test net (#1) specified by net file: net.prototxt", "Network initialization done.",
+        *["Finetuning from w.caffemodel"] * 3, "Solver scaffolding done."]
+    text = next(m for m in caplog.messages if "test_interval: 5" in m)
+    assert 'lr_policy: "fixed"\n' in text
+
+
+def test_each_number_of_an_output_has_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pycaffe_lite")
+    net = toy.NET + 'layer { name: "copy" type: "Power" bottom: "label" top: "also" }'
+    toy.make(tmp_path, "display: 1 max_iter: 1", net=net, size=2, basis=toy.BASIS.replace("max_iter: 12", "")).step(1)
+    outputs = [re.sub(r"= .*", "", m) for m in caplog.messages if "Train net output" in m]
+    assert outputs == [f"    Train net output #{i}: {name} " for i, name in enumerate(["also", "also", "loss"])]

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import io
+import logging
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pycaffe_lite import glog
+
+log = logging.getLogger("pycaffe_lite.some.module")
+LINE = re.compile(r"([IWEF])(\d{4}) (\d\d:\d\d:\d\d\.\d{6}) ( *\d+) test_glog\.py:(\d+)\] (.*)\n")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("GLOG_minloglevel", raising=False)
+    yield
+    glog.uninstall()
+
+
+def test_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    glog.install()
+    log.info("Iteration %d, lr = %g", 100, 0.01)
+    m = LINE.fullmatch(capsys.readouterr().err)
+    assert m is not None
+    assert m[1] == "I"
+    assert int(m[4]) == threading.get_native_id()
+    assert len(m[4]) >= 5
+    assert m[6] == "Iteration 100, lr = 0.01"
+
+
+def test_caffes_own_tools_read_the_time() -> None:
+    record = log.makeRecord(log.name, logging.INFO, "/x/solver.py", 204, "Solving %s", ("LeNet",), None)
+    record.created = 1455111562.381027
+    head, clock, _, _ = glog.GlogFormatter().format(record).split(maxsplit=3)
+    assert re.fullmatch(r"I02(09|10|11)", head)
+    assert re.fullmatch(r"\d\d:\d9:22\.381027", clock)
+
+
+@pytest.mark.parametrize(("level", "letters"), [(0, "IIWEF"), (1, "WEF"), (2, "EF"), (3, "F"), (9, "F")])
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_levels(
+    level: int, letters: str, how: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "environment":
+        monkeypatch.setenv("GLOG_minloglevel", str(level))
+    glog.install(level if how == "argument" else None)
+    log.debug("never")
+    for number in (logging.INFO, logging.INFO + 5, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        log.log(number, "x")
+    assert "".join(line[0] for line in capsys.readouterr().err.splitlines()) == letters
+
+
+def test_nonsense_in_the_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "loud")
+    glog.install()
+    log.info("x")
+    assert capsys.readouterr().err.startswith("I")
+
+
+def test_twice_is_once_and_off_is_off(capsys: pytest.CaptureFixture[str]) -> None:
+    glog.install(2)
+    glog.install(0)
+    log.info("x")
+    assert capsys.readouterr().err.count("\n") == 1
+    glog.uninstall()
+    log.error("y")
+    assert capsys.readouterr().err == ""
+
+
+def test_it_follows_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    glog.install()
+    log.info("one")
+    other = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", other)
+    log.info("two")
+    monkeypatch.undo()
+    assert "one" in (first := capsys.readouterr().err)
+    assert "two" not in first
+    assert "two" in other.getvalue()
+
+
+def test_exceptions_and_many_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    glog.install()
+    log.info("a\nb")
+    try:
+        raise ValueError("no")
+    except ValueError:
+        log.exception("c")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "b"
+    assert lines[2].endswith("] c")
+    assert lines[-1] == "ValueError: no"
+
+
+def test_quiet_on_import() -> None:
+    code = """import pycaffe_lite, logging
+logging.getLogger("pycaffe_lite.x").error("loud")
+pycaffe_lite.set_mode_gpu()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
