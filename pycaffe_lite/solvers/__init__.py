@@ -9,7 +9,8 @@ from pycaffe_lite.solvers.nesterov import NesterovSolver
 from pycaffe_lite.solvers.rmsprop import RMSPropSolver
 from pycaffe_lite.solvers.sgd import SGDSolver
 from pycaffe_lite.solvers.signals import Action, SignalActions
-from pycaffe_lite.solvers.solver import Solver, get_solver, register_solver
+from pycaffe_lite.solvers.solver import Solver
+from pycaffe_lite.solvers.types import get_solver, register_solver
 
 __all__ = [
     "Action",

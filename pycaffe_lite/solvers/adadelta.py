@@ -18,7 +18,8 @@ import numpy as np
 from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import Constraint, above
 from pycaffe_lite.solvers.settings import decay_factor
-from pycaffe_lite.solvers.solver import Solver, register_solver
+from pycaffe_lite.solvers.solver import Solver
+from pycaffe_lite.solvers.types import register_solver
 
 
 @register_solver("AdaDelta")

@@ -19,7 +19,8 @@ import numpy as np
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import Constraint, above, between
-from pycaffe_lite.solvers.solver import Solver, register_solver
+from pycaffe_lite.solvers.solver import Solver
+from pycaffe_lite.solvers.types import register_solver
 
 
 @register_solver("Adam")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.solvers.solver import Solver, register_solver
+from pycaffe_lite.solvers.solver import Solver
+from pycaffe_lite.solvers.types import register_solver
 
 
 @register_solver("Nesterov")

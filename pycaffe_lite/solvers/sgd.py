@@ -9,7 +9,8 @@ Bottou, L.: Stochastic gradient descent tricks. Neural Networks: Tricks of the T
 from __future__ import annotations
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.solvers.solver import Solver, register_solver
+from pycaffe_lite.solvers.solver import Solver
+from pycaffe_lite.solvers.types import register_solver
 
 
 @register_solver("SGD")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from pycaffe_lite import _mode
 from pycaffe_lite._files import PathLike
@@ -17,7 +17,6 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.registry import Registry
 from pycaffe_lite.schema import SolverState
 from pycaffe_lite.solvers import nets, snapshot
 from pycaffe_lite.solvers.display import Clock, Event, SmoothedLoss, Watcher, log_outputs
@@ -29,35 +28,6 @@ from pycaffe_lite.solvers.testing import run_test
 from pycaffe_lite.solvers.update import Parameters
 
 log = logging.getLogger(__name__)
-
-_S = TypeVar("_S", bound="type[Solver]")
-
-solver_types: Registry[type[Solver]] = Registry("solver type")
-
-
-def register_solver(type_name: str) -> Callable[[_S], _S]:
-    """Class decorator: this Solver subclass is meant by `type: type_name`."""
-
-    def decorate(cls: _S) -> _S:
-        solver_types.add(type_name, cls)
-        cls.type = type_name
-        return cls
-
-    return decorate
-
-
-def get_solver(
-    solver_file: PathLike | pb.SolverParameter, *,
-    weights: Sequence[str] | None = None, level: int = 0, stages: Sequence[str] = (),
-) -> Solver:
-    """The solver that the file asks for by its type; the rest is as for Solver.
-
-    Raises UnknownTypeError for a type that nobody registered.
-    """
-    file = SolverFile.read(solver_file)
-    with file.blame():
-        cls = solver_types[file.message.type]
-    return cls(file, weights=weights, level=level, stages=stages)
 
 
 class Solver(ABC):
