@@ -23,4 +23,4 @@ def new_seed() -> int:
 
 def generator(seed: int, name: str) -> np.random.Generator:
     """The generator of one layer of a net."""
-    return np.random.default_rng([seed & (2**64 - 1), zlib.crc32(name.encode())])
+    return np.random.default_rng([int(seed) & (2**64 - 1), zlib.crc32(name.encode())])

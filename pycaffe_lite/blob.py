@@ -86,13 +86,13 @@ class Blob:
 
         Raises ShapeError for dimensions that are negative or no whole numbers, and for more than 32 axes.
         """
-        if dims == self._shape and self._count >= 0:
-            return
-        given = dims[0] if len(dims) == 1 and isinstance(dims[0], Iterable) else dims
+        given = dims[0] if len(dims) == 1 and hasattr(dims[0], "__iter__") else dims
         try:
-            shape: Shape = tuple(map(operator.index, given))  # type: ignore[arg-type]
+            shape: Shape = tuple(map(operator.index, given))
         except TypeError:
             raise ShapeError(f"A blob cannot have the shape {given}", hint="Dimensions are whole numbers.") from None
+        if shape == self._shape and self._count >= 0:
+            return
         if len(shape) > MAX_AXES:
             raise ShapeError(f"A blob has at most {MAX_AXES} axes, not {len(shape)}")
         if any(d < 0 for d in shape):

@@ -62,8 +62,7 @@ def gaussian(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
 def positive_unitball(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
     """Uniform in [0, 1), then each data[i] scaled to sum to 1."""
     data[...] = rng.random(data.shape)
-    rows = data.reshape(data.shape[0] if data.ndim else 1, -1)
-    rows /= rows.sum(axis=1, keepdims=True)
+    data /= data.sum(axis=tuple(range(1, data.ndim)), keepdims=True)
 
 
 @fillers.register("xavier")

@@ -1,0 +1,114 @@
+"""Storage: lazy, shared, sliced."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pycaffe_lite import storage
+from pycaffe_lite.errors import MemoryLimitError
+from pycaffe_lite.storage import Storage, check_memory, human_bytes
+
+
+def test_it_allocates_at_the_first_look() -> None:
+    s = Storage(np.float64, 6)
+    assert (s.count, s.nbytes, s.allocated) == (6, 48, False)
+    a = s.array()
+    assert s.allocated
+    assert a.dtype == np.float64
+    np.testing.assert_array_equal(a, np.zeros(6))
+    a[2] = 7
+    assert s.array() is a
+
+
+def test_initial_values() -> None:
+    s = Storage(np.float32, 3)
+    s.initial = 0.5
+    np.testing.assert_array_equal(s.array(), [0.5] * 3)
+    s.require(5)
+    np.testing.assert_array_equal(s.array(), [0.5] * 5)
+
+
+def test_growing_forgets_shrinking_keeps() -> None:
+    s = Storage(np.float32, 3)
+    s.array()[...] = 4
+    s.require(2)
+    assert s.count == 3
+    np.testing.assert_array_equal(s.array(), [4, 4, 4])
+    s.require(4)
+    assert not s.allocated
+    np.testing.assert_array_equal(s.array(), [0] * 4)
+
+
+def test_clear() -> None:
+    s = Storage(np.float32, 3)
+    s.clear()
+    assert not s.allocated
+    s.array()[...] = 4
+    s.clear()
+    np.testing.assert_array_equal(s.array(), [0] * 3)
+
+
+def test_slices_are_the_same_memory_and_as_lazy() -> None:
+    whole = Storage(np.float32, 10)
+    first, second = whole.slice(0, 4), whole.slice(4, 6)
+    assert not first.allocated
+    second.array()[...] = np.arange(6)
+    assert whole.allocated
+    assert first.allocated
+    np.testing.assert_array_equal(whole.array(), [0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
+    whole.array()[3] = -1
+    np.testing.assert_array_equal(first.array(), [0, 0, 0, -1])
+    inner = second.slice(2, 3)
+    np.testing.assert_array_equal(inner.array(), [2, 3, 4])
+    assert np.shares_memory(inner.array(), whole.array())
+
+
+def test_a_slice_that_grows_goes_its_own_way() -> None:
+    whole = Storage(np.float32, 4)
+    part = whole.slice(1, 2)
+    whole.array()[...] = 3
+    part.require(3)
+    part.array()[...] = 8
+    np.testing.assert_array_equal(whole.array(), [3] * 4)
+
+
+def test_more_than_the_machine_has() -> None:
+    huge = Storage(np.float32, 2**60)
+    with pytest.raises(MemoryLimitError, match=r"An array needs 4096.0 PiB, this machine has .*iB"):
+        huge.array()
+
+
+def test_when_the_memory_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "memory_limit", lambda: 2**62)
+    with pytest.raises(MemoryLimitError, match="No memory left for an array of 1.0 PiB"):
+        Storage(np.float64, 2**47).array()
+
+
+def test_check_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "memory_limit", lambda: 2048)
+    check_memory(2048, "It")
+    with pytest.raises(MemoryLimitError, match=r"^It needs 2\.0 KiB, this machine has 2\.0 KiB\. Is a dimension"):
+        check_memory(2049, "It")
+
+
+def test_the_limit_is_plausible() -> None:
+    assert 2**28 < storage.memory_limit() <= 2**62
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (1024**2, "1.0 MiB"),
+        (3.5 * 1024**3, "3.5 GiB"),
+        (1024**4, "1.0 TiB"),
+        (1024**5, "1.0 PiB"),
+        (5 * 1024**6, "5120.0 PiB"),
+    ],
+)
+def test_human_bytes(n: float, text: str) -> None:
+    assert human_bytes(n) == text
