@@ -80,7 +80,7 @@ class PoolGeometry:
     ceil: bool = True
 
     def output_shape(self, spatial: ShapeLike) -> Shape:
-        """The number of windows: (in + 2 pad - kernel) / stride + 1 along each axis, rounded up, or down without `ceil`.
+        """The number of windows: (in + 2 pad - kernel) / stride + 1 along each axis, rounded up; down without `ceil`.
 
         With padding on any axis, a last window that would start behind the data and the padding before them is dropped.
         Without, where stride > kernel, the last window may lie outside altogether.
@@ -94,7 +94,7 @@ class PoolGeometry:
 
 
 def hits(offset: int, stride: int, pad: int, size: int, count: int) -> tuple[slice, slice]:
-    """Along an axis of `size` places: which of `count` windows see data, not padding, at this offset; and which places."""
+    """Along an axis of `size`: which of `count` windows see data at this offset, not padding; and which data."""
     first = max(0, -((offset - pad) // stride))
     stop = min(count, (size - 1 + pad - offset) // stride + 1)
     if stop <= first:

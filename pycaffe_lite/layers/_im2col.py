@@ -5,9 +5,9 @@ each input of a window and a column for each place o of the output. Then
 
     y = W X + b        dW += dy Xᵀ        db += Σ dy        dX = Wᵀ dy, and dx sums dX where windows overlap (col2im)
 
-A row of ones under X makes b one more column of W, so that the bias costs no passes of its own. X is kernel times larger
-than x: it is made for a tile of images (of rows, where images are large) that fits a core's cache, and made again for
-backward, which is cheaper than fetching it from memory. Small images make thin matrices: those are for _im2col_batch.
+A row of ones under X makes b one more column of W, so that the bias costs no passes of its own. X is kernel times
+larger than x: it is made for a tile of images (of rows, where images are large) that fits a core's cache, and made
+again for backward, which is cheaper than fetching it from memory. Small images make thin matrices: _im2col_batch.
 
 Arrays are C-contiguous, of one dtype: x (N, C, *spatial), y (N, M, *output), w (M, C / group, *kernel), b (M,).
 A deconvolution is the same with roles swapped: conv_backward_data(x, w, y) is its forward pass, conv_forward(dy, w,
@@ -134,9 +134,11 @@ class _Columns:
 
     def room(self, images: slice, rows: slice, dtype: npt.DTypeLike, ones: bool = False) -> Array:
         """Memory for the columns of the tile, (images, group, depth, places); with one row more, of ones."""
-        group, depth = self._geometry.group, self._depth + ones
-        shape = (images.stop - images.start, group, depth, (rows.stop - rows.start) * self._row)
-        columns = work(self._scratch, "columns", self._images * group * depth * self._rows * self._row, shape, dtype)
+        group, places = self._geometry.group, (rows.stop - rows.start) * self._row
+        shape = (images.stop - images.start, group, self._depth + ones, places)
+        # With or without the row, the same memory.
+        most = self._images * group * (self._depth + 1) * self._rows * self._row
+        columns = work(self._scratch, "columns", most, shape, dtype)
         if ones:
             columns[:, :, -1] = 1
         return columns
@@ -155,7 +157,7 @@ class _Columns:
         g, out, padded = self._geometry, dx[images], dx[images]
         if any(g.pad):
             shape = (*out.shape[:2], *g.padded(out.shape[2:]))
-            padded = work(self._scratch, "padded", self._images * math.prod(shape[1:]), shape, dx.dtype)
+            padded = work(self._scratch, "sums", self._images * math.prod(shape[1:]), shape, dx.dtype)
         if rows.start == 0:
             padded.fill(0)
         view = self._windows(padded[:, :, rows.start * g.stride[0] :], rows)

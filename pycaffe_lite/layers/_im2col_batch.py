@@ -6,9 +6,9 @@ matrix ((C, rest of the kernel), (rest of the output, N)), and W_k the weights i
 
     y_o = b + Σ_k W_k x_h        dW_k += Σ_o dy_o x_hᵀ        dx_h = Σ_k W_kᵀ dy_o        where h = o · stride + k - pad
 
-Rows follow each other in memory, so the sums over k are products as well: of [W_0 W_1 ...] with row o · stride - pad and
-those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. The idea is
-that of MEC (Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
+Rows follow each other in memory, so the sums over k are products as well: of [W_0 W_1 ...] with row o · stride - pad
+and those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. The
+idea is that of MEC (Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
 """
 
 from __future__ import annotations

@@ -1,0 +1,158 @@
+"""Pooling over windows of (N, C, H, W) arrays, as Caffe does it.
+
+PoolGeometry counts the windows, which may overlap and hang over the edge; maxima and sums are of what they see. Loops
+run over the offsets of the kernel, each time for all windows at once, and over tiles of channel planes, so that what
+lies between stays in a core's cache. Arrays are C-contiguous, those of floats of one dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, ShapeLike
+from pycaffe_lite.layers._geometry import PoolGeometry as PoolGeometry
+from pycaffe_lite.layers._geometry import Scratch, evenly, hits, work
+
+TILE_BYTES = 3 << 17  # of the bottom: less than half the second-level cache of a core
+LOWEST = -float(np.finfo(np.float32).max)  # where Caffe's maxima start, in float64 as well
+
+
+def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """Set y to the maximum of each window, or -FLT_MAX where it sees nothing higher than that (NaN never is).
+
+    winner, integers of y's shape, is set to the offset of the first maximum, counted from 1 row by row through the
+    kernel, whose area its type must hold; to 0 where there is none. None if nobody will ask.
+    """
+    if y[0, 0].size < math.prod(geometry.kernel):
+        _max_window_by_window(x, y, winner, geometry)
+        return
+    rows = _hits(geometry, 0, x, y)
+    columns = _hits(geometry, 1, x, y)
+    step = _planes_per_tile(x)
+    most = step * y[0, 0].size
+    for source, best, won in _tiles(step, x, y, y if winner is None else winner):
+        best.fill(LOWEST)
+        if winner is not None:
+            won.fill(0)
+        for number in range(math.prod(geometry.kernel)):
+            (o, h), (p, w) = rows[number // geometry.kernel[1]], columns[number % geometry.kernel[1]]
+            candidate = work(scratch, "candidate", most, best[:, o, p].shape, x.dtype)
+            candidate[...] = source[:, h, w]
+            if winner is not None:
+                higher = work(scratch, "higher", most, candidate.shape, np.bool_)
+                np.greater(candidate, best[:, o, p], out=higher)
+                # Of all that were higher in their turn the last one wins, and it has the largest number.
+                numbers = work(scratch, "numbers", most, candidate.shape, won.dtype)
+                np.multiply(higher.view(np.uint8), won.dtype.type(number + 1), out=numbers)
+                np.maximum(won[:, o, p], numbers, out=won[:, o, p])
+            np.fmax(best[:, o, p], candidate, out=best[:, o, p])
+
+
+def max_pool_backward(dy: Array, winner: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """Set dx: every dy is added at the place that won its window."""
+    overlap = any(k > s for k, s in zip(geometry.kernel, geometry.stride, strict=True))
+    for values, won, out in _tiles(_planes_per_tile(dx), dy, winner, dx):
+        index = _places(won, geometry, dx.shape[2:])
+        index += np.arange(0, out.size, out[0].size).reshape(-1, 1, 1)
+        if not won.all():
+            index, values = index[won > 0], values[won > 0]
+        flat, index, values = out.reshape(-1), index.reshape(-1), values.reshape(-1)
+        if overlap:
+            flat[...] = np.bincount(index, weights=values, minlength=flat.size)
+        else:
+            flat.fill(0)
+            flat[index] = values
+
+
+def max_pool_mask(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> Array:
+    """Where in its channel's plane each maximum was, h · W + w; -1 where there is none."""
+    return np.where(winner > 0, _places(winner, geometry, spatial), -1)
+
+
+def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """Set y to the sum of each window, first along H, over its area; 0 where it sees nothing."""
+    area = _areas(geometry, x, y)
+    step = _planes_per_tile(x)
+    for source, sums in _tiles(step, x, y):
+        partial = work(scratch, "partial", step * y.shape[2] * x.shape[3], (*sums.shape[:2], x.shape[3]), x.dtype)
+        partial.fill(0)
+        for o, h in _hits(geometry, 0, x, y):
+            partial[:, o] += source[:, h]
+        sums.fill(0)
+        for p, w in _hits(geometry, 1, x, y):
+            sums[:, :, p] += partial[:, :, w]
+        sums /= area
+
+
+def ave_pool_backward(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """Set dx: every dy, over the area of its window, is added to all that the window saw."""
+    area = _areas(geometry, dx, dy)
+    step = _planes_per_tile(dx)
+    for source, sums in _tiles(step, dy, dx):
+        share = work(scratch, "share", step * dy[0, 0].size, source.shape, dx.dtype)
+        np.divide(source, area, out=share)
+        partial = work(scratch, "partial", step * dy.shape[2] * dx.shape[3], (*source.shape[:2], dx.shape[3]), dx.dtype)
+        partial.fill(0)
+        for p, w in _hits(geometry, 1, dx, dy):
+            partial[:, :, w] += share[:, :, p]
+        sums.fill(0)
+        for o, h in _hits(geometry, 0, dx, dy):
+            sums[:, h] += partial[:, o]
+
+
+def _max_window_by_window(x: Array, y: Array, winner: Array | None, geometry: PoolGeometry) -> None:
+    """max_pool_forward where the windows are fewer than the offsets, as in global pooling."""
+    (kernel_h, kernel_w), (height, width) = geometry.kernel, x.shape[2:]
+    for o, p in np.ndindex(*y.shape[2:]):
+        h, w = o * geometry.stride[0] - geometry.pad[0], p * geometry.stride[1] - geometry.pad[1]
+        top, left = min(max(h, 0), height), min(max(w, 0), width)
+        seen = x[:, :, top : h + kernel_h, left : w + kernel_w]
+        # One more, so that there is a maximum even of nothing, and NaN out of the way.
+        flat = np.full((*seen.shape[:2], 1 + seen[0, 0].size), LOWEST, x.dtype)
+        np.fmax(seen.reshape(*seen.shape[:2], -1), LOWEST, out=flat[:, :, 1:])
+        at = flat.argmax(axis=2)
+        y[:, :, o, p] = flat.max(axis=2)
+        if winner is not None:
+            row, column = np.divmod(at - 1, max(1, seen.shape[3]))
+            number = (row + top - h) * kernel_w + column + left - w + 1
+            winner[:, :, o, p] = np.where(at > 0, number, 0)
+
+
+def _places(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> Array:
+    """Where each winner is in its plane, h · W + w; of 0, which is none, anything."""
+    offset_h, offset_w = np.divmod(np.arange(-1, math.prod(geometry.kernel)), geometry.kernel[1])
+    start_h = np.arange(winner.shape[-2]) * geometry.stride[0] - geometry.pad[0]
+    start_w = np.arange(winner.shape[-1]) * geometry.stride[1] - geometry.pad[1]
+    places: Array = (offset_h * spatial[1] + offset_w).take(winner)
+    places += start_h[:, np.newaxis] * spatial[1] + start_w
+    return places
+
+
+def _areas(geometry: PoolGeometry, x: Array, y: Array) -> Array:
+    """The area of each window as Caffe counts it: cut at the end of the far padding; at least 1, of y's dtype."""
+    lengths = []
+    for axis, (k, s, p) in enumerate(zip(geometry.kernel, geometry.stride, geometry.pad, strict=True)):
+        start = np.arange(y.shape[2 + axis]) * s - p
+        lengths.append(np.maximum(np.minimum(start + k, x.shape[2 + axis] + p) - start, 1))
+    areas: Array = np.outer(*lengths).astype(y.dtype)
+    return areas
+
+
+def _hits(geometry: PoolGeometry, axis: int, x: Array, y: Array) -> list[tuple[slice, slice]]:
+    """For each offset of the kernel along an axis: the windows that see something there, and what."""
+    stride, pad = geometry.stride[axis], geometry.pad[axis]
+    return [hits(k, stride, pad, x.shape[2 + axis], y.shape[2 + axis]) for k in range(geometry.kernel[axis])]
+
+
+def _planes_per_tile(x: Array) -> int:
+    return evenly(x.shape[0] * x.shape[1], TILE_BYTES // (x[0, 0].size * x.itemsize))
+
+
+def _tiles(step: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """The same `step` planes of each (N, C, H, W) array at a time, (planes, H, W)."""
+    planes = [a.reshape(-1, *a.shape[2:]) for a in arrays]
+    for i in range(0, len(planes[0]), step):
+        yield tuple(a[i : i + step] for a in planes)
