@@ -72,13 +72,15 @@ def read_labels(
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         value = labels.reshape(shape)[at]
         place = f"item {at[0]} of the batch" + (f", place {at[1:]}" if math.prod(shape[1:]) > 1 else "")
-        raise DataError(f"Label {value:g} of {place} is not between 0 and {classes - 1}",
-                        hint="Check the labels, or give the layer before the loss as many outputs as there are classes.")
+        raise DataError(
+            f"Label {value:g} of {place} is not between 0 and {classes - 1}",
+            hint="Check the labels, or give the layer before the loss as many outputs as there are classes.",
+        )
     return index, valid
 
 
 def normalizer(mode: int, batch: int, full: int, valid: int) -> float:
-    """What a loss over `full` places in `batch` items, of which `valid` count, is divided by; at least 1, as in Caffe."""
+    """What a loss over `full` places in `batch` items, `valid` of which count, is divided by; at least 1, as in Caffe."""
     by = {_MODE.FULL: full, _MODE.VALID: valid, _MODE.BATCH_SIZE: batch, _MODE.NONE: 1}[mode]  # type: ignore[index]
     return max(1.0, float(by))
 

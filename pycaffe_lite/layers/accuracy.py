@@ -22,9 +22,9 @@ from pycaffe_lite.registry import register_layer
 class Accuracy(Layer):
     """Bottom 0: scores, classes at accuracy_param.axis; bottom 1: integer labels, one for each place.
 
-    Top 0: the share that is right, (); top 1, if wanted: the same for each class, (C). 0 where there is nothing to count.
-    Raises ShapeError for another number of labels, ParameterError for top_k above the number of classes, DataError for a
-    label that is no class. No backward.
+    Top 0: the share that is right, (); top 1, if wanted: the same for each class, (C). 0 where there is nothing to
+    count. Raises ShapeError for another number of labels, ParameterError for top_k above the number of classes,
+    DataError for a label that is no class. No backward.
     """
 
     bottoms = exactly(2)

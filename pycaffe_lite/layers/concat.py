@@ -39,7 +39,7 @@ class Concat(Layer):
         first = bottom_shapes[0]
         axis = self._axis(first)
         for i, shape in enumerate(bottom_shapes):
-            if len(shape) != len(first) or any(a != b for k, (a, b) in enumerate(zip(shape, first, strict=True)) if k != axis):
+            if len(shape) != len(first) or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
                 raise ShapeError(f"bottom {i} has shape {shape}, bottom 0 has shape {first}",
                                  hint=f"They must be equal except along axis {axis}.")
         return [(*first[:axis], sum(s[axis] for s in bottom_shapes), *first[axis + 1 :])]

@@ -112,7 +112,7 @@ def read_geometry(p: pb.ConvolutionParameter, axes: int) -> Geometry:
         name: str, repeated: Sequence[int], pair: tuple[str, str] | None, default: int | None, low: int
     ) -> Shape:
         names, given = [name], list(repeated)
-        if pair is not None and any(p.HasField(n) for n in pair):  # type: ignore[arg-type]
+        if pair is not None and any(p.HasField(n) for n in pair):
             if axes != 2:
                 raise ParameterError(f"{pair[0]} and {pair[1]} are for 2 spatial axes, here are {axes}",
                                      field=_P + pair[0], hint=f"Give {name} once or {axes} times.")

@@ -19,8 +19,8 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("Data")
 class Data(DataLayer):
-    """Reads data_param.source in key order, again from the start after the last. Tops: data (batch_size, C, H, W) of the
-    first image, transformed by transform_param; labels (batch_size,).
+    """Reads data_param.source in key order, again from the start after the last. Tops: data (batch_size, C, H, W) of
+    the first image, transformed by transform_param; labels (batch_size,).
 
     Raises MissingFileError and DataError for the database, DataError for an image of another size than the first.
 
@@ -32,14 +32,17 @@ class Data(DataLayer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.data_param
-        if p.backend == pb.DataParameter.LEVELDB and Path(p.source).is_dir() and not Path(p.source, "data.mdb").exists():
+        if p.backend == pb.DataParameter.LEVELDB and Path(p.source, "CURRENT").exists():
             raise ParameterError(f"'{p.source}' is a LevelDB", field="data_param.backend",
                                  hint="Only LMDB is read so far: convert the data with backend lmdb.")
         self._reader = LMDBReader(p.source)
         if p.rand_skip:
             self._reader.position = int(self._rng.integers(p.rand_skip)) % len(self._reader)
         transform = self._message.transform_param
-        self._force = {"force_color": transform.force_color or p.force_encoded_color, "force_gray": transform.force_gray}
+        self._force = {
+            "force_color": transform.force_color or p.force_encoded_color,
+            "force_gray": transform.force_gray,
+        }
         self._transformer = DataTransformer(transform, self.phase, self._rng)
 
         start = self._reader.position

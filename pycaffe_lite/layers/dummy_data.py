@@ -32,8 +32,11 @@ class DummyData(Layer):
         legacy = [list(p.num), list(p.channels), list(p.height), list(p.width)]
         tops = len(self._message.top)
         if p.shape and any(legacy):
-            raise ParameterError("shape and num, channels, height, width are both given", field="dummy_data_param.shape[0]",
-                                 hint="Give the shape only.")
+            raise ParameterError(
+                "shape and num, channels, height, width are both given",
+                field="dummy_data_param.shape[0]",
+                hint="Give the shape only.",
+            )
         if p.shape:
             return list(_one_each([tuple(s.dim) for s in p.shape], tops, "shape"))
         columns = [_one_each(values, tops, name)
@@ -58,6 +61,9 @@ class DummyData(Layer):
 
 def _one_each(values: list[T], tops: int, field: str) -> list[T]:
     if len(values) not in (1, tops):
-        raise ParameterError(f"{field} is given {len(values)} times for {tops} tops", field=f"dummy_data_param.{field}[0]",
-                             hint="Give one for all or one for each.")
+        raise ParameterError(
+            f"{field} is given {len(values)} times for {tops} tops",
+            field=f"dummy_data_param.{field}[0]",
+            hint="Give one for all or one for each.",
+        )
     return values * tops if len(values) == 1 else values

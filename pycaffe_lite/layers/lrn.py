@@ -2,8 +2,8 @@
 
     s = k + α/n Σ x²        y = x s^-β        dx = dy s^-β - 2αβ/n · x Σ (dy y / s)
 
-ACROSS_CHANNELS sums over local_size channels around each, n = local_size. WITHIN_CHANNEL sums over a local_size² square of
-the same channel, n = local_size², and k is 1. Beyond the borders there are zeros.
+ACROSS_CHANNELS sums over local_size channels around each, n = local_size. WITHIN_CHANNEL sums over a local_size² square
+of the same channel, n = local_size², and k is 1. Beyond the borders there are zeros.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class LRN(Layer):
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         if len(bottom_shapes[0]) != 4:
-            raise ShapeError(f"The bottom has shape {bottom_shapes[0]}", hint="LRN needs (num, channels, height, width).")
+            raise ShapeError(
+                f"The bottom has shape {bottom_shapes[0]}", hint="LRN needs (num, channels, height, width)."
+            )
         return [bottom_shapes[0]]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
@@ -69,7 +71,7 @@ class LRN(Layer):
         return self._scratch(name, like.shape, like.dtype)
 
     def _sum_windows(self, a: Array, out: Array) -> None:
-        """out = the sum of `a` over local_size places around each, along every one of the axes."""
+        """Set out to the sum of `a` over local_size places around each, along every one of the axes."""
         for axis in self._axes:
             np.copyto(out, a)
             ahead, behind = np.moveaxis(out, axis, 0), np.moveaxis(a, axis, 0)

@@ -50,7 +50,9 @@ class MemoryData(DataLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if self._data is None:
-            raise DataError("There are no data yet", hint="Call net.set_input_arrays(data, labels) before net.forward().")
+            raise DataError(
+                "There are no data yet", hint="Call net.set_input_arrays(data, labels) before net.forward()."
+            )
         size = self._message.memory_data_param.batch_size
         batch = slice(self._next, self._next + size)
         top[0].data[...] = self._data[batch]

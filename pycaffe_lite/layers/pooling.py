@@ -3,7 +3,8 @@
     MAX  y = max x over the window         dx: dy goes to the place that was the largest (the first one, if several were)
     AVE  y = Σ x / area                    dx: dy / area goes to every place of the window
 
-Windows are clipped to the image; AVE's area is that of the window clipped to the image and its padding on the far side.
+Windows are clipped to the image; AVE's area is that of the window clipped to the image and its padding on the far
+side.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ _P = "pooling_param."
 
 @register_layer("Pooling")
 class Pooling(Layer):
-    """Bottom (N, C, H, W); top 0 (N, C, H', W'), H' = (H + 2 pad - kernel) / stride + 1, rounded up (round_mode CEIL, the
-    default) or down, less a last window that would start beyond H + pad when there is padding; W' likewise. Top 1, for MAX
-    and if wanted: where in the channel's plane each maximum was, h W + w, or -1 for a window outside the image.
+    """Bottom (N, C, H, W); top 0 (N, C, H', W'), H' = (H + 2 pad - kernel) / stride + 1, rounded up (round_mode CEIL,
+    the default) or down, less a last window that would start beyond H + pad when there is padding; W' likewise. Top 1,
+    for MAX and if wanted: where in the channel's plane each maximum was, h W + w, or -1 for a window outside the image.
 
     Raises ParameterError for kernel, stride and pad that Caffe refuses, ShapeError for other axes than four.
 
-    Differences from Caffe: windows that lie outside the image (stride larger than the kernel) give no gradient; Caffe writes
-    out of bounds. A kernel larger than the padded image is refused.
+    Differences from Caffe: windows that lie outside the image (stride larger than the kernel) give no gradient; Caffe
+    writes out of bounds. A kernel larger than the padded image is refused.
     """
 
     bottoms = exactly(1)
@@ -95,9 +96,9 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
 
     def values(name: str, field: str, low: int) -> tuple[int, int]:
         pair = (f"{name}_h", f"{name}_w")
-        by_axis = [p.HasField(n) for n in pair]  # type: ignore[arg-type]
+        by_axis = [p.HasField(n) for n in pair]
         if any(by_axis):
-            if p.HasField(field):  # type: ignore[arg-type]
+            if p.HasField(field):
                 raise ParameterError(f"{field} and {pair[0]} or {pair[1]} are both given", field=_P + field, hint="Give one.")
             if not all(by_axis):
                 raise ParameterError(f"Only one of {pair[0]} and {pair[1]} is given", field=_P + pair[by_axis.index(True)],
@@ -111,7 +112,7 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
 
     pad, stride = values("pad", "pad", 0), values("stride", "stride", 1)
     if p.global_pooling:
-        if any(p.HasField(n) for n in ("kernel_size", "kernel_h", "kernel_w")):  # type: ignore[arg-type]
+        if any(p.HasField(n) for n in ("kernel_size", "kernel_h", "kernel_w")):
             raise ParameterError("global_pooling and a kernel size are both given", field=_P + "global_pooling",
                                  hint="global_pooling takes the whole plane: drop the kernel.")
         if pad != (0, 0) or stride != (1, 1):

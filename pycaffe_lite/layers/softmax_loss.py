@@ -21,8 +21,8 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("SoftmaxWithLoss")
 class SoftmaxWithLoss(LossLayer):
-    """Multinomial logistic loss of logits, bottom 0 of shape (..., C at softmax_param.axis, ...), against integer labels,
-    bottom 1, one for each place. Top 0: the loss, (); top 1, if wanted: the probabilities, bottom 0's shape.
+    """Multinomial logistic loss of logits, bottom 0 of shape (..., C at softmax_param.axis, ...), against integer
+    labels, bottom 1, one for each place. Top 0: the loss, (); top 1, if wanted: the probabilities, bottom 0's shape.
 
     Raises ShapeError for another number of labels, DataError for a label that is no class.
 

@@ -1,0 +1,92 @@
+"""LeNet at batch 64: forward and backward, the update, memory while training, and the time to import.
+
+    python benchmarks/lenet.py
+
+Forward and backward take 0.88 GFLOP. Each round times numpy's own SGEMM right beside the net; the ratio says how many
+times longer the net takes than its arithmetic would at that rate (BVLC Caffe: 2.1 to 2.4). One and two BLAS threads,
+each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import ROOT, Gemm, child, median, peak_memory, record, seconds
+
+FLOP = 0.88e9
+ROUNDS = 200
+
+
+def rounds() -> dict[str, float]:
+    """Medians over ROUNDS rounds of: SGEMM, forward and backward, update."""
+    import pycaffe_lite as caffe
+
+    solver = _solver(caffe)
+    net, gemm = solver.net, Gemm()
+    layers = len(net.layers) - 1
+    solver.step(5)
+    passes, updates, rates, ratios = [], [], [], []
+    for _ in range(ROUNDS):
+        net.clear_param_diffs()
+        gemm_seconds = gemm.seconds()
+        passed = seconds(lambda: (net._forward(0, layers), net._backward(layers, 0)))
+        updates.append(seconds(solver.apply_update))
+        gemm_seconds = min(gemm_seconds, gemm.seconds())
+        rates.append(Gemm.rate(gemm_seconds))
+        passes.append(passed)
+        ratios.append(passed * rates[-1] / FLOP)
+    return {"sgemm_gflops": median(rates) / 1e9, "forward_backward_ms": median(passes) * 1e3,
+            "update_ms": median(updates) * 1e3, "ratio": median(ratios), "best_ratio": min(ratios)}
+
+
+def memory() -> dict[str, float]:
+    """Peak memory of a process that trains for 200 iterations."""
+    import pycaffe_lite as caffe
+
+    solver = _solver(caffe)
+    solver.step(200)
+    return {"peak_mb": peak_memory() / 1e6}
+
+
+def import_time() -> dict[str, float]:
+    return {"ms": seconds(lambda: __import__("pycaffe_lite")) * 1e3}
+
+
+def _solver(caffe):
+    """LeNet's own solver on built-in digits."""
+    from pycaffe_lite.data.digits import write_digits_lmdb
+
+    folder = Path(tempfile.mkdtemp())
+    write_digits_lmdb(str(folder), train=1000, test=100)
+    os.chdir(folder)
+    net = (ROOT / "models/lenet/lenet_train_test.prototxt").read_text().replace("mnist_", "digits_")
+    Path("net.prototxt").write_text(net)
+    text = (ROOT / "models/lenet/lenet_solver.prototxt").read_text().replace("lenet_train_test", "net")
+    Path("solver.prototxt").write_text(text.replace("display: 100", "display: 0") + "\ntest_initialization: false\n")
+    return caffe.get_solver("solver.prototxt")
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        print(json.dumps({"rounds": rounds, "memory": memory, "import": import_time}[sys.argv[1]]()))
+        return
+    figures: dict[str, object] = {}
+    for threads in (1, 2):
+        result = child(__file__, "rounds", threads=threads)
+        name = f"{threads} thread{'s' * (threads > 1)}"
+        figures[f"{name}: SGEMM"] = f"{result['sgemm_gflops']:.0f} GFLOP/s"
+        figures[f"{name}: forward and backward"] = (
+            f"{result['forward_backward_ms']:.1f} ms, {result['ratio']:.2f} times its arithmetic at the SGEMM rate")
+        figures[f"{name}: update"] = f"{result['update_ms']:.2f} ms"
+    figures["peak memory, training"] = f"{child(__file__, 'memory')['peak_mb']:.0f} MB"
+    imports = [child(__file__, "import")["ms"] for _ in range(11)]
+    figures["import pycaffe_lite"] = f"{median(imports):.0f} ms"
+    record("lenet", figures)
+
+
+if __name__ == "__main__":
+    main()
