@@ -108,6 +108,16 @@ def test_a_gradient_that_is_not_written_is_found(square: type[Square]) -> None:
         check_gradient(case(2, 3))
 
 
+def test_a_kink_is_suspected_where_no_number_is_wrong_by_itself() -> None:
+    """Neighbours 1.5 steps apart: moved together, they change places; moved alone, they do not."""
+    text = """layer { name: "i" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+        layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 2 stride: 2 } }"""
+    x = np.arange(64).reshape(1, 1, 8, 8) % 2 * 1.5e-5
+    with pytest.raises(AssertionError, match="a kink may lie within a step"):
+        check_gradient(text, {"x": x})
+    check_gradient(text, {"x": np.random.default_rng(0).normal(size=x.shape)})
+
+
 def test_the_net_is_left_as_it_was(square: type[Square]) -> None:
     net = net_of("force_backward: true" + NET, dtype=np.float64, seed=1)
     before = [b.data.copy() for b in net.learnable.blobs]
