@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pycaffe_lite import _display, _random, weights_io
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.blob import Blob, BlobVec, shapes_of
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.build import build, reshape
 from pycaffe_lite.graph.plan import Node
@@ -147,7 +147,7 @@ class Net:
         loss = 0.0
         for node in self._nodes[start : end + 1]:
             try:
-                if node.always_reshape or node.shapes != [b.shape for b in node.blobs]:
+                if node.always_reshape or node.shapes != shapes_of(node.blobs):
                     reshape(node)
                 for i, original in node.copies:
                     node.bottoms[i].data[...] = original.data
@@ -155,7 +155,7 @@ class Net:
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
             for top, weight in node.losses:
-                loss += weight * float(top.data.sum(dtype=np.float64))
+                loss += weight * (top.data.item() if top.count == 1 else float(top.data.sum(dtype=np.float64)))
         return loss
 
     def _backward(self, start: int, end: int) -> None:

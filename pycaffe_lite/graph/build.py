@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 
 from pycaffe_lite import _random
-from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.errors import CaffeError, GraphError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
@@ -104,7 +104,7 @@ def reshape(node: Node) -> None:
         node.bottoms[i].reshape(*original.shape)
     node.layer.reshape(node.bottoms, node.tops)
     node.blobs = [*node.bottoms, *node.tops]
-    node.shapes = [b.shape for b in node.blobs]
+    node.shapes = shapes_of(node.blobs)
 
 
 def _inherit_phase(spec: LayerSpec, phase: int) -> LayerSpec:

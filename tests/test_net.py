@@ -1,0 +1,375 @@
+"""Net: pycaffe's surface, passes, shapes, seeds."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pycaffe_lite as caffe
+from pycaffe_lite import TEST, TRAIN, Net
+from pycaffe_lite.errors import GraphError, MissingFileError, ParameterError, ShapeError, UnknownNameError
+from pycaffe_lite.proto import caffe_pb2 as pb
+from tests.graph.nets import assert_close, fill, gradients, inputs, ip, layer, loss_of, numerical, power
+from tests.layers.nets import net_of
+
+TEXT = (
+    inputs(data=(4, 3), label=(4,))
+    + ip("ip1", "data", "ip1", 5)
+    + layer("relu1", "ReLU", "ip1", "ip1")
+    + ip("ip2", "ip1", "ip2", 2)
+    + layer("loss", "SoftmaxWithLoss", "ip2 label", "loss")
+    + layer("accuracy", "Accuracy", "ip2 label", "accuracy", "include { phase: TEST }")
+)
+"""A small net of two phases."""
+
+
+@pytest.fixture
+def net() -> Net:
+    made = net_of(TEXT)
+    fill(made)
+    made.blobs["label"].data[...] = [0, 1, 1, 0]
+    return made
+
+
+# Constructors.
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "net.prototxt"
+    path.write_text('name: "small"' + TEXT)
+    return str(path)
+
+
+def test_constructors(file: str, tmp_path: Path) -> None:
+    net = Net(file, TRAIN)
+    assert (net.name, net.phase, len(net.layers)) == ("small", TRAIN, 5)
+    weights = str(tmp_path / "w.caffemodel")
+    net.save(weights)
+    w = net.params["ip1"][0].data
+    for other in (
+        Net(file, TEST, weights=weights),
+        Net(file, TEST, 0, None, weights),
+        Net(file, weights, TEST),
+        Net(file, Path(weights), TEST),
+        Net(file, weights=weights, phase=TEST),
+        Net(Path(file), phase=TEST, weights=weights),
+    ):
+        assert other.phase == TEST
+        assert "accuracy" in other.layer_dict
+        np.testing.assert_array_equal(other.params["ip1"][0].data, w)
+
+
+def test_level_and_stages(tmp_path: Path) -> None:
+    path = tmp_path / "n.prototxt"
+    path.write_text(
+        inputs(x=(2, 3))
+        + power("deep", "x", "a", more="include { min_level: 2 }")
+        + power("big", "x", "b", more='include { stage: "big" not_stage: "off" }')
+    )
+    assert list(Net(path, TEST).layer_dict) == ["input"]
+    assert list(Net(path, TEST, 2).layer_dict) == ["input", "deep"]
+    assert list(Net(path, TEST, stages=["x", "big"]).layer_dict) == ["input", "big"]
+    assert list(Net(path, TEST, level=3, stages=["big", "off"]).layer_dict) == ["input", "deep"]
+
+
+def test_a_message_is_copied() -> None:
+    message = pb.NetParameter()
+    message.layer.add(name="d", type="DummyData", top=["x"]).dummy_data_param.shape.add(dim=[2])
+    before = message.SerializeToString()
+    assert Net(message, TEST).phase == TEST
+    assert Net.from_message(message).phase == TEST  # NetState's default, as in Caffe
+    assert message.SerializeToString() == before
+
+
+@pytest.mark.parametrize("phase", [2, -1, None, 0.5])
+def test_other_phases(file: str, phase: int) -> None:
+    with pytest.raises(ParameterError, match=r"The phase is .*\. It must be pycaffe_lite.TRAIN or pycaffe_lite.TEST"):
+        Net(file, phase)
+
+
+def test_missing_files(file: str) -> None:
+    with pytest.raises(MissingFileError, match="Did you mean 'net.prototxt'"):
+        Net(file.replace("net.", "nett."), TRAIN)
+    with pytest.raises(FileNotFoundError):
+        Net(file, TRAIN, weights="/nowhere/w.caffemodel")
+
+
+# Names.
+
+
+def test_dictionaries(net: Net) -> None:
+    assert list(net.blobs) == ["data", "label", "ip1", "ip2", "loss"]
+    assert list(net.layer_dict) == ["input", "ip1", "relu1", "ip2", "loss"]
+    assert list(net.params) == ["ip1", "ip2"]
+    assert [b.shape for b in net.params["ip1"]] == [(5, 3), (5,)]
+    assert (net.inputs, net.outputs) == (["data", "label"], ["loss"])
+    assert [x.type for x in net.layers] == ["Input", "InnerProduct", "ReLU", "InnerProduct", "SoftmaxWithLoss"]
+    assert list(net.layer_dict.values()) == net.layers
+    assert list(net.layers[1].blobs) == list(net.params["ip1"])
+    for each in (net.blobs, net.params, net.layer_dict, net.top_names, net.bottom_names, net.blob_loss_weights):
+        assert isinstance(each, OrderedDict)
+    assert net.top_names["input"] == ["data", "label"]
+    assert net.bottom_names["loss"] == ["ip2", "label"]
+    assert net.bottom_names["input"] == []
+    assert net.top_names["relu1"] == net.bottom_names["relu1"] == ["ip1"]
+    assert net.blob_loss_weights == {"data": 0, "label": 0, "ip1": 0, "ip2": 0, "loss": 1}
+
+
+def test_wrong_names(net: Net) -> None:
+    for get in (lambda: net.blobs["ip3"], lambda: net.forward(["ip3"]), lambda: net.backward(["ip3"])):
+        with pytest.raises(UnknownNameError, match="This net has no blob 'ip3'. Did you mean 'ip"):
+            get()
+    for run in (net.forward, net.backward):
+        for key in ("start", "end"):
+            with pytest.raises(UnknownNameError, match="This net has no layer 'relu2'. Did you mean 'relu1'"):
+                run(**{key: "relu2"})
+    with pytest.raises(UnknownNameError, match="This net has no layer with parameters 'relu1'"):
+        net.params["relu1"]
+    with pytest.raises(KeyError):
+        net.blobs["nothing"]
+
+
+# Forward.
+
+
+def test_forward_returns_the_outputs(net: Net) -> None:
+    out = net.forward()
+    assert list(out) == ["loss"]
+    x, t = net.blobs["data"].data, net.blobs["label"].data.astype(int)
+    (w1, b1), (w2, b2) = ([b.data for b in net.params[n]] for n in ("ip1", "ip2"))
+    y = np.maximum(x @ w1.T + b1, 0) @ w2.T + b2
+    expected = np.mean(np.log(np.exp(y).sum(1)) - y[np.arange(4), t])
+    assert float(out["loss"]) == pytest.approx(float(expected), rel=1e-5)
+    assert loss_of(net) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_forward_takes_inputs_and_more_blobs(net: Net) -> None:
+    x = np.arange(12.0).reshape(4, 3)
+    out = net.forward(["ip1", "data"], data=x, label=np.zeros(4))
+    assert sorted(out) == ["data", "ip1", "loss"]
+    np.testing.assert_array_equal(net.blobs["data"].data, x)
+    assert out["data"].dtype == np.float32
+    assert net.forward(blobs=["ip2"])["ip2"] is net.blobs["ip2"].data
+
+
+def test_part_of_the_net(net: Net) -> None:
+    net.forward()
+    y = net.blobs["ip2"].data.copy()
+    out = net.forward(end="ip2")
+    assert list(out) == ["ip2"]
+    net.blobs["ip1"].data[...] = 0
+    assert list(net.forward(start="ip2", end="ip2", blobs=["data"])) == ["ip2", "data"]
+    np.testing.assert_array_equal(net.blobs["ip2"].data, np.tile(net.params["ip2"][1].data, (4, 1)))
+    assert list(net.forward(start="ip1")) == ["loss"]
+    np.testing.assert_array_equal(net.blobs["ip2"].data, y)
+    assert net._forward(4, 4) == pytest.approx(net.blobs["loss"].data.item())
+    assert net._forward(1, 3) == 0
+
+
+def test_wrong_inputs(net: Net) -> None:
+    x, t = np.zeros((4, 3)), np.zeros(4)
+    with pytest.raises(
+        GraphError, match="Input blob arguments do not match net inputs: given data, needed data, label"
+    ):
+        net.forward(data=x)
+    with pytest.raises(GraphError, match="given data, label, more, needed data, label"):
+        net.forward(data=x, label=t, more=t)
+    with pytest.raises(
+        ShapeError,
+        match=r"Input is not batch sized: 'data' has 5 items, its blob 4\. Reshape first: "
+        r"net\.blobs\['data'\]\.reshape\(5, 3\)",
+    ):
+        net.forward(data=np.zeros((5, 3)), label=t)
+    with pytest.raises(ShapeError, match=r"Input 'data' has shape \(4, 7\), its blob \(4, 3\)"):
+        net.forward(data=np.zeros((4, 7)), label=t)
+
+
+# Backward.
+
+
+def test_gradients_are_right() -> None:
+    net = net_of(TEXT, dtype=np.float64)
+    fill(net)
+    net.blobs["label"].data[...] = [0, 1, 1, 0]
+    assert_close(gradients(net), numerical(net), atol=1e-7)
+
+
+def test_gradients_add_up_until_they_are_cleared(net: Net) -> None:
+    once = gradients(net)
+    net.backward()
+    for blob in net.learnable.blobs:
+        np.testing.assert_allclose(blob.diff, 2 * once[blob.name], rtol=1e-5, atol=1e-7)
+    net.clear_param_diffs()
+    assert not any(np.any(b.diff) for b in net.learnable.blobs)
+
+
+def test_backward_returns_the_inputs_diffs(net: Net) -> None:
+    net.forward()
+    found = net.backward()
+    assert list(found) == ["data", "label"]
+    assert found["data"] is net.blobs["data"].diff
+    assert sorted(net.backward(["ip1"])) == ["data", "ip1", "label"]
+    assert list(net.backward(end="ip2")) == ["ip1"]
+    assert list(net.backward(end="ip2", diffs=["loss"])) == ["ip1", "loss"]
+
+
+def test_backward_from_a_layer_and_with_top_diffs(net: Net) -> None:
+    once = gradients(net)
+    net.clear_param_diffs()
+    net.backward(end="loss")
+    assert not net.params["ip2"][0].diff.any()
+    net.backward(start="ip2")
+    assert_close({b.name: b.diff for b in net.learnable.blobs}, once)
+    net.clear_param_diffs()
+    net.backward(loss=3)
+    assert_close({b.name: b.diff for b in net.learnable.blobs}, {k: 3 * v for k, v in once.items()}, rtol=1e-5)
+    with pytest.raises(GraphError, match="Top diff arguments do not match net outputs: given ip2, needed loss"):
+        net.backward(ip2=np.zeros((4, 2)))
+
+
+# Shapes.
+
+
+def test_a_reshaped_input_reshapes_the_net(net: Net) -> None:
+    for batch in (7, 2, 9):
+        net.blobs["data"].reshape(batch, 3)
+        net.blobs["label"].reshape(batch)
+        fill(net)
+        net.blobs["label"].data[...] = 1
+        assert net.forward(["ip2"])["ip2"].shape == (batch, 2)
+        net.backward()
+        assert net.blobs["ip1"].diff.shape == (batch, 5)
+
+
+def test_reshape_without_running(net: Net) -> None:
+    net.blobs["data"].reshape(6, 3)
+    net.blobs["label"].reshape(6)
+    net.reshape()
+    assert net.blobs["ip1"].shape == (6, 5)
+    assert net.blobs["ip2"].shape == (6, 2)
+
+
+def test_a_top_that_somebody_reshaped_is_put_right(net: Net) -> None:
+    before = loss_of(net)
+    net.blobs["ip2"].reshape(1, 8)
+    assert loss_of(net) == before
+    assert net.blobs["ip2"].shape == (4, 2)
+
+
+def test_shapes_that_do_not_fit_name_the_layer(net: Net) -> None:
+    net.blobs["data"].reshape(4, 7)
+    for run in (net.forward, net.reshape):
+        with pytest.raises(
+            ShapeError,
+            match=r"bottom shape \(4, 7\) gives vectors of 7, the weights are for 3 "
+            r"\(layer 'ip1' of type InnerProduct, net.prototxt:2:1\)",
+        ):
+            run()
+    net.blobs["data"].reshape(4, 3)
+    net.forward()
+
+
+def test_a_bad_label_names_the_layer(net: Net) -> None:
+    net.blobs["label"].data[2] = 2
+    with pytest.raises(caffe.CaffeError, match=r"Label 2 of item 2 .*\(layer 'loss' of type SoftmaxWithLoss, net"):
+        net.forward()
+
+
+# Numbers.
+
+
+def test_float64(tmp_path: Path) -> None:
+    net = net_of(TEXT, dtype=np.float64)
+    fill(net)
+    net.blobs["label"].data[...] = 1
+    net.forward()
+    net.backward()
+    blobs = [*net.blobs.values(), *net.learnable.blobs]
+    assert all(a.dtype == np.float64 for b in blobs for a in (b.data, b.diff))
+    assert net.learnable.data.array().dtype == np.float64
+
+
+def test_the_same_seed_makes_the_same_net() -> None:
+    def numbers(seed: int | None, text: str = TEXT) -> list[float]:
+        return list(np.concatenate([b.data.ravel() for b in net_of(text, seed=seed).params["ip2"]]))
+
+    assert numbers(1) == numbers(1)
+    assert numbers(1) != numbers(2)
+    assert numbers(None) != numbers(None)
+    # a layer's numbers depend on its name, not on what stands before it
+    assert numbers(1) == numbers(1, TEXT.replace('"ip1"', '"first"'))
+    np.random.seed(3)
+    first = numbers(5)
+    np.random.seed(4)
+    assert numbers(5) == first
+
+
+def test_set_random_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycaffe_lite._random._seed", None)
+    caffe.set_random_seed(9)
+    one, other = net_of(TEXT), net_of(TEXT)
+    np.testing.assert_array_equal(one.params["ip1"][0].data, other.params["ip1"][0].data)
+    np.testing.assert_array_equal(one.params["ip1"][0].data, net_of(TEXT, seed=9).params["ip1"][0].data)
+
+
+# Others.
+
+
+def test_weights_are_written_in_place(net: Net) -> None:
+    net.params["ip1"][0].data[...] = 0
+    net.params["ip1"][1].data[...] = [1, -1, 2, -2, 3]
+    net.forward(end="relu1")
+    np.testing.assert_array_equal(net.blobs["ip1"].data, [[1, 0, 2, 0, 3]] * 4)
+
+
+def test_sharing_weights_with_a_test_net(net: Net) -> None:
+    test = net_of(TEXT, TEST)
+    test.share_with(net)
+    assert np.shares_memory(test.params["ip1"][0].data, net.params["ip1"][0].data)
+    assert not np.shares_memory(test.params["ip1"][0].diff, net.params["ip1"][0].diff)
+    test.forward(data=net.blobs["data"].data, label=net.blobs["label"].data)
+    before = net.forward()["loss"].copy()
+    np.testing.assert_array_equal(test.blobs["loss"].data, before)
+    net.learnable.data.array()[...] *= 2
+    np.testing.assert_array_equal(test.forward()["loss"], net.forward()["loss"])
+    assert test.blobs["loss"].data != before
+
+
+def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    net_of(TEXT)
+    said = caplog.text
+    for line in (
+        "Creating Layer ip1",
+        "ip1 <- data",
+        "ip1 -> ip1",
+        "relu1 -> ip1 (in-place)",
+        "Setting up ip2",
+        "Top shape: 4 5 (20)",
+        "with loss weight 1",
+        "Memory required for data: 260",
+        "ip1 needs backward computation.",
+        "input does not need backward computation.",
+        "This network produces output loss",
+        "Network initialization done.",
+        "The NetState phase (0) differed from the phase (1) specified by a rule in layer accuracy",
+    ):
+        assert line in said
+
+
+def test_summary_and_repr(net: Net) -> None:
+    assert "ip1" in str(net.summary())
+    assert repr(net)
+
+
+def test_close_reaches_every_layer(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[caffe.Layer] = []
+    for each in net.layers:
+        monkeypatch.setattr(type(each), "close", closed.append)
+    net.close()
+    assert closed == net.layers

@@ -1,0 +1,237 @@
+"""Weights in and out: what fits, what does not, and BVLC Caffe's own files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pycaffe_lite import TEST, Net
+from pycaffe_lite.errors import MissingFileError, ParseError, SnapshotError, WeightsError
+from pycaffe_lite.proto import caffe_pb2 as pb
+from tests.graph.nets import assert_close, fill, gradients, inputs, ip, layer, power
+from tests.layers.nets import net_of
+
+TEXT = (
+    inputs(x=(2, 3), t=(2, 3))
+    + ip("a", "x", "a", 7)
+    + ip("c", "a", "b", 3)
+    + layer("loss", "EuclideanLoss", "b t", "loss")
+)
+SHARED = (
+    inputs(x=(2, 3), t=(2, 3))
+    + ip("a", "x", "a", 3, 'param { name: "w" } param {}')
+    + ip("c", "a", "b", 3, 'param { name: "w" } param {}')
+    + layer("loss", "EuclideanLoss", "b t", "loss")
+)
+
+
+def weights(net: Net) -> dict[str, list[np.ndarray]]:  # type: ignore[type-arg]
+    return {name: [b.data.copy() for b in blobs] for name, blobs in net.params.items()}
+
+
+def assert_equal(one: Net, other: Net) -> None:
+    assert list(one.params) == list(other.params)
+    for name in one.params:
+        for a, b in zip(one.params[name], other.params[name], strict=True):
+            np.testing.assert_array_equal(a.data, b.data)
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+@pytest.mark.parametrize("text", [TEXT, SHARED], ids=["plain", "shared"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_round_trip(tmp_path: Path, name: str, text: str, dtype: type) -> None:
+    one, other = net_of(text, seed=1, dtype=dtype), net_of(text, TEST, seed=2, dtype=dtype)
+    path = tmp_path / name
+    (one.save_hdf5 if name.endswith("h5") else one.save)(path)
+    found = other.copy_from(str(path))
+    assert_equal(one, other)
+    assert (found.matched, found.kept) == (["a", "c"], [])
+    one.learnable.data.array()[...] = 0
+    if name.endswith("h5"):
+        one.load_hdf5(path)
+        assert_equal(one, other)
+
+
+def test_float32_files_fit_float64_nets(tmp_path: Path) -> None:
+    one, other = net_of(TEXT, seed=1), net_of(TEXT, seed=2, dtype=np.float64)
+    one.save(tmp_path / "w.caffemodel")
+    other.copy_from(tmp_path / "w.caffemodel")
+    assert_equal(one, other)
+
+
+def test_the_file_holds_the_net_as_caffe_writes_it(tmp_path: Path) -> None:
+    net = net_of('name: "n" ' + TEXT + power("p", "x", "y"))
+    net.save(tmp_path / "w.caffemodel")
+    message = pb.NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
+    assert message.name == "n"
+    assert [m.name for m in message.layer] == list(net.layer_dict)
+    assert message.layer[1].type == "Split"
+    a = message.layer[2]
+    assert (a.name, a.inner_product_param.num_output, a.phase, len(a.blobs)) == ("a", 7, net.phase, 2)
+    assert list(a.blobs[0].shape.dim) == [7, 3]
+    np.testing.assert_array_equal(a.blobs[0].data, net.params["a"][0].data.ravel())
+    assert not a.blobs[0].diff
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+def test_gradients_are_written_when_asked_for(tmp_path: Path, name: str) -> None:
+    net = net_of(TEXT)
+    fill(net)
+    expected = gradients(net)
+    path = tmp_path / name
+    if name.endswith("h5"):
+        net.save_hdf5(path, write_diff=True)
+        with h5py.File(path) as f:
+            found = {f"{n}[{j}]": f[f"diff/{n}/{j}"][()] for n in "ac" for j in (0, 1)}
+    else:
+        net.save(path, True)
+        layers = pb.NetParameter.FromString(path.read_bytes()).layer
+        found = {
+            f"{m.name}[{j}]": np.reshape(b.diff, tuple(b.shape.dim)) for m in layers for j, b in enumerate(m.blobs)
+        }
+    assert_close(found, expected)
+
+
+def test_hdf5_holds_a_shared_blob_once(tmp_path: Path) -> None:
+    net = net_of(SHARED)
+    net.save_hdf5(tmp_path / "w.h5")
+    with h5py.File(tmp_path / "w.h5") as f:
+        assert {n: sorted(g) for n, g in f["data"].items()} == {"input": [], "a": ["0", "1"], "c": ["1"], "loss": []}
+        np.testing.assert_array_equal(f["data/a/0"], net.params["c"][0].data)
+
+
+def test_layers_without_a_partner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    net_of(TEXT, seed=1).save(tmp_path / "w.caffemodel")
+    other = net_of(inputs(x=(2, 3)) + ip("a", "x", "a", 7) + ip("new", "a", "n", 2), seed=2)
+    before = weights(other)
+    found = other.copy_from(tmp_path / "w.caffemodel")
+    assert found.matched == ["a"]
+    assert found.ignored == ["c"]
+    assert found.kept == ["new"]
+    assert "Ignoring source layer c" in caplog.text
+    np.testing.assert_array_equal(other.params["new"][0].data, before["new"][0])
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+def test_weights_of_another_net(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    net = net_of(TEXT)
+    (net.save_hdf5 if name.endswith("h5") else net.save)(path)
+    other = net_of(TEXT.replace("num_output: 7", "num_output: 6"))
+    with pytest.raises(WeightsError) as e:
+        other.copy_from(path)
+    assert str(e.value) == (
+        f"The weights in {path} do not fit: the net has shape (6, 3) for blob 0, the file has (7, 3) (layer 'a' of type "
+        "InnerProduct, net.prototxt:2:1). To take the other layers' weights and train this one anew, give it another name."
+    )
+    without = net_of(TEXT.replace("num_output: 7", "num_output: 7 bias_term: false"))
+    with pytest.raises(WeightsError, match="the net has 1 learnable blobs, the file has 2"):
+        without.copy_from(path)
+    (without.save_hdf5 if name.endswith("h5") else without.save)(path)
+    with pytest.raises(
+        WeightsError, match="the net has 2 (learnable blobs, the file has 1|blobs, the file has no blob 1)"
+    ):
+        net.copy_from(path)
+
+
+def test_old_files_pad_shapes_to_four_axes(tmp_path: Path) -> None:
+    net = net_of(TEXT)
+    message = pb.NetParameter()
+    a = message.layer.add(name="a", type="InnerProduct")
+    a.blobs.add(num=1, channels=1, height=7, width=3, data=range(21))
+    a.blobs.add(num=1, channels=1, height=1, width=7, data=range(7))
+    (tmp_path / "w.caffemodel").write_bytes(message.SerializeToString())
+    net.copy_from(tmp_path / "w.caffemodel")
+    np.testing.assert_array_equal(net.params["a"][0].data, np.arange(21).reshape(7, 3))
+    np.testing.assert_array_equal(net.params["a"][1].data, np.arange(7))
+    a.blobs[1].height = 7
+    a.blobs[1].width = 1
+    (tmp_path / "w.caffemodel").write_bytes(message.SerializeToString())
+    with pytest.raises(WeightsError, match=r"the net has shape \(7,\) for blob 1, the file has \(1, 1, 7, 1\)"):
+        net.copy_from(tmp_path / "w.caffemodel")
+
+
+def test_of_layers_with_one_name_the_first_is_meant(tmp_path: Path) -> None:
+    net = net_of(inputs(x=(2, 3)) + ip("a", "x", "a", 3) + ip("a", "a", "b", 3))
+    message = pb.NetParameter()
+    message.layer.add(name="a").blobs.add(data=[5] * 9).shape.dim[:] = [3, 3]
+    message.layer[0].blobs.add(data=[6] * 3).shape.dim[:] = [3]
+    (tmp_path / "w.caffemodel").write_bytes(message.SerializeToString())
+    net.copy_from(tmp_path / "w.caffemodel")
+    assert np.all(net.layers[2 if net.layers[1].type == "Split" else 1].blobs[0].data == 5)
+    assert not np.any(net.layers[-1].blobs[0].data == 5)
+
+
+def test_other_files(tmp_path: Path) -> None:
+    net = net_of(TEXT)
+    with pytest.raises(MissingFileError):
+        net.copy_from(tmp_path / "w.caffemodel")
+    (tmp_path / "w.caffemodel").write_text("<html>")
+    with pytest.raises(ParseError):
+        net.copy_from(tmp_path / "w.caffemodel")
+    with pytest.raises(ParseError):
+        net.load_hdf5(tmp_path / "w.caffemodel")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    net = net_of(TEXT)
+    for save in (net.save, net.save_hdf5):
+        with pytest.raises(SnapshotError, match="Cannot write"):
+            save(tmp_path / "no" / "w")
+
+
+def test_sharing_with_a_net_that_differs() -> None:
+    net = net_of(TEXT)
+    net_of(inputs(x=(2, 3)) + ip("b", "x", "y", 2)).share_with(net)
+    with pytest.raises(
+        WeightsError, match=r"The weights in the other net do not fit: the net has shape \(6, 3\) for blob 0"
+    ):
+        net_of(TEXT.replace("num_output: 7", "num_output: 6")).share_with(net)
+    with pytest.raises(WeightsError, match="the net has float64 numbers, the other has float32"):
+        net_of(TEXT, dtype=np.float64).share_with(net)
+    with pytest.raises(WeightsError, match="the net has 1 learnable blobs, the other has 2"):
+        net_of(TEXT.replace("num_output: 7", "num_output: 7 bias_term: false")).share_with(net)
+
+
+# BVLC Caffe's own files.
+
+
+@pytest.mark.parametrize("name", ["lenet_init", "lenet_iter_5000"])
+def test_bvlc_lenet_goes_through_unchanged(shared: Path, tmp_path: Path, name: str) -> None:
+    original = shared / "golden" / "lenet" / f"{name}.caffemodel"
+    message = pb.NetParameter.FromString(original.read_bytes())
+    bare = pb.NetParameter()
+    bare.CopyFrom(message)
+    for each in bare.layer:
+        del each.blobs[:]
+    _without_data(bare)
+    net = Net.from_message(bare)
+    found = net.copy_from(original)
+    assert found.matched == ["conv1", "conv2", "ip1", "ip2"]
+    assert found.kept == []
+    for each in message.layer:
+        for proto, blob in zip(each.blobs, net.layer_dict[each.name].blobs, strict=True):
+            np.testing.assert_array_equal(np.array(proto.data, np.float32).reshape(blob.shape), blob.data)
+    for path in (tmp_path / "w.caffemodel", tmp_path / "w.h5"):
+        (net.save_hdf5 if path.suffix == ".h5" else net.save)(path)
+        again = Net.from_message(bare, seed=99)
+        again.copy_from(path)
+        assert_equal(net, again)
+    written = pb.NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
+    assert written.layer[1:] == message.layer[1:]
+
+
+def _without_data(net: pb.NetParameter) -> None:
+    """An Input layer in place of the database."""
+    data = net.layer[0]
+    tops = list(data.top)
+    data.Clear()
+    data.name, data.type = "mnist", "Input"
+    data.top.extend(tops)
+    data.input_param.shape.add(dim=[64, 1, 28, 28])
+    data.input_param.shape.add(dim=[64])
