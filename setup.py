@@ -1,5 +1,6 @@
-"""Compiles proto/caffe.proto into pycaffe_lite/proto when the package is built; all else is in pyproject.toml."""
+"""Builds what pyproject.toml cannot say: the compiled schema, and a wheel's copy of models/ for `pycaffe-lite demo`."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import setup
@@ -29,6 +30,14 @@ class BuildPy(build_py):
     def run(self) -> None:
         compile_schema()
         super().run()
+        if not self.editable_mode:  # a checkout uses models/ where it is
+            self.copy_models()
+
+    def copy_models(self) -> None:
+        for file in sorted((ROOT / "models").glob("*/*.prototxt")):
+            goal = Path(self.build_lib, "pycaffe_lite", file.relative_to(ROOT))
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, goal)
 
 
 setup(cmdclass={"build_py": BuildPy})

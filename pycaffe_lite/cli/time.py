@@ -1,0 +1,73 @@
+"""time: how long each layer's forward and backward passes take, in Caffe's words."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from time import perf_counter
+
+from pycaffe_lite.cli._arguments import add_net_arguments, phase, positive, start_log, use_devices
+from pycaffe_lite.cli._live import LiveLine, bar
+
+NAME = "time"
+HELP = "measure how long a network's layers take"
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="PROTOTXT", help="the network")
+    parser.add_argument("--iterations", type=positive, default=50, metavar="N", help="passes to average (default 50)")
+    parser.add_argument("--phase", type=phase, default="TRAIN", metavar="PHASE", help="TRAIN (default) or TEST")
+    add_net_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    import pycaffe_lite as caffe
+
+    start_log(args)
+    use_devices(args)
+    net = caffe.Net(args.model, args.phase, args.level, args.stage)
+    names = [node.name for node in net._nodes]
+    last = len(names) - 1
+
+    # The first passes take memory and warm up caches.
+    log.info("Performing Forward")
+    log.info("Initial loss: %g", net._forward(0, last))
+    log.info("Performing Backward")
+    net._backward(last, 0)
+
+    log.info("*** Benchmark begins ***")
+    log.info("Testing for %d iterations.", args.iterations)
+    forward, backward = [0.0] * len(names), [0.0] * len(names)
+    start = perf_counter()
+    with LiveLine() as line:
+        for i in range(args.iterations):
+            line.show(f"{bar(i / args.iterations, 30)} iteration {i} of {args.iterations}")
+            before = sum(forward) + sum(backward)
+            for j in range(len(names)):
+                forward[j] += _milliseconds(net._forward, j)
+            for j in reversed(range(len(names))):
+                backward[j] += _milliseconds(net._backward, j)
+            log.info("Iteration: %d forward-backward time: %g ms.", i + 1, sum(forward) + sum(backward) - before)
+    total = 1000 * (perf_counter() - start)
+
+    n, width = args.iterations, max(10, *map(len, names))
+    log.info("Average time per layer: ")
+    for name, ahead, back in zip(names, forward, backward, strict=True):
+        log.info("%*s\tforward: %g ms.", width, name, ahead / n)
+        log.info("%*s\tbackward: %g ms.", width, name, back / n)
+    log.info("Average Forward pass: %g ms.", sum(forward) / n)
+    log.info("Average Backward pass: %g ms.", sum(backward) / n)
+    log.info("Average Forward-Backward: %g ms.", total / n)
+    log.info("Total Time: %g ms.", total)
+    log.info("*** Benchmark ends ***")
+    net.close()
+    return 0
+
+
+def _milliseconds(run: Callable[[int, int], object], layer: int) -> float:
+    start = perf_counter()
+    run(layer, layer)
+    return 1000 * (perf_counter() - start)

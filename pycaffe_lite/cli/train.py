@@ -1,0 +1,105 @@
+"""train: a solver's file, from the beginning, from weights or from a snapshot, to its end or to Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pycaffe_lite.cli._arguments import add_net_arguments, comma_separated, start_log, use_devices
+from pycaffe_lite.cli._live import LiveLine, clock
+
+if TYPE_CHECKING:
+    from pycaffe_lite.cli._watch import Record
+    from pycaffe_lite.solvers import Solver
+
+NAME = "train"
+HELP = "train a network, or go on training one"
+
+_EFFECTS = ("stop", "snapshot", "none")
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--solver", required=True, metavar="PROTOTXT", help="the solver's file")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--snapshot", metavar="SOLVERSTATE", help="go on from this snapshot")
+    begin.add_argument("--weights", type=comma_separated, metavar="A,B", help="begin with the weights in these files")
+    parser.add_argument("--sigint_effect", choices=_EFFECTS, default="stop", metavar="EFFECT",
+                        help="what Ctrl-C does: stop (default), snapshot or none")
+    parser.add_argument("--sighup_effect", choices=_EFFECTS, default="snapshot", metavar="EFFECT",
+                        help="what SIGHUP does: snapshot (default), stop or none")
+    add_net_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, with Caffe's log on stderr; on a terminal, also a live line and what came of it in the end."""
+    from pycaffe_lite.solvers import get_solver
+
+    start_log(args)
+    use_devices(args)
+    begun = monotonic()
+    solver = get_solver(args.solver, weights=args.weights, level=args.level, stages=args.stage)
+    with LiveLine() as line:
+        record = train(solver, line, snapshot=args.snapshot, sigint=args.sigint_effect, sighup=args.sighup_effect)
+    if line.enabled:
+        print(_closing(solver, record, args.solver, monotonic() - begun), file=sys.stderr)
+    return 0
+
+
+def train(
+    solver: Solver, line: LiveLine, *, snapshot: str | None = None, sigint: str = "stop", sighup: str = "snapshot",
+    tested: Callable[[Record], object] | None = None,
+) -> Record:
+    """Solve, showing progress on `line` and minding signals; closes the solver's nets.
+
+    `tested` is called after each test. Raises what Solver.solve raises; KeyboardInterrupt for a second Ctrl-C.
+    """
+    from pycaffe_lite.cli._watch import Progress, Record
+    from pycaffe_lite.solvers import Action, SignalActions
+
+    try:
+        if snapshot:
+            log.info("Resuming from %s", snapshot)
+            solver.restore(snapshot)
+        record = Record(solver, tested)
+        solver.watch(record)
+        if line.enabled:
+            solver.watch(Progress(line, solver))
+        log.info("Starting Optimization")
+        with SignalActions(Action(sigint), Action(sighup)) as signals:
+            solver.action_source = signals.poll
+            solver.solve()
+    finally:
+        for net in (solver.net, *solver.test_nets):
+            net.close()
+    return record
+
+
+def command(*words: str) -> str:
+    """A command line to copy."""
+    return shlex.join(["pycaffe-lite", *words])
+
+
+def in_words(scores: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+
+
+def _closing(solver: Solver, record: Record, solver_file: str, seconds: float) -> str:
+    lines: Sequence[str]
+    if solver.stopped:
+        lines = [f"Stopped at iteration {solver.iter}, after {clock(seconds)}."]
+        if record.weights:
+            lines += ["Go on with: " + command("train", f"--solver={solver_file}", f"--snapshot={record.state}")]
+        return "\n".join(lines)
+    lines = [f"Done: {solver.iter} iterations, {clock(seconds)}."]
+    if record.scores:
+        lines += [f"Test at iteration {record.tested_at}: {in_words(record.scores)}."]
+    if record.weights:
+        lines += [f"Weights: {record.weights}"]
+    return "\n".join(lines)

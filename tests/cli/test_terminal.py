@@ -1,0 +1,94 @@
+"""Training in a terminal: the live line, Ctrl-C, a lost terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import SOLVER
+
+pexpect = pytest.importorskip("pexpect")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pexpect needs a Unix terminal")
+
+Spawn = Callable[..., Any]
+
+
+@pytest.fixture
+def spawn(project: Path) -> Iterator[Spawn]:
+    """Starts the program in a terminal of 80 columns."""
+    children = []
+
+    def start(*argv: str) -> Any:
+        path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+        env.pop("COLUMNS", None)
+        child = pexpect.spawn(sys.executable, ["-m", "pycaffe_lite", *argv], env=env, timeout=30, encoding="utf-8",
+                              dimensions=(24, 80))
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.close(force=True)
+
+
+def long_training() -> None:
+    Path("solver.prototxt").write_text(
+        SOLVER.replace("max_iter: 20", "max_iter: 1000000").replace("display: 5", "display: 100000")
+        .replace("test_interval: 10", "test_interval: 100000").replace("snapshot: 10", ""))
+
+
+LIVE = r"\r\x1b\[K *(\d+)/1000000 [━─]+ +\d+%  [\d.e+]+ it/s  loss \S+  lr 0\.1  [\d:]+ left"
+
+
+def test_ctrl_c_stops_with_a_snapshot_to_go_on_from(spawn: Spawn) -> None:
+    long_training()
+    child = spawn("train", "--solver=solver.prototxt")
+    child.expect(LIVE)
+    child.expect(LIVE)
+    child.sendintr()
+    child.expect(r"Stopped at iteration (\d+), after 0:\d\d\.\r\n")
+    stopped = int(child.match[1])
+    child.expect("Go on with: pycaffe-lite (.*)\r\n")
+    command = child.match[1].split()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert Path(f"small_iter_{stopped}.caffemodel").exists()
+    assert command[2] == f"--snapshot=small_iter_{stopped}.solverstate"
+
+    again = spawn(*command)
+    again.expect(LIVE)
+    assert int(again.match[1]) >= stopped
+
+
+def test_sighup_snapshots_and_goes_on(spawn: Spawn) -> None:
+    long_training()
+    child = spawn("train", "--solver=solver.prototxt")
+    child.expect(LIVE)
+    os.kill(child.pid, signal.SIGHUP)
+    child.expect(r"Snapshotting solver state to binary proto file (\S+)\r\n")
+    state = child.match[1]
+    child.expect(LIVE)
+    assert Path(state).exists()
+
+
+def test_the_line_never_mixes_with_the_log_and_is_gone_at_the_end(spawn: Spawn) -> None:
+    child = spawn("train", "--solver=solver.prototxt")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    lines = [line.rpartition("\r\x1b[K")[2] for line in child.before.split("\r\n")]  # what stays on the screen
+    assert any("\x1b[K" in line for line in child.before.split("\r\n"))
+    closing = next(i for i, line in enumerate(lines) if line.startswith("Done: 20 iterations, 0:0"))
+    dump = re.compile(r"[IW]\d{4} |\w+: \S+$|$")  # a record, or the solver's message, which has several lines
+    assert all(dump.match(line) for line in lines[:closing])
+    assert re.fullmatch(r"Test at iteration 20: accuracy \S+, loss \S+\.", lines[closing + 1])
+    assert lines[closing + 2 :] == ["Weights: small_iter_20.caffemodel", ""]
