@@ -39,8 +39,8 @@ def read_solverstate(path: PathLike) -> SolverState:
     found = False
     try:
         for f in Walk(data):
-            found = found or f.number == _ITER
             if f.number == _ITER and f.kind == VARINT:
+                found = True
                 state.iter = signed(f.value)
             elif f.number == _LEARNED_NET and f.kind == LEN:
                 state.learned_net = raw[f.start : f.stop].decode("utf-8", "surrogateescape")
