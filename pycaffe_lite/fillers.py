@@ -6,6 +6,7 @@ count / s1; variance_norm takes fan_in (default), fan_out or their mean.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -42,7 +43,7 @@ def uniform(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -
     if filler.max < filler.min:
         raise ParameterError(f"min is {filler.min} and max is {filler.max}", field="min",
                              hint="min must not be above max.")
-    data[...] = rng.uniform(filler.min, filler.max, data.shape)
+    _draw_uniform(data, filler.min, filler.max, rng)
 
 
 @fillers.register("gaussian")
@@ -50,7 +51,8 @@ def gaussian(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
     """Normal with `mean` and `std`; `sparse` n >= 0 keeps about n inputs per output and zeroes the others."""
     if filler.std < 0:
         raise ParameterError(f"std is {filler.std}", field="std", hint="A standard deviation is 0 or more.")
-    data[...] = rng.normal(filler.mean, filler.std, data.shape)
+    _draw_normal(data, filler.std, rng)
+    data += filler.mean
     if filler.sparse >= 0:
         if data.ndim < 1 or data.shape[0] == 0:
             raise ShapeError(f"A sparse gaussian filler needs an axis 0, the blob has shape {data.shape}")
@@ -61,21 +63,21 @@ def gaussian(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
 @fillers.register("positive_unitball")
 def positive_unitball(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
     """Uniform in [0, 1), then each data[i] scaled to sum to 1."""
-    data[...] = rng.random(data.shape)
+    _draw_uniform(data, 0, 1, rng)
     data /= data.sum(axis=tuple(range(1, data.ndim)), keepdims=True)
 
 
 @fillers.register("xavier")
 def xavier(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
     """Uniform in +-sqrt(3 / n), n the fan (Glorot and Bengio 2010, without their gain)."""
-    bound = np.sqrt(3.0 / _fan(data, filler))
-    data[...] = rng.uniform(-bound, bound, data.shape)
+    bound = math.sqrt(3.0 / _fan(data, filler))
+    _draw_uniform(data, -bound, bound, rng)
 
 
 @fillers.register("msra")
 def msra(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
     """Normal with std sqrt(2 / n), n the fan (He et al. 2015)."""
-    data[...] = rng.normal(0.0, np.sqrt(2.0 / _fan(data, filler)), data.shape)
+    _draw_normal(data, math.sqrt(2.0 / _fan(data, filler)), rng)
 
 
 @fillers.register("bilinear")
@@ -88,6 +90,18 @@ def bilinear(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
     centre = (k - 1) / (2 * f)
     tent = 1 - np.abs(np.arange(k) / f - centre)
     data[...] = np.outer(tent, tent)
+
+
+def _draw_uniform(data: Array, low: float, high: float, rng: np.random.Generator) -> None:
+    # float32 for all number types: the same numbers in each, in half the time
+    data[...] = rng.random(data.shape, np.float32)
+    data *= high - low
+    data += low
+
+
+def _draw_normal(data: Array, std: float, rng: np.random.Generator) -> None:
+    data[...] = rng.standard_normal(data.shape, np.float32)
+    data *= std
 
 
 def _fan(data: Array, filler: pb.FillerParameter) -> float:

@@ -5,28 +5,37 @@ Caffe runs them in place all the same, and computes wrong gradients without a wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from pycaffe_lite.graph.plan import Node
 
 
-def find_hazards(nodes: Sequence[Node], outputs: set[int]) -> list[tuple[Node, int, str]]:
+def find_hazards(nodes: Sequence[Node], outputs: Collection[int]) -> list[tuple[Node, int, str]]:
     """The in-place tops that would overwrite what is still needed: (node, top index, why).
 
     `outputs` are the versions that the net shows to its user. Considers what backward passes will read, other forward
     readers of the same memory, and loss weights, which live in a top's diff.
     """
-    memory: dict[int, int] = {}  # version -> a number for the memory its data lives in
+    reader = {v: node for node in nodes for v in node.bottom_versions}  # one each: Split layers see to that
+    memory = _Memory()
     hazards = []
     for node in nodes:
         for j, version in enumerate(node.top_versions):
+            home = version
             if node.in_place[j]:
-                why = _hazard(nodes, node, j, memory, outputs)
+                why = _hazard(nodes, node, j, memory, reader, outputs)
                 if why:
                     hazards.append((node, j, why))
-                memory[version] = version if why else memory[node.bottom_versions[j]]
-            else:
-                memory[version] = memory[node.bottom_versions[0]] if type(node.layer).views else version
+                else:
+                    home = memory.home[node.bottom_versions[j]]
+            elif type(node.layer).views:
+                home = memory.home[node.bottom_versions[0]]
+            memory.home[version] = home
+            memory.versions[home].append(version)
+        if node.need_backward:
+            memory.note_needs(node)
     return hazards
 
 
@@ -35,32 +44,48 @@ def may_run_in_place(node: Node) -> bool:
     return node.type == "Python" or type(node.layer).may_run_in_place(node.layer)
 
 
-def _hazard(nodes: Sequence[Node], node: Node, j: int, memory: dict[int, int], outputs: set[int]) -> str:
+@dataclass
+class _Memory:
+    """Which memory each version lives in, called by the first version that did, and what is needed there."""
+
+    home: dict[int, int] = field(default_factory=dict)
+    versions: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    needs: dict[int, list[tuple[Node, str]]] = field(default_factory=lambda: defaultdict(list))
+    """Whose backward pass reads its "top" or "bottom" data there."""
+
+    def note_needs(self, node: Node) -> None:
+        facts = type(node.layer)
+        for reads, what, versions in (
+            (facts.backward_reads_top_data, "top", node.top_versions),
+            (facts.backward_reads_bottom_data, "bottom", node.bottom_versions),
+        ):
+            if reads(node.layer):
+                for version in versions:
+                    self.needs[self.home[version]].append((node, what))
+
+
+def _hazard(
+    nodes: Sequence[Node], node: Node, j: int, memory: _Memory, reader: dict[int, Node], outputs: Collection[int]
+) -> str:
     """Why this in-place top must not be in place; '' when it may. `memory` knows the versions up to here."""
     cls = type(node.layer)
     if not may_run_in_place(node):
         return f"{node.type} cannot run in place with these parameters"
     if node.need_backward and node.loss_weights[j]:
         return "its backward would overwrite its own loss weight"
-    place = memory[node.bottom_versions[j]]
-
-    def lives_here(version: int) -> bool:
-        return memory.get(version) == place
-
+    home = memory.home[node.bottom_versions[j]]
+    if any(memory.home[v] == home for i, v in enumerate(node.bottom_versions) if i != j):
+        return "another bottom of it is the same memory"
     above = _in_place_above(nodes, node, j) if cls.keeps_signs else set()
-    for other in nodes:
-        facts, layer = type(other.layer), other.layer
-        if facts.needs_only_signs and other.index in above:
-            continue
-        if other.index < node.index and other.need_backward:
-            if facts.backward_reads_top_data(layer) and any(map(lives_here, other.top_versions)):
-                return f"the backward pass of {other.type} '{other.name}' needs its top data"
-            if facts.backward_reads_bottom_data(layer) and any(map(lives_here, other.bottom_versions)):
-                return f"the backward pass of {other.type} '{other.name}' needs its bottom data"
-        if other.index > node.index and any(map(lives_here, other.bottom_versions)):
+    for other, what in memory.needs[home]:
+        if not (type(other.layer).needs_only_signs and other.index in above):
+            return f"the backward pass of {other.type} '{other.name}' needs its {what} data"
+    for version in memory.versions[home]:
+        if version in outputs:
+            return "the net shows it as an output"
+        other = reader.get(version, node)
+        if other.index > node.index:
             return f"{other.type} '{other.name}' reads it later"
-    if any(map(lives_here, outputs)):
-        return "the net shows it as an output"
     return ""
 
 

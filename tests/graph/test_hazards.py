@@ -244,6 +244,18 @@ def test_overwritten_names_are_logged(caplog: pytest.LogCaptureFixture) -> None:
 # Python layers, whose authors count on running in place where they wrote it so.
 
 
+class Product(caffe.Layer):
+    """y = x0 x1, in place on x0."""
+
+    def reshape(self, bottom: caffe.layer.Blobs, top: caffe.layer.Blobs) -> None:
+        """Nothing: top is bottom."""
+
+    def forward(self, bottom: caffe.layer.Blobs, top: caffe.layer.Blobs) -> None:
+        for i, factor in enumerate(bottom[1].data):
+            top[0].data[i] = bottom[0].data[i] * factor
+        top[0].data[...] += bottom[1].data
+
+
 class Triple(caffe.Layer):
     """y = 3 x, written as its author must when bottom and top are one: it reads no bottom, shapes no top."""
 
@@ -260,7 +272,7 @@ class Triple(caffe.Layer):
 @pytest.fixture
 def user_module(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module = ModuleType("user_module_of_hazards")
-    module.Triple = Triple  # type: ignore[attr-defined]
+    module.Triple, module.Product = Triple, Product  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module.__name__
 
@@ -285,3 +297,11 @@ def test_python_layers_in_place(user_module: str, harmless: bool) -> None:
     assert (found.bottoms[0] is node(net, "a" if harmless else "s").tops[0]) == harmless
     producer: Array = node(net, "a" if harmless else "s").tops[0].data
     np.testing.assert_allclose(net.blobs["h"].data, producer if harmless else 3 * producer)
+
+
+def test_a_layer_whose_other_bottom_is_the_same_memory(user_module: str) -> None:
+    python = layer("here", "Python", "h c", "h", f'python_param {{ module: "{user_module}" layer: "Product" }}')
+    net = net_of(inputs(x=(2, 3)) + split("x", "h c") + python)
+    fill(net)
+    x = net.blobs["x"].data.copy()
+    np.testing.assert_allclose(net.forward()["h"], x * x + x, rtol=1e-6)
