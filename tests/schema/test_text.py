@@ -43,7 +43,7 @@ SAME_AS_PROTOBUF = [
     "phase: TEST include { phase: TRAIN min_level: -3 } exclude { max_level: 0x10 }",
     "phase: 1 propagate_down: [true, f, 1, False, 0, t, True, false]",
     "loss_weight: inf loss_weight: -Infinity loss_weight: 1e50 loss_weight: 5. loss_weight: .5 loss_weight: 2.5f",
-    "clip_param { min: -1 max: 010 }",
+    "clip_param { min: -1 max: 10 }",
     "reshape_param { shape { dim: 0 dim: -1 dim: 9223372036854775807 } }",
     "convolution_param{num_output:4294967295}",
     "# nothing but a comment",
@@ -58,6 +58,7 @@ def test_it_reads_what_protobuf_reads(text):
 
 def test_it_reads_what_only_c_plus_plus_reads():
     assert layer("include { min_level: 010 max_level: -0X1f }").include[0] == NetStateRule(min_level=8, max_level=-31)
+    assert layer("clip_param { min: -1 max: 010 }").clip_param.max == 10
     assert layer("loss_weight: - # minus\n 3").loss_weight == [-3]
     assert list(layer("loss_weight: .5f loss_weight: 1.F loss_weight: 3f").loss_weight) == [0.5, 1, 3]
 
