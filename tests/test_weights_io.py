@@ -126,8 +126,9 @@ def test_weights_of_another_net(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError) as e:
         other.copy_from(path)
     assert str(e.value) == (
-        f"The weights in {path} do not fit: the net has shape (6, 3) for blob 0, the file has (7, 3) (layer 'a' of type "
-        "InnerProduct, net.prototxt:2:1). To take the other layers' weights and train this one anew, give it another name."
+        f"The weights in {path} do not fit: the net has shape (6, 3) for blob 0, the file has (7, 3) (layer 'a' of "
+        "type InnerProduct, net.prototxt:2:1). "
+        "To take the other layers' weights and train this one anew, give it another name."
     )
     without = net_of(TEXT.replace("num_output: 7", "num_output: 7 bias_term: false"))
     with pytest.raises(WeightsError, match="the net has 1 learnable blobs, the file has 2"):
