@@ -23,7 +23,7 @@ class Progress:
     def __init__(self, line: LiveLine, solver: Solver) -> None:
         self._line = line
         self._solver = solver
-        self._first = self._last = solver.iter, time.monotonic()
+        self._first = solver.iter, time.monotonic()
         self._recent = deque([self._first])
         self._pause = 0.0  # when a test or snapshot began; 0 while training
 
@@ -44,6 +44,8 @@ class Progress:
             # The speed is that of training alone; the time left counts tests and snapshots in.
             pause = time.monotonic() - self._pause
             self._recent = deque((i, t + pause) for i, t in self._recent)
+            if event.iter <= self._first[0] + 1:  # but the test at the beginning comes once
+                self._first = self._first[0], self._first[1] + pause
             self._pause = 0.0
         if not self._line.due():
             return

@@ -19,6 +19,7 @@ from pycaffe_lite.errors import CaffeError
 
 if TYPE_CHECKING:
     from pycaffe_lite.cli._watch import Record
+    from pycaffe_lite.solvers import Solver
 
 NAME = "demo"
 HELP = "train LeNet on built-in digits in a minute, without downloading anything"
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             solver = get_solver(solver_file)
             print(f"Training LeNet for {solver.param.max_iter} iterations. Ctrl-C stops it.")
             record = train(solver, line, tested=_tested)
-    print(_closing(folder, record, solver.stopped))
+    print(_closing(folder, record, solver))
     return 0
 
 
@@ -103,7 +104,7 @@ def _log_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _closing(folder: Path, record: Record, stopped: bool) -> str:
+def _closing(folder: Path, record: Record, trained: Solver) -> str:
     """What came of it, and commands that go on from there."""
     from pycaffe_lite.cli._demo_files import DEPLOY, NET, SOLVER, TEST_BATCHES, TEST_IMAGES
 
@@ -111,7 +112,8 @@ def _closing(folder: Path, record: Record, stopped: bool) -> str:
     weights, state = _short(record.weights), _short(record.state)
     lines = []
     if "accuracy" in record.scores:
-        lines += [f"{record.scores['accuracy']:.1%} of {TEST_IMAGES:,} digits that it has never seen are read right."]
+        when = "" if record.tested_at == trained.iter else f" (at iteration {record.tested_at})"
+        lines += [f"{record.scores['accuracy']:.1%} of {TEST_IMAGES:,} digits it has never seen are read right{when}."]
     lines += [f"Its weights are in {weights}, the log is {folder / 'train.log'}.", "", "What next? Copy a line:", ""]
     nexts = [
         ("see what it is made of", command("summary", deploy, weights)),
@@ -119,7 +121,7 @@ def _closing(folder: Path, record: Record, stopped: bool) -> str:
         ("test it again", command("test", f"--model={net}", f"--weights={weights}", f"--iterations={TEST_BATCHES}")),
         (f"train again: change {solver} first", command("train", f"--solver={solver}")),
     ]
-    if stopped:
+    if trained.stopped:
         nexts.insert(0, ("go on from where it stopped", command("train", f"--solver={solver}", f"--snapshot={state}")))
     for what, words in nexts:
         lines += [f"  # {what}", f"  {words}"]

@@ -109,6 +109,7 @@ def test_stopped_and_gone_on_with(small: Path, cli: Cli, monkeypatch: pytest.Mon
         patch.setattr(caffe.SGDSolver, "_begin_update", lambda self: signal.raise_signal(signal.SIGINT))
         result = cli("demo", "--iterations=4")
     assert result.status == 0
+    assert "are read right (at iteration 0)." in result.out
     found = re.search(r"# go on from where it stopped\n  pycaffe-lite (.*)\n", result.out)
     assert found is not None
     assert cli(*shlex.split(found[1])).status == 0

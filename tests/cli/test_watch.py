@@ -72,6 +72,18 @@ def test_the_speed_is_of_the_last_seconds_and_without_tests(now: list[float]) ->
     assert line.shown[-1].endswith(" 2:16 left")  # 400 at 300 in 102 s
 
 
+def test_the_test_at_the_beginning_does_not_count(now: list[float]) -> None:
+    line = Line()
+    watch = progress(line)
+    watch(Event("testing", 100, 1, 1, "0", 0, 4))
+    now[0] += 500
+    watch(Event("tested", 100, 1, 1, "0", 4, 4))
+    watch(Event("iteration", 101, 1, 1))
+    now[0] += 2
+    watch(Event("iteration", 200, 1, 1))
+    assert line.shown[-1].endswith(" 0:12 left")
+
+
 def test_the_bar_makes_room_in_a_narrow_terminal(now: list[float]) -> None:
     line = Line()
     watch = progress(line)
