@@ -51,8 +51,8 @@ def verbs() -> list[ModuleType]:
 
 def add_net_arguments(parser: argparse.ArgumentParser) -> None:
     """Caffe's flags for the state that a net is built in, and for devices."""
-    parser.add_argument("--level", type=int, default=0, metavar="N", help="network level, for layers' rules (default 0)")
-    parser.add_argument("--stage", type=comma_separated, default=[], metavar="A,B", help="network stages, likewise")
+    parser.add_argument("--level", type=int, default=0, metavar="N", help="level, for layers' rules (default 0)")
+    parser.add_argument("--stage", type=comma_separated, default=[], metavar="A,B", help="stages, likewise")
     parser.add_argument("--gpu", metavar="IDS", help="accepted for Caffe's scripts; computes on the CPU all the same")
 
 
