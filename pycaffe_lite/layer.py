@@ -198,10 +198,17 @@ class Layer:
         return self._rng_made
 
     def _scratch(self, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
-        """Working memory kept between passes: the same array as last time while shape and dtype are the same."""
+        """Working memory kept between passes: the same array as last time while shape and dtype are the same.
+
+        For another shape its numbers are undefined; memory is only taken anew when there are more than ever before.
+        """
         array = self._scratch_arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
-            array = self._scratch_arrays[name] = np.empty(shape, dtype)
+            count = math.prod(shape)
+            whole = None if array is None else array.base
+            if whole is None or whole.size < count or whole.dtype != dtype:
+                whole = np.empty(count, dtype)
+            array = self._scratch_arrays[name] = whole[:count].reshape(shape)
         return array
 
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:

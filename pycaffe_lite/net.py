@@ -28,8 +28,9 @@ class Net:
     """A network in one phase.
 
     Net(network_file, phase, level=0, stages=None, weights=None) or, as in old scripts,
-    Net(network_file, weights_file, phase). `network_file` may also be a NetParameter message. `dtype` is np.float32 or
-    np.float64, `seed` derives every layer's random numbers (default: set_random_seed's).
+    Net(network_file, weights_file, phase). `network_file` may also be a NetParameter message; weights that come with
+    it, as in a .caffemodel, are taken. `dtype` is np.float32 or np.float64, `seed` derives every layer's random numbers
+    (default: set_random_seed's).
 
     Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
     MemoryLimitError, each naming layer and place, for what they say.
@@ -104,6 +105,7 @@ class Net:
         self._nodes: list[Node] = graph.nodes
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
+        weights_io.copy_own(self)
 
     # Passes.
 

@@ -149,11 +149,17 @@ def test_a_parameter_that_does_not_fit() -> None:
 
 def test_scratch_is_kept_while_it_fits() -> None:
     made = Layer()
-    a = made._scratch("a", (2, 3), np.float32)
-    assert made._scratch("a", (2, 3), np.float32) is a
-    assert made._scratch("b", (2, 3), np.float32) is not a
-    assert made._scratch("a", (2, 4), np.float32).shape == (2, 4)
-    assert made._scratch("a", (2, 4), np.bool_).dtype == np.bool_
+    a = made._scratch("a", (2, 6), np.float32)
+    assert made._scratch("a", (2, 6), np.float32) is a
+    assert not np.shares_memory(made._scratch("b", (2, 6), np.float32), a)
+    smaller = made._scratch("a", (3, 3), np.float32)
+    assert (smaller.shape, np.shares_memory(smaller, a)) == ((3, 3), True)
+    assert np.shares_memory(made._scratch("a", (4, 3), np.float32), a)
+    assert made._scratch("a", (), np.float32).shape == ()
+    larger = made._scratch("a", (2, 7), np.float32)
+    assert (larger.shape, np.shares_memory(larger, a)) == ((2, 7), False)
+    assert made._scratch("a", (2, 7), np.bool_).dtype == np.bool_
+    assert made._scratch("a", (2, 7), np.float64).dtype == np.float64
 
 
 # The default passes.

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pycaffe_lite import TEST, Net
+from pycaffe_lite import TEST, TRAIN, Net
 from pycaffe_lite.errors import MissingFileError, ParseError, SnapshotError, WeightsError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from tests.graph.nets import assert_close, fill, gradients, inputs, ip, layer, power
@@ -155,6 +155,19 @@ def test_old_files_pad_shapes_to_four_axes(tmp_path: Path) -> None:
     (tmp_path / "w.caffemodel").write_bytes(message.SerializeToString())
     with pytest.raises(WeightsError, match=r"the net has shape \(7,\) for blob 1, the file has \(1, 1, 7, 1\)"):
         net.copy_from(tmp_path / "w.caffemodel")
+
+
+def test_a_caffemodel_is_a_network_with_weights(tmp_path: Path) -> None:
+    net = net_of(TEXT, seed=1)
+    net.save(tmp_path / "w.caffemodel")
+    again = Net(tmp_path / "w.caffemodel", TRAIN, seed=2)
+    assert list(again.layer_dict) == list(net.layer_dict)
+    assert_equal(net, again)
+    assert not any(n.message.blobs for n in again._nodes)
+    message = pb.NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
+    del message.layer[1].blobs[1]
+    with pytest.raises(WeightsError, match="in the network file do not fit: the net has 2 learnable blobs"):
+        Net(message, TRAIN)
 
 
 def test_of_layers_with_one_name_the_first_is_meant(tmp_path: Path) -> None:
