@@ -34,7 +34,7 @@ MIN_PLACES = 256  # columns that a product needs to run at speed, whatever the c
 
 def conv_forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch) -> None:
     """Set y = W X + b; without b where it is None."""
-    if _im2col_batch.suits(geometry, y.shape):
+    if _im2col_batch.suits(geometry, w, y):
         _im2col_batch.forward(x, w, b, y, geometry, scratch)
         return
     weights = w.reshape(geometry.group, -1, w[0].size)
@@ -53,7 +53,7 @@ def conv_backward_weight(
     x: Array, dy: Array, dw: Array | None, db: Array | None, geometry: Geometry, scratch: Scratch
 ) -> None:
     """Add: dw += dy Xᵀ and db += Σ dy; each only where it is not None."""
-    if dw is not None and _im2col_batch.suits(geometry, dy.shape):
+    if dw is not None and _im2col_batch.suits(geometry, dw, dy):
         _im2col_batch.backward_weight(x, dy, dw, db, geometry, scratch)
         return
     ones = dw is not None and db is not None and not geometry.pointwise
@@ -82,7 +82,7 @@ def conv_backward_weight(
 
 def conv_backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: Scratch) -> None:
     """Set dx = Wᵀ dy, summed where windows overlap."""
-    if _im2col_batch.suits(geometry, dy.shape):
+    if _im2col_batch.suits(geometry, w, dy):
         _im2col_batch.backward_data(dy, w, dx, geometry, scratch)
         return
     weights = w.reshape(geometry.group, -1, w[0].size).swapaxes(1, 2)

@@ -1,8 +1,8 @@
-"""Convolution of small images as matrix products: the whole batch side by side in each row of the matrices.
+"""Convolution of not too large images as matrix products: the whole batch side by side in each row of the matrices.
 
-A small image has few places: products image by image (_im2col) are thin and slow. Here the batch is the innermost axis,
-which makes copies long runs, and only the kernel's axes behind the first are unrolled. With x_h row h of the input as a
-matrix ((C, rest of the kernel), (rest of the output, N)), and W_k the weights in row k of the kernel:
+An image of a few hundred places makes thin matrices: products image by image (_im2col) are slow. Here the batch is the
+innermost axis, which makes copies long runs, and only the kernel axes behind the first are unrolled. With x_h row h of
+the input as a matrix ((C, rest of the kernel), (rest of the output, N)), and W_k the weights in row k of the kernel:
 
     y_o = b + Σ_k W_k x_h        dW_k += Σ_o dy_o x_hᵀ        dx_h = Σ_k W_kᵀ dy_o        where h = o · stride + k - pad
 
@@ -22,14 +22,20 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.layers._geometry import Geometry, Scratch, evenly, work
 
 TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
-SMALL = 256  # places: an output of fewer is small
-MIN_COLUMNS = 32
+MIN_COLUMNS = 128  # that a product needs to run at speed, whatever the cache
+# Where the way pays. The depth is that of one row x_h: below, more time goes into calls than into products.
+MAX_PLACES, MIN_DEPTH, MIN_ALL_COLUMNS = 1024, 32, 32
 
 
-def suits(geometry: Geometry, y_shape: Shape) -> bool:
+def suits(geometry: Geometry, w: Array, y: Array) -> bool:
     """Whether this way is the faster, and possible: rows seen by a dilated kernel do not follow each other."""
-    columns = y_shape[0] * math.prod(y_shape[3:])
-    return geometry.dilation[0] == 1 and 1 < y_shape[2] <= math.prod(y_shape[2:]) < SMALL and columns >= MIN_COLUMNS
+    return (
+        geometry.dilation[0] == 1
+        and not geometry.pointwise
+        and 1 < y.shape[2] <= y[0, 0].size <= MAX_PLACES
+        and w[0].size // geometry.kernel[0] >= MIN_DEPTH
+        and y.size // (y.shape[1] * y.shape[2]) >= MIN_ALL_COLUMNS
+    )
 
 
 def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch) -> None:

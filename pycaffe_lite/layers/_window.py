@@ -7,6 +7,7 @@ lies between stays in a core's cache. Arrays are C-contiguous, those of floats o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -16,7 +17,7 @@ from pycaffe_lite._typing import Array, ShapeLike
 from pycaffe_lite.layers._geometry import PoolGeometry as PoolGeometry
 from pycaffe_lite.layers._geometry import Scratch, evenly, hits, work
 
-TILE_BYTES = 3 << 17  # of the bottom: less than half the second-level cache of a core
+TILE_BYTES = 3 << 18  # of the bottom, so that all the rest fits a core's second-level cache
 LOWEST = -float(np.finfo(np.float32).max)  # where Caffe's maxima start, in float64 as well
 
 
@@ -29,34 +30,39 @@ def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeo
     if y[0, 0].size < math.prod(geometry.kernel):
         _max_window_by_window(x, y, winner, geometry)
         return
-    rows = _hits(geometry, 0, x, y)
-    columns = _hits(geometry, 1, x, y)
+    by_offset = itertools.product(_hits(geometry, 0, x, y), _hits(geometry, 1, x, y))
+    offsets = [((slice(None), o, p), (slice(None), h, w)) for (o, h), (p, w) in by_offset]
     step = _planes_per_tile(x)
     most = step * y[0, 0].size
     for source, best, won in _tiles(step, x, y, y if winner is None else winner):
+        candidate = work(scratch, "candidate", most, best.shape, x.dtype)
+        higher = work(scratch, "higher", most, best.shape, np.bool_)
         best.fill(LOWEST)
         if winner is not None:
             won.fill(0)
-        for number in range(math.prod(geometry.kernel)):
-            (o, h), (p, w) = rows[number // geometry.kernel[1]], columns[number % geometry.kernel[1]]
-            candidate = work(scratch, "candidate", most, best[:, o, p].shape, x.dtype)
-            candidate[...] = source[:, h, w]
+        for number, (here, there) in enumerate(offsets, start=1):
+            seen, so_far = candidate[here], best[here]
+            np.copyto(seen, source[there])
             if winner is not None:
-                higher = work(scratch, "higher", most, candidate.shape, np.bool_)
-                np.greater(candidate, best[:, o, p], out=higher)
-                # Of all that were higher in their turn the last one wins, and it has the largest number.
-                numbers = work(scratch, "numbers", most, candidate.shape, won.dtype)
-                np.multiply(higher.view(np.uint8), won.dtype.type(number + 1), out=numbers)
-                np.maximum(won[:, o, p], numbers, out=won[:, o, p])
-            np.fmax(best[:, o, p], candidate, out=best[:, o, p])
+                rises, last = higher[here], won[here]
+                np.greater(seen, so_far, out=rises)
+                # Of all that rose in their turn the last one wins, and it has the largest number.
+                np.maximum(last, rises.view(np.uint8) * won.dtype.type(number), out=last)
+            np.fmax(so_far, seen, out=so_far)
 
 
 def max_pool_backward(dy: Array, winner: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """Set dx: every dy is added at the place that won its window."""
     overlap = any(k > s for k, s in zip(geometry.kernel, geometry.stride, strict=True))
-    for values, won, out in _tiles(_planes_per_tile(dx), dy, winner, dx):
-        index = _places(won, geometry, dx.shape[2:])
-        index += np.arange(0, out.size, out[0].size).reshape(-1, 1, 1)
+    step = _planes_per_tile(dx)
+    offset = _offsets(geometry, dx.shape[3])
+    start = scratch("start", (step, *dy.shape[2:]), np.intp)
+    np.add(_starts(geometry, dy.shape[2:], dx.shape[3]), np.arange(step).reshape(-1, 1, 1) * dx[0, 0].size, out=start)
+    for values, won, out in _tiles(step, dy, winner, dx):
+        # mode="clip" (nothing needs it) writes to `out` without a buffer.
+        index = work(scratch, "index", step * dy[0, 0].size, won.shape, np.intp)
+        offset.take(won, out=index, mode="clip")
+        index += start[: len(won)]
         if not won.all():
             index, values = index[won > 0], values[won > 0]
         flat, index, values = out.reshape(-1), index.reshape(-1), values.reshape(-1)
@@ -69,7 +75,8 @@ def max_pool_backward(dy: Array, winner: Array, dx: Array, geometry: PoolGeometr
 
 def max_pool_mask(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> Array:
     """Where in its channel's plane each maximum was, h · W + w; -1 where there is none."""
-    return np.where(winner > 0, _places(winner, geometry, spatial), -1)
+    places = _offsets(geometry, spatial[1]).take(winner) + _starts(geometry, winner.shape[2:], spatial[1])
+    return np.where(winner > 0, places, -1)
 
 
 def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
@@ -121,14 +128,16 @@ def _max_window_by_window(x: Array, y: Array, winner: Array | None, geometry: Po
             winner[:, :, o, p] = np.where(at > 0, number, 0)
 
 
-def _places(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> Array:
-    """Where each winner is in its plane, h · W + w; of 0, which is none, anything."""
-    offset_h, offset_w = np.divmod(np.arange(-1, math.prod(geometry.kernel)), geometry.kernel[1])
-    start_h = np.arange(winner.shape[-2]) * geometry.stride[0] - geometry.pad[0]
-    start_w = np.arange(winner.shape[-1]) * geometry.stride[1] - geometry.pad[1]
-    places: Array = (offset_h * spatial[1] + offset_w).take(winner)
-    places += start_h[:, np.newaxis] * spatial[1] + start_w
-    return places
+def _offsets(geometry: PoolGeometry, width: int) -> Array:
+    """How far each offset of the kernel, counted from 1, is from the window's start in a plane's memory."""
+    row, column = np.divmod(np.arange(-1, math.prod(geometry.kernel)), geometry.kernel[1])
+    return row * width + column
+
+
+def _starts(geometry: PoolGeometry, output: ShapeLike, width: int) -> Array:
+    """Where in a plane's memory each window starts; before it, where there is padding."""
+    row, column = (np.arange(n) * s - p for n, s, p in zip(output, geometry.stride, geometry.pad, strict=True))
+    return row[:, np.newaxis] * width + column
 
 
 def _areas(geometry: PoolGeometry, x: Array, y: Array) -> Array:

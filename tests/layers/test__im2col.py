@@ -62,7 +62,9 @@ def random_case(rng: np.random.Generator, pointwise: bool) -> tuple[Geometry, Ar
 @pytest.fixture(params=["images", "batch"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every convolution goes the one way or, where it can, the other."""
-    monkeypatch.setattr(_im2col_batch, "SMALL", 0 if request.param == "images" else 10**9)
+    monkeypatch.setattr(_im2col_batch, "MAX_PLACES", 0 if request.param == "images" else 10**9)
+    monkeypatch.setattr(_im2col_batch, "MIN_DEPTH", 1)
+    monkeypatch.setattr(_im2col_batch, "MIN_ALL_COLUMNS", 1)
     monkeypatch.setattr(_im2col_batch, "MIN_COLUMNS", 1)
     monkeypatch.setattr(_im2col, "MIN_PLACES", 1)
     return str(request.param)
@@ -103,13 +105,16 @@ def test_agrees_with_the_definition(seed: int, way: str, monkeypatch: pytest.Mon
 
 
 def test_both_ways_are_taken() -> None:
-    def suits(y_shape: Shape, dilation: int = 1) -> bool:
-        return _im2col_batch.suits(Geometry((5, 5), (1, 1), (0, 0), (dilation, 1)), y_shape)
+    def suits(w_shape: Shape, y_shape: Shape, dilation: int = 1) -> bool:
+        g = Geometry(w_shape[2:], (1, 1), (0, 0), (dilation, 1))
+        return _im2col_batch.suits(g, np.empty(w_shape), np.empty(y_shape))
 
-    assert suits((64, 50, 8, 8))
-    assert not suits((64, 20, 24, 24))
-    assert not suits((1, 50, 8, 8))
-    assert not suits((64, 50, 8, 8), dilation=2)
+    assert suits((50, 20, 5, 5), (64, 50, 8, 8))
+    assert not suits((50, 20, 5, 5), (64, 50, 8, 8), dilation=2)
+    assert not suits((50, 20, 5, 5), (1, 50, 8, 8))
+    assert not suits((50, 20, 5, 5), (64, 50, 64, 64))
+    assert not suits((20, 1, 5, 5), (64, 20, 24, 24))
+    assert not suits((50, 64, 1, 1), (64, 50, 8, 8))
 
 
 @pytest.mark.parametrize("seed", range(8))
