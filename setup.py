@@ -14,14 +14,16 @@ def compile_schema() -> None:
     from grpc_tools import protoc
 
     # The virtual path makes the registered file name ours, so that another caffe_pb2 in the process never clashes.
-    status = protoc.main([
-        "protoc",
-        f"--proto_path=pycaffe_lite/proto={ROOT / 'proto'}",
-        f"--proto_path={Path(grpc_tools.__file__).parent / '_proto'}",
-        f"--python_out={ROOT}",
-        f"--pyi_out={ROOT}",
-        "pycaffe_lite/proto/caffe.proto",
-    ])
+    status = protoc.main(
+        [
+            "protoc",
+            f"--proto_path=pycaffe_lite/proto={ROOT / 'proto'}",
+            f"--proto_path={Path(grpc_tools.__file__).parent / '_proto'}",
+            f"--python_out={ROOT}",
+            f"--pyi_out={ROOT}",
+            "pycaffe_lite/proto/caffe.proto",
+        ]
+    )
     if status:
         raise SystemExit(f"protoc failed on proto/caffe.proto (status {status})")
 

@@ -1,6 +1,6 @@
 """and_gate: a net so small that only the interpreter's overhead counts.
 
-    python benchmarks/and_gate.py
+python benchmarks/and_gate.py
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ def main() -> None:
         print(json.dumps(rounds()))
         return
     result = child(__file__, "rounds")
-    record("and_gate", {
-        "training step": f"{result['step_us']:.0f} µs, {1e6 / result['step_us']:,.0f} iterations/s",
-        "of which forward and backward": f"{result['passes_us']:.0f} µs for {result['layers']} layers",
-    })
+    record(
+        "and_gate",
+        {
+            "training step": f"{result['step_us']:.0f} µs, {1e6 / result['step_us']:,.0f} iterations/s",
+            "of which forward and backward": f"{result['passes_us']:.0f} µs for {result['layers']} layers",
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -39,8 +39,13 @@ def rounds() -> dict[str, float]:
         rates.append(Gemm.rate(gemm_seconds))
         passes.append(passed)
         ratios.append(passed * rates[-1] / FLOP)
-    return {"sgemm_gflops": median(rates) / 1e9, "forward_backward_ms": median(passes) * 1e3,
-            "update_ms": median(updates) * 1e3, "ratio": median(ratios), "best_ratio": min(ratios)}
+    return {
+        "sgemm_gflops": median(rates) / 1e9,
+        "forward_backward_ms": median(passes) * 1e3,
+        "update_ms": median(updates) * 1e3,
+        "ratio": median(ratios),
+        "best_ratio": min(ratios),
+    }
 
 
 def memory() -> dict[str, float]:
@@ -80,7 +85,8 @@ def main() -> None:
         name = f"{threads} thread{'s' * (threads > 1)}"
         figures[f"{name}: SGEMM"] = f"{result['sgemm_gflops']:.0f} GFLOP/s"
         figures[f"{name}: forward and backward"] = (
-            f"{result['forward_backward_ms']:.1f} ms, {result['ratio']:.2f} times its arithmetic at the SGEMM rate")
+            f"{result['forward_backward_ms']:.1f} ms, {result['ratio']:.2f} times its arithmetic at the SGEMM rate"
+        )
         figures[f"{name}: update"] = f"{result['update_ms']:.2f} ms"
     figures["peak memory, training"] = f"{child(__file__, 'memory')['peak_mb']:.0f} MB"
     imports = [child(__file__, "import")["ms"] for _ in range(11)]

@@ -61,8 +61,12 @@ def layer_line(layer: Layer) -> str:
 def net_line(net: Net) -> str:
     """A net's name, phase and size, then what goes in and what comes out, a blob a line."""
     title = summary(net).title
-    ends = [("in", n, f"from {node.type} '{node.name}'" if node.type != "Input" else "")
-            for node in net._nodes if not node.bottoms for n in node.top_names]
+    ends = [
+        ("in", n, f"from {node.type} '{node.name}'" if node.type != "Input" else "")
+        for node in net._nodes
+        if not node.bottoms
+        for n in node.top_names
+    ]
     ends += [("out", name, "") for name in net.outputs]
     rows = [(f"  {way}", name, str(net.blobs[name].shape), where) for way, name, where in ends]
     return "\n".join([title, text_table(columns_of(rows))]) if rows else title
@@ -77,8 +81,9 @@ def _data(found: Statistics) -> str:
         others = "others" if found.nan or found.inf else "all"
         return f"{text} {others} {number(found.low)}"
     if found.finite:
-        text += (f" mean {number(found.mean)} std {number(found.std)}"
-                 f" min {number(found.low)} max {number(found.high)}")
+        text += (
+            f" mean {number(found.mean)} std {number(found.std)}" f" min {number(found.low)} max {number(found.high)}"
+        )
     return text
 
 

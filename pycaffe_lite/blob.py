@@ -26,8 +26,18 @@ class Blob:
     Differences from Caffe: more than 2**31 numbers are fine; `reshape` takes a sequence as well as separate numbers.
     """
 
-    __slots__ = ("__weakref__", "_count", "_data", "_data_of", "_data_view",
-                 "_diff", "_diff_of", "_diff_view", "_shape", "name")
+    __slots__ = (
+        "__weakref__",
+        "_count",
+        "_data",
+        "_data_of",
+        "_data_view",
+        "_diff",
+        "_diff_of",
+        "_diff_view",
+        "_shape",
+        "name",
+    )
 
     def __init__(self, shape: Shape = (), dtype: npt.DTypeLike = np.float32, name: str = "") -> None:
         self.name = name
@@ -139,8 +149,10 @@ class Blob:
 
     def _check_count(self, other: Blob) -> None:
         if self._count != other._count:
-            raise ShapeError(f"Blobs of shapes {self._shape} and {other._shape} cannot share memory",
-                             hint="They must have the same number of elements.")
+            raise ShapeError(
+                f"Blobs of shapes {self._shape} and {other._shape} cannot share memory",
+                hint="They must have the same number of elements.",
+            )
 
     @property
     def num(self) -> int:
@@ -164,8 +176,10 @@ class Blob:
 
     def _legacy(self, axis: int) -> int:
         if len(self._shape) > 4:
-            raise ShapeError(f"num, channels, height and width need at most 4 axes; this blob has shape {self._shape}",
-                             hint="Use shape.")
+            raise ShapeError(
+                f"num, channels, height and width need at most 4 axes; this blob has shape {self._shape}",
+                hint="Use shape.",
+            )
         return self._shape[axis] if axis < len(self._shape) else 1
 
     def __repr__(self) -> str:

@@ -70,5 +70,3 @@ def check(message: Message, constraints: Mapping[str, Constraint]) -> None:
 def is_set(message: Message, *names: str) -> bool:
     """Whether any of these optional fields is set."""
     return any(message.HasField(n) for n in names)
-
-

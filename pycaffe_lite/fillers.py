@@ -26,8 +26,11 @@ def fill(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> N
     Raises UnknownTypeError for an unknown type and ParameterError or ShapeError for what a filler cannot do.
     """
     if filler.sparse != -1 and filler.type != "gaussian":
-        raise ParameterError(f"sparse is {filler.sparse} in a filler of type '{filler.type}'",
-                             field="sparse", hint="Only the gaussian filler can be sparse.")
+        raise ParameterError(
+            f"sparse is {filler.sparse} in a filler of type '{filler.type}'",
+            field="sparse",
+            hint="Only the gaussian filler can be sparse.",
+        )
     fillers[filler.type](data, filler, rng)
 
 
@@ -41,8 +44,9 @@ def constant(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
 def uniform(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
     """Uniform between `min` and `max`."""
     if filler.max < filler.min:
-        raise ParameterError(f"min is {filler.min} and max is {filler.max}", field="min",
-                             hint="min must not be above max.")
+        raise ParameterError(
+            f"min is {filler.min} and max is {filler.max}", field="min", hint="min must not be above max."
+        )
     _draw_uniform(data, filler.min, filler.max, rng)
 
 

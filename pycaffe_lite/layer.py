@@ -175,8 +175,10 @@ class Layer:
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if any(propagate_down):
-            raise GraphError("This layer has no gradient, yet a loss after it and parameters before it ask for one",
-                             hint="Set propagate_down: false for its bottoms.")
+            raise GraphError(
+                "This layer has no gradient, yet a loss after it and parameters before it ask for one",
+                hint="Set propagate_down: false for its bottoms.",
+            )
 
     def close(self) -> None:
         """Give back files and threads; the net calls it when it goes."""
@@ -248,16 +250,13 @@ def same_shape(bottom_shapes: Sequence[Shape]) -> None:
     """Raise ShapeError unless all bottoms have one shape."""
     for i, shape in enumerate(bottom_shapes):
         if shape != bottom_shapes[0]:
-            raise ShapeError(f"bottom {i} has shape {shape}, bottom 0 has shape {bottom_shapes[0]}",
-                             hint="They must be equal.")
+            raise ShapeError(
+                f"bottom {i} has shape {shape}, bottom 0 has shape {bottom_shapes[0]}", hint="They must be equal."
+            )
 
 
-def bind(
-    layer: Layer, *, dtype: npt.DTypeLike, phase: int, rng: Callable[[], np.random.Generator]
-) -> None:
+def bind(layer: Layer, *, dtype: npt.DTypeLike, phase: int, rng: Callable[[], np.random.Generator]) -> None:
     """Tell a freshly made layer what its net decides; for nets and tests, which make layers."""
     layer.blobs.dtype = np.dtype(dtype)
     layer.phase = phase
     layer._rng_of = rng
-
-

@@ -68,8 +68,12 @@ class Net:
 
     @classmethod
     def from_message(
-        cls, message: pb.NetParameter, positions: Positions | None = None, *,
-        dtype: npt.DTypeLike = np.float32, seed: int | None = None,
+        cls,
+        message: pb.NetParameter,
+        positions: Positions | None = None,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        seed: int | None = None,
     ) -> Net:
         """A net of this message in the state that the message itself gives; the message is copied."""
         self = cls.__new__(cls)
@@ -83,9 +87,11 @@ class Net:
     ) -> None:
         for old, new in (("layers", "'layer'"), ("input", "an Input layer")):
             if getattr(message, old):
-                raise GraphError(f"This network is in an old format, with '{old}' instead of {new}",
-                                 hint="Old formats are not read yet.",
-                                 position=positions.find(f"{old}[0]") if positions else None)
+                raise GraphError(
+                    f"This network is in an old format, with '{old}' instead of {new}",
+                    hint="Old formats are not read yet.",
+                    position=positions.find(f"{old}[0]") if positions else None,
+                )
         self.name = message.name
         self.phase = message.state.phase
         self.seed = _random.new_seed() if seed is None else seed
@@ -97,7 +103,8 @@ class Net:
         self.layers: list[Layer] = [n.layer for n in graph.nodes]
         self.layer_dict: OrderedDict[str, Layer] = NamedLayers((n.name, n.layer) for n in graph.nodes)
         self.params: OrderedDict[str, BlobVec] = NamedParams(
-            (n.name, n.layer.blobs) for n in graph.nodes if n.layer.blobs)
+            (n.name, n.layer.blobs) for n in graph.nodes if n.layer.blobs
+        )
         self.inputs: list[str] = [t for n in graph.nodes if n.type == "Input" for t in n.top_names]
         self.outputs: list[str] = list(graph.outputs)
         self.top_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.top_names) for n in graph.nodes)
@@ -266,15 +273,18 @@ class Net:
     @staticmethod
     def _set(what: str, given: Mapping[str, Array], expected: Mapping[str, Blob], mismatch: str, noun: str) -> None:
         if given.keys() != expected.keys():
-            raise GraphError(f"{mismatch}: given {_names(given)}, needed {_names(expected)}",
-                             hint="Give all of them, by name, and no others.")
+            raise GraphError(
+                f"{mismatch}: given {_names(given)}, needed {_names(expected)}",
+                hint="Give all of them, by name, and no others.",
+            )
         for name, value in given.items():
             blob = expected[name]
             array = np.asarray(value)
             if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
                 raise ShapeError(
                     f"{noun} is not batch sized: '{name}' has {array.shape[0]} items, its blob {blob.shape[0]}",
-                    hint=f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, array.shape))}).")
+                    hint=f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, array.shape))}).",
+                )
             try:
                 getattr(blob, what)[...] = array
             except ValueError:
@@ -283,4 +293,3 @@ class Net:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
-

@@ -102,8 +102,10 @@ class Summary:
 
     def _repr_html_(self) -> str:
         notes = "<br>".join(map(html.escape, self._notes()))
-        return (f"<div><b>{html.escape(self.title)}</b>{html_table(self._columns(), total=True)}"
-                f"<small>{notes}</small></div>")
+        return (
+            f"<div><b>{html.escape(self.title)}</b>{html_table(self._columns(), total=True)}"
+            f"<small>{notes}</small></div>"
+        )
 
     def _columns(self) -> list[Column]:
         rows = self.rows
@@ -143,8 +145,15 @@ def summary(net: Net) -> Summary:
     inserted = [n for n in net._nodes if n.type == "Split" and not n.spec.path]
     original = {top: n.bottom_names[0] for n in inserted for top in n.top_names}
     rows = [_row(net, n, original) for n in net._nodes if n not in inserted]
-    return Summary(net.name, net.phase, rows, len(inserted), _items(net._nodes, rows),
-                   sum(b.count * b.dtype.itemsize for b in net.learnable.blobs), _gradient_bytes(net))
+    return Summary(
+        net.name,
+        net.phase,
+        rows,
+        len(inserted),
+        _items(net._nodes, rows),
+        sum(b.count * b.dtype.itemsize for b in net.learnable.blobs),
+        _gradient_bytes(net),
+    )
 
 
 def _row(net: Net, node: Node, original: dict[str, str]) -> Row:
@@ -152,14 +161,24 @@ def _row(net: Net, node: Node, original: dict[str, str]) -> Row:
     owned = [net.learnable.blobs[net.learnable.place[node.index, j]] is b for j, b in enumerate(blobs)]
     in_place = tuple(any(top is b for b in node.bottoms) for top in node.tops)
     shapes = tuple(t.shape for t in node.tops)
-    own_memory = 0 if type(node.layer).views else sum(
-        t.count * t.dtype.itemsize for t, same in zip(node.tops, in_place, strict=True) if not same)
+    own_memory = (
+        0
+        if type(node.layer).views
+        else sum(t.count * t.dtype.itemsize for t, same in zip(node.tops, in_place, strict=True) if not same)
+    )
     return Row(
-        name=node.name, type=node.type, bottoms=tuple(original.get(b, b) for b in node.bottom_names),
-        tops=tuple(node.top_names), shapes=shapes, in_place=in_place,
-        parameters=sum(b.count for b, own in zip(blobs, owned, strict=True) if own), shares=not all(owned),
+        name=node.name,
+        type=node.type,
+        bottoms=tuple(original.get(b, b) for b in node.bottom_names),
+        tops=tuple(node.top_names),
+        shapes=shapes,
+        in_place=in_place,
+        parameters=sum(b.count for b, own in zip(blobs, owned, strict=True) if own),
+        shares=not all(owned),
         multiply_adds=multiply_adds(node.type, [b.shape for b in node.bottoms], shapes, [b.shape for b in blobs]),
-        memory=own_memory, engine=node.engine)
+        memory=own_memory,
+        engine=node.engine,
+    )
 
 
 def _items(nodes: Sequence[Node], rows: Sequence[Row]) -> int:

@@ -56,9 +56,7 @@ def copy_own(net: Net) -> None:
         del node.message.blobs[:]
 
 
-def _copy(
-    net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array | None]]], shared_once: bool
-) -> Loaded:
+def _copy(net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array | None]]], shared_once: bool) -> Loaded:
     nodes = _by_name(net)
     loaded = Loaded()
     for name, arrays in layers:
@@ -155,6 +153,9 @@ def _shapes_agree(ours: Shape, theirs: Shape) -> bool:
 
 
 def _mismatch(node: Node, source: PathLike, what: str) -> WeightsError:
-    return node.spec.blame(WeightsError(
-        f"The weights in {os.fspath(source)} do not fit: the net has {what}",
-        hint="To take the other layers' weights and train this one anew, give it another name."))
+    return node.spec.blame(
+        WeightsError(
+            f"The weights in {os.fspath(source)} do not fit: the net has {what}",
+            hint="To take the other layers' weights and train this one anew, give it another name.",
+        )
+    )

@@ -49,16 +49,19 @@ def test_a_look_takes_no_memory() -> None:
     assert not blob._diff.allocated
 
 
-@pytest.mark.parametrize(("values", "text"), [
-    (2.302592, "x () float32 · data 2.30259"),
-    ([8801], "x (1,) float32 · data 8801"),
-    ([3, 3, 3], "x (3,) float32 · data all 3"),
-    ([0, 1, 9, 5], "x (4,) float32 · data mean 3.75 std 3.56 min 0 max 9"),
-    ([[], []], "x (2, 0) float32 · empty"),
-    ([np.nan], "x (1,) float32 · data 1 NaN"),
-    ([np.nan, 1, -np.inf, 2, np.nan], "x (5,) float32 · data 2 NaN 1 inf mean 1.5 std 0.5 min 1 max 2"),
-    ([np.inf, 4, 4], "x (3,) float32 · data 1 inf others 4"),
-])
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (2.302592, "x () float32 · data 2.30259"),
+        ([8801], "x (1,) float32 · data 8801"),
+        ([3, 3, 3], "x (3,) float32 · data all 3"),
+        ([0, 1, 9, 5], "x (4,) float32 · data mean 3.75 std 3.56 min 0 max 9"),
+        ([[], []], "x (2, 0) float32 · empty"),
+        ([np.nan], "x (1,) float32 · data 1 NaN"),
+        ([np.nan, 1, -np.inf, 2, np.nan], "x (5,) float32 · data 2 NaN 1 inf mean 1.5 std 0.5 min 1 max 2"),
+        ([np.inf, 4, 4], "x (3,) float32 · data 1 inf others 4"),
+    ],
+)
 def test_unusual_blobs(values: object, text: str) -> None:
     assert repr(blob_of(values)) == text
 
@@ -83,24 +86,34 @@ def test_html_is_escaped() -> None:
     assert blob_of([1, 2], "<a>")._repr_html_().startswith("<code>&lt;a&gt; (2,)")
 
 
-@pytest.mark.parametrize(("name", "line"), [
-    ("data", "Input shape=(2, 3, 5, 7)"),
-    ("ip", "InnerProduct num_output=11 weight_filler=gaussian(std=0.01) bias_filler=constant(value=0.5)"
-           " · blobs (11, 105) (11,)"),
-    ("sum", "Eltwise operation=SUM coeff=[0.5, -1]"),
-    ("drop", "Dropout dropout_ratio=0.3"),
-])
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("data", "Input shape=(2, 3, 5, 7)"),
+        (
+            "ip",
+            "InnerProduct num_output=11 weight_filler=gaussian(std=0.01) bias_filler=constant(value=0.5)"
+            " · blobs (11, 105) (11,)",
+        ),
+        ("sum", "Eltwise operation=SUM coeff=[0.5, -1]"),
+        ("drop", "Dropout dropout_ratio=0.3"),
+    ],
+)
 def test_a_layer_shows_what_its_message_sets_and_what_it_learns(name: str, line: str) -> None:
     assert _display.layer_line(small().layer_dict[name]) == line
 
 
 def test_a_layer_with_texts_and_messages_within() -> None:
-    message, _ = parse_text("""type: "Data" data_param { source: "a b" batch_size: 3 backend: LMDB }
-                               transform_param { mirror: true mean_value: 104 mean_value: 117 }""", pb.LayerParameter)
+    message, _ = parse_text(
+        """type: "Data" data_param { source: "a b" batch_size: 3 backend: LMDB }
+                               transform_param { mirror: true mean_value: 104 mean_value: 117 }""",
+        pb.LayerParameter,
+    )
     layer = caffe.Layer(message)
     layer.type = "Data"
     assert _display.layer_line(layer) == (
-        "Data mirror=True mean_value=[104, 117] source='a b' batch_size=3 backend=LMDB")
+        "Data mirror=True mean_value=[104, 117] source='a b' batch_size=3 backend=LMDB"
+    )
 
 
 def test_a_net_shows_what_goes_in_and_what_comes_out() -> None:

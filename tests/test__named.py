@@ -30,13 +30,16 @@ def test_they_are_ordered_dictionaries(net: caffe.Net) -> None:
     assert "nothing" not in net.params
 
 
-@pytest.mark.parametrize(("which", "name", "message"), [
-    ("blobs", "score", "This net has no blob 'score'. Did you mean 'scores'?"),
-    ("blobs", "zzz", "This net has no blob 'zzz'. It has data, ip1, scores."),
-    ("params", "relu1", "This net has no layer with parameters 'relu1'. It has ip1, ip<2>."),
-    ("layer_dict", "Relu1", "This net has no layer 'Relu1'. Did you mean 'relu1'?"),
-    ("blobs", 0, "This net has no blob 0. They go by name; see list(...)."),
-])
+@pytest.mark.parametrize(
+    ("which", "name", "message"),
+    [
+        ("blobs", "score", "This net has no blob 'score'. Did you mean 'scores'?"),
+        ("blobs", "zzz", "This net has no blob 'zzz'. It has data, ip1, scores."),
+        ("params", "relu1", "This net has no layer with parameters 'relu1'. It has ip1, ip<2>."),
+        ("layer_dict", "Relu1", "This net has no layer 'Relu1'. Did you mean 'relu1'?"),
+        ("blobs", 0, "This net has no blob 0. They go by name; see list(...)."),
+    ],
+)
 def test_a_wrong_name_is_answered_with_the_right_one(net: caffe.Net, which: str, name: str, message: str) -> None:
     with pytest.raises(UnknownNameError) as e:
         getattr(net, which)[name]

@@ -16,8 +16,9 @@ def test_it_agrees_with_numpy(dtype: type, count: int) -> None:
     wide = a.astype(np.float64)
     assert (found.finite, found.nan, found.inf) == (count, 0, 0)
     assert (found.low, found.high) == (wide.min(), wide.max())
-    np.testing.assert_allclose([found.mean, found.std, found.mean_abs],
-                               [wide.mean(), wide.std(), np.abs(wide).mean()], rtol=1e-12)
+    np.testing.assert_allclose(
+        [found.mean, found.std, found.mean_abs], [wide.mean(), wide.std(), np.abs(wide).mean()], rtol=1e-12
+    )
 
 
 def test_a_small_spread_around_a_large_mean_does_not_cancel() -> None:

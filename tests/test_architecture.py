@@ -16,13 +16,33 @@ import pytest
 import pycaffe_lite
 
 PACKAGE = Path(pycaffe_lite.__file__).parent
-MODULES = {".".join(("pycaffe_lite", *p.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): p
-           for p in PACKAGE.rglob("*.py")}
+MODULES = {
+    ".".join(("pycaffe_lite", *p.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): p
+    for p in PACKAGE.rglob("*.py")
+}
 
 # From the ground up; a module imports its own floor and those below, not counting what is for type checkers only.
 FLOORS = [
-    ("_display", "_extras", "_files", "_mode", "_multiply_adds", "_random", "_statistics", "_table", "_typing", "blob",
-     "constraints", "errors", "fillers", "glog", "proto", "registry", "storage", "summary"),
+    (
+        "_display",
+        "_extras",
+        "_files",
+        "_mode",
+        "_multiply_adds",
+        "_random",
+        "_statistics",
+        "_table",
+        "_typing",
+        "blob",
+        "constraints",
+        "errors",
+        "fillers",
+        "glog",
+        "proto",
+        "registry",
+        "storage",
+        "summary",
+    ),
     ("schema", "data"),
     ("layer",),
     ("layers",),
@@ -45,8 +65,10 @@ def imports(path: Path, module: str) -> Iterator[tuple[str, bool]]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
-            names = [f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in MODULES else str(node.module)
-                     for a in node.names]
+            names = [
+                f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in MODULES else str(node.module)
+                for a in node.names
+            ]
         else:
             continue
         for name in names:
@@ -94,8 +116,11 @@ def test_optional_packages_are_imported_when_needed() -> None:
         if ".proto" in module:
             continue
         for node in ast.parse(path.read_text()).body:
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else (
-                [str(node.module)] if isinstance(node, ast.ImportFrom) else [])
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else ([str(node.module)] if isinstance(node, ast.ImportFrom) else [])
+            )
             for name in names:
                 top = name.split(".")[0]
                 assert top in sys.stdlib_module_names | {"numpy", "google", "pycaffe_lite"}, f"{module} imports {name}"
@@ -125,6 +150,7 @@ def test_importing_is_light() -> None:
 
 
 def test_importing_says_nothing() -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", "import pycaffe_lite"], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import pycaffe_lite"], capture_output=True, text=True, check=True
+    )
     assert done.stdout + done.stderr == ""

@@ -18,7 +18,11 @@ def test_missing_reference_data(tmp_path: Path, required: str, says: str) -> Non
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", GOLDEN / "test_models.py", "-k", "lenet"],
         env={**os.environ, "PYCAFFE_LITE_SHARED": str(tmp_path), "PYCAFFE_LITE_REQUIRE_SHARED": required},
-        cwd=GOLDEN.parents[1], capture_output=True, text=True, check=False)
+        cwd=GOLDEN.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert says in done.stdout
     assert f"No reference data in {tmp_path}" in done.stdout
     assert (done.returncode == 0) is not bool(required)

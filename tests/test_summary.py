@@ -37,7 +37,8 @@ def test_rows_hold_what_the_net_is_made_of() -> None:
     rows = rows_of(net_of(SMALL).summary())
     assert list(rows) == ["data", "ip1", "relu1", "ip2", "flat", "loss", "accuracy"]
     assert rows["ip2"] == Row(
-        "ip2", "InnerProduct", ("ip1",), ("scores",), ((7, 13),), (False,), IP2, False, 7 * 13 * 11, 7 * 13 * 4, "")
+        "ip2", "InnerProduct", ("ip1",), ("scores",), ((7, 13),), (False,), IP2, False, 7 * 13 * 11, 7 * 13 * 4, ""
+    )
     assert rows["data"].shapes == ((7, 3, 5, 2), (7,))
     assert rows["ip1"].multiply_adds == 7 * 11 * 30
 
@@ -99,7 +100,7 @@ def test_multiply_adds_that_do_not_go_with_the_batch_are_shown_whole() -> None:
 def test_gradients_are_those_that_backward_computes() -> None:
     # ip1's bottom gets none; the diffs of ip1, scores, flat, and flat's split do, and all parameters
     assert net_of(SMALL).summary().gradient_bytes == 4 * (7 * 11 + 3 * 7 * 13 + IP1 + IP2)
-    no_loss = SMALL.split("layer { name: \"loss\"")[0]
+    no_loss = SMALL.split('layer { name: "loss"')[0]
     assert net_of(no_loss).summary().gradient_bytes == 0
 
 
@@ -147,7 +148,8 @@ def test_a_python_layer_keeps_its_multiply_adds_to_itself(tmp_path: Path, monkey
     (tmp_path / "my_summary_layer.py").write_text(
         "import pycaffe_lite as caffe\n"
         "class Mine(caffe.Layer):\n"
-        "    def reshape(self, bottom, top): top[0].reshape(2, 3)\n")
+        "    def reshape(self, bottom, top): top[0].reshape(2, 3)\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     summary = net_of("""layer { name: "p" type: "Python" top: "p"
                                 python_param { module: "my_summary_layer" layer: "Mine" } }""").summary()
@@ -174,7 +176,7 @@ def test_a_summary_allocates_nothing() -> None:
 
 
 def test_shapes_are_the_present_ones() -> None:
-    net = net_of(SMALL.split("layer { name: \"loss\"")[0])
+    net = net_of(SMALL.split('layer { name: "loss"')[0])
     net.blobs["data"].reshape(2, 3, 5, 2)
     net.blobs["label"].reshape(2)
     net.reshape()

@@ -26,7 +26,9 @@ _SWITCHES = ("logtostderr", "alsologtostderr")
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; `run` in it is the verb's. Raises SystemExit, as argparse does."""
     parser = argparse.ArgumentParser(
-        prog="pycaffe-lite", allow_abbrev=False, parents=[_common()],
+        prog="pycaffe-lite",
+        allow_abbrev=False,
+        parents=[_common()],
         description="Caffe without the build: train, test, time and inspect any Caffe network.",
         epilog="New here? Try: pycaffe-lite demo",
     )
@@ -36,7 +38,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for verb in verbs():
         sub = subparsers.add_parser(
-            verb.NAME, help=verb.HELP, description=verb.HELP, allow_abbrev=False, parents=[_common()])
+            verb.NAME, help=verb.HELP, description=verb.HELP, allow_abbrev=False, parents=[_common()]
+        )
         verb.add_arguments(sub)
         sub.set_defaults(run=verb.run)
     return parser.parse_args(list(_like_gflags(argv)))
@@ -93,8 +96,13 @@ def _common() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = parser.add_argument_group("logging and errors")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    group.add_argument("--minloglevel", type=int, choices=range(4), metavar="N",
-                       help="log only from this level on: 0 info, 1 warnings, 2 errors, 3 nothing")
+    group.add_argument(
+        "--minloglevel",
+        type=int,
+        choices=range(4),
+        metavar="N",
+        help="log only from this level on: 0 info, 1 warnings, 2 errors, 3 nothing",
+    )
     for names in (*([f"--{s}"] for s in _SWITCHES), ["-v", "--v"]):
         group.add_argument(*names, help=argparse.SUPPRESS)
     group.add_argument("--log_dir", help=argparse.SUPPRESS)

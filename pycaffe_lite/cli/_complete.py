@@ -40,8 +40,11 @@ class Completer:
             if found := _ATTRIBUTE.fullmatch(text):
                 before, chain, start = found.groups()
                 private = start.startswith("_")
-                return [f"{before}{chain}.{name}" for name in dir(self._value(chain))
-                        if name.startswith(start) and name.startswith("_") == private]
+                return [
+                    f"{before}{chain}.{name}"
+                    for name in dir(self._value(chain))
+                    if name.startswith(start) and name.startswith("_") == private
+                ]
         except Exception:  # the user's names may do anything; there is nothing to complete then
             return []
         return list(rlcompleter.Completer(self._namespace).global_matches(text))

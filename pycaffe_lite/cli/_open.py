@@ -22,8 +22,9 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     """NET [WEIGHTS], and the state to build it in."""
     parser.add_argument("net", metavar="NET", help="a network's prototxt, or a solver's")
     parser.add_argument("weights", metavar="WEIGHTS", nargs="?", help="a .caffemodel or .caffemodel.h5 to load")
-    parser.add_argument("--phase", type=phase, metavar="PHASE",
-                        help="TRAIN or TEST (default TEST; TRAIN for a solver's net)")
+    parser.add_argument(
+        "--phase", type=phase, metavar="PHASE", help="TRAIN or TEST (default TEST; TRAIN for a solver's net)"
+    )
     add_net_arguments(parser)
 
 

@@ -27,7 +27,10 @@ def run(args: argparse.Namespace) -> int:
     start_log(args)
     with LiveLine() as line:
         count = convert_mnist(
-            args.images, args.labels, args.database,
-            lambda done, total: line.show(f"{bar(done / total, 30)} {done:,} of {total:,} images"))
+            args.images,
+            args.labels,
+            args.database,
+            lambda done, total: line.show(f"{bar(done / total, 30)} {done:,} of {total:,} images"),
+        )
     log.info("Processed %d files.", count)
     return 0

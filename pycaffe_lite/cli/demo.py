@@ -42,8 +42,10 @@ def run(args: argparse.Namespace) -> int:
     solver_file = str(folder / files.SOLVER)
     old = os.path.exists(solver_file)
     if old and (args.iterations or args.seed is not None):
-        raise CaffeError(f"{solver_file} is there already, --iterations and --seed are for a new one",
-                         hint="Change max_iter and random_seed in it, or give another --folder.")
+        raise CaffeError(
+            f"{solver_file} is there already, --iterations and --seed are for a new one",
+            hint="Change max_iter and random_seed in it, or give another --folder.",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -73,8 +75,13 @@ def _digits(folder: Path, seed: int, line: LiveLine) -> list[Path]:
         print(f"Drawing {TRAIN_IMAGES:,} digits to learn from, and {TEST_IMAGES:,} others to test with.")
         # An interrupted run leaves none, rather than half of them.
         with tempfile.TemporaryDirectory(dir=folder) as part:
-            made = write_digits_lmdb(part, TRAIN_IMAGES, TEST_IMAGES, seed, lambda done, total: line.show(
-                f"{bar(done / total, 30)} {done:,} of {total:,} digits"))
+            made = write_digits_lmdb(
+                part,
+                TRAIN_IMAGES,
+                TEST_IMAGES,
+                seed,
+                lambda done, total: line.show(f"{bar(done / total, 30)} {done:,} of {total:,} digits"),
+            )
             for path, database in zip(made, databases, strict=True):
                 if not database.exists():
                     os.rename(path, database)

@@ -66,8 +66,10 @@ def _what_to_try(names: dict[str, Any]) -> str:
     tries = ["solver.step(1)" if "solver" in names else "net.forward()", "net.blobs"]
     tries += [f"net.blobs[{blob!r}].data"] if blob is not None else []
     tries += [f"net.params[{next(iter(net.params))!r}][0]"] if net.params else []
-    return (f"\nAt hand: {', '.join(sorted(names))}. Tab completes the names of blobs and layers.\n"
-            f"Try: {'   '.join(tries)}\n")
+    return (
+        f"\nAt hand: {', '.join(sorted(names))}. Tab completes the names of blobs and layers.\n"
+        f"Try: {'   '.join(tries)}\n"
+    )
 
 
 def _ipython(names: dict[str, Any], banner: str) -> bool:

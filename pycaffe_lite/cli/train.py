@@ -30,10 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--snapshot", metavar="SOLVERSTATE", help="go on from this snapshot")
     begin.add_argument("--weights", type=comma_separated, metavar="A,B", help="begin with the weights in these files")
-    parser.add_argument("--sigint_effect", choices=_EFFECTS, default="stop", metavar="EFFECT",
-                        help="what Ctrl-C does: stop (default), snapshot or none")
-    parser.add_argument("--sighup_effect", choices=_EFFECTS, default="snapshot", metavar="EFFECT",
-                        help="what SIGHUP does: snapshot (default), stop or none")
+    parser.add_argument(
+        "--sigint_effect",
+        choices=_EFFECTS,
+        default="stop",
+        metavar="EFFECT",
+        help="what Ctrl-C does: stop (default), snapshot or none",
+    )
+    parser.add_argument(
+        "--sighup_effect",
+        choices=_EFFECTS,
+        default="snapshot",
+        metavar="EFFECT",
+        help="what SIGHUP does: snapshot (default), stop or none",
+    )
     add_net_arguments(parser)
 
 
@@ -53,7 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def train(
-    solver: Solver, line: LiveLine, *, snapshot: str | None = None, sigint: str = "stop", sighup: str = "snapshot",
+    solver: Solver,
+    line: LiveLine,
+    *,
+    snapshot: str | None = None,
+    sigint: str = "stop",
+    sighup: str = "snapshot",
     tested: Callable[[Record], object] | None = None,
 ) -> Record:
     """Solve, showing progress on `line` and minding signals; closes the solver's nets.

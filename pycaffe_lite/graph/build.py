@@ -140,8 +140,11 @@ def _connect(node: Node, wiring: Wiring, blobs: OrderedDict[str, Blob], dtype: n
 def _set_loss_weights(node: Node) -> None:
     given = node.message.loss_weight
     if len(given) not in (0, len(node.tops)):
-        raise GraphError(f"loss_weight is given {len(given)} times for {len(node.tops)} tops", field="loss_weight[0]",
-                         hint="Give it for every top or for none.")
+        raise GraphError(
+            f"loss_weight is given {len(given)} times for {len(node.tops)} tops",
+            field="loss_weight[0]",
+            hint="Give it for every top or for none.",
+        )
     cls = type(node.layer)
     node.loss_weights = list(given) or [cls.default_loss_weight(node.layer, j) for j in range(len(node.tops))]
     for top, weight in zip(node.tops, node.loss_weights, strict=True):
@@ -192,5 +195,6 @@ def _list_losses(nodes: list[Node]) -> None:
         node.losses = [(top, w) for top, w in zip(node.tops, node.loss_weights, strict=True) if w]
         weights.update(zip(node.top_versions, node.loss_weights, strict=True))
         if node.need_backward:
-            node.bottom_weights = [(i, weights[v]) for i, v in enumerate(node.bottom_versions)
-                                   if node.propagate_down[i] and weights[v]]
+            node.bottom_weights = [
+                (i, weights[v]) for i, v in enumerate(node.bottom_versions) if node.propagate_down[i] and weights[v]
+            ]

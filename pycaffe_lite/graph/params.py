@@ -42,8 +42,10 @@ def collect_params(node: Node, params: LearnableParams) -> None:
     """
     given = node.message.param
     if len(given) > len(node.layer.blobs):
-        raise GraphError(f"param is given {len(given)} times, this layer has {len(node.layer.blobs)} learnable blobs",
-                         field=f"param[{len(node.layer.blobs)}]")
+        raise GraphError(
+            f"param is given {len(given)} times, this layer has {len(node.layer.blobs)} learnable blobs",
+            field=f"param[{len(node.layer.blobs)}]",
+        )
     for j, blob in enumerate(node.layer.blobs):
         spec = given[j] if j < len(given) else pb.ParamSpec()
         node.param_specs.append(spec)
@@ -71,14 +73,17 @@ def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: L
         raise ShapeError(
             f"Shared parameter '{spec.name}' has shape {blob.shape} here and {owner.shape} in {owner.name}",
             field=f"param[{j}].name",
-            hint="" if permissive else "They must be equal, or of equal count with share_mode: PERMISSIVE.")
+            hint="" if permissive else "They must be equal, or of equal count with share_mode: PERMISSIVE.",
+        )
     for name, listed in (("lr_mult", params.lr_mult), ("decay_mult", params.decay_mult)):
         if spec.HasField(name):
             value: float = getattr(spec, name)
             if (place, name) in params.explicit and listed[place] != value:
                 raise GraphError(
                     f"Shared parameter '{spec.name}' has {name} {value:g} here and {listed[place]:g} elsewhere",
-                    field=f"param[{j}].{name}", hint="All sharers must agree.")
+                    field=f"param[{j}].{name}",
+                    hint="All sharers must agree.",
+                )
             listed[place] = value
 
 

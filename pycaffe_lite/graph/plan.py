@@ -99,8 +99,11 @@ class Wiring:
         for j, name in enumerate(top_names):
             in_place = j < len(message.bottom) and message.bottom[j] == name
             if not in_place and name in self.latest:
-                raise GraphError(f"Top blob '{name}' produced by multiple sources", field=f"top[{j}]",
-                                 hint="Give one of them another name.")
+                raise GraphError(
+                    f"Top blob '{name}' produced by multiple sources",
+                    field=f"top[{j}]",
+                    hint="Give one of them another name.",
+                )
             if not in_place:
                 blob_id, self.blob_count = self.blob_count, self.blob_count + 1
             else:
@@ -128,12 +131,17 @@ def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
     for node in nodes:
         wanted = list(node.message.propagate_down)
         if len(wanted) not in (0, len(node.bottoms)):
-            raise node.spec.blame(GraphError(
-                f"propagate_down is given {len(wanted)} times for {len(node.bottoms)} bottoms",
-                field="propagate_down[0]", hint="Give it for every bottom or for none."))
+            raise node.spec.blame(
+                GraphError(
+                    f"propagate_down is given {len(wanted)} times for {len(node.bottoms)} bottoms",
+                    field="propagate_down[0]",
+                    hint="Give it for every bottom or for none.",
+                )
+            )
         node.propagate_down = wanted or [v in learns for v in node.bottom_versions]
         node.need_backward = any(v in learns for v in node.bottom_versions) or any(
-            map(node.wants, range(len(node.param_specs))))
+            map(node.wants, range(len(node.param_specs)))
+        )
         node.layer._param_propagate_down = [force_backward or node.wants(j) for j in range(len(node.param_specs))]
         if node.need_backward:
             learns.update(node.top_versions)
@@ -153,7 +161,9 @@ def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
     for node in nodes:
         if force_backward and type(node.layer).has_backward:
             node.need_backward = True
-            node.propagate_down = [down or type(node.layer).allow_force_backward(node.layer, i)
-                                   for i, down in enumerate(node.propagate_down)]
+            node.propagate_down = [
+                down or type(node.layer).allow_force_backward(node.layer, i)
+                for i, down in enumerate(node.propagate_down)
+            ]
     for node in reversed(nodes):
         log.info("%s %s backward computation.", node.name, "needs" if node.need_backward else "does not need")

@@ -49,8 +49,9 @@ def select(specs: Iterable[LayerSpec], state: pb.NetState) -> list[LayerSpec]:
     for spec in specs:
         message = spec.message
         if message.include and message.exclude:
-            raise spec.blame(GraphError("include and exclude rules are both given", hint="Use one kind only.",
-                                        field="include[0]"))
+            raise spec.blame(
+                GraphError("include and exclude rules are both given", hint="Use one kind only.", field="include[0]")
+            )
         if message.include:
             reasons = [unmet(rule, state) for rule in message.include]
             included = any(not reason for reason in reasons)

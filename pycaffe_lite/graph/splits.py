@@ -71,9 +71,13 @@ def _count_readers(specs: Sequence[LayerSpec]) -> tuple[dict[tuple[int, int], _T
 
 def _unknown_bottom(spec: LayerSpec, index: int, known: dict[str, _Top]) -> GraphError:
     message = spec.message
-    return spec.blame(GraphError(
-        f"Unknown bottom blob '{message.bottom[index]}' (bottom index {index})", field=f"bottom[{index}]",
-        hint=did_you_mean(message.bottom[index], known) or "No layer before this one makes it in this phase."))
+    return spec.blame(
+        GraphError(
+            f"Unknown bottom blob '{message.bottom[index]}' (bottom index {index})",
+            field=f"bottom[{index}]",
+            hint=did_you_mean(message.bottom[index], known) or "No layer before this one makes it in this phase.",
+        )
+    )
 
 
 def _loss_weight(message: pb.LayerParameter, top: int) -> float:

@@ -51,13 +51,12 @@ class LossLayer(Layer):
     def no_gradient_to(self, index: int, propagate_down: Sequence[bool], what: str) -> None:
         """Raise GraphError when a gradient is asked for that the loss does not have."""
         if propagate_down[index]:
-            raise GraphError(f"There is no gradient to the {what}, bottom {index}",
-                             hint="Set propagate_down: false for it.")
+            raise GraphError(
+                f"There is no gradient to the {what}, bottom {index}", hint="Set propagate_down: false for it."
+            )
 
 
-def read_labels(
-    labels: Array, classes: int, shape: Shape, ignore_label: int | None
-) -> tuple[Array, Array | None]:
+def read_labels(labels: Array, classes: int, shape: Shape, ignore_label: int | None) -> tuple[Array, Array | None]:
     """Labels as integers of this shape, and which count (None: all).
 
     Ignored ones become 0, so that they can be used as indices. Raises DataError for a label that is no class.
@@ -80,7 +79,7 @@ def read_labels(
 
 
 def normalizer(mode: int, batch: int, full: int, valid: int) -> float:
-    """What a loss over `full` places in `batch` items, `valid` of which count, is divided by; at least 1, as in Caffe."""
+    """What a loss over `full` places in `batch` items, `valid` of them counting, is divided by; at least 1."""
     by = {_MODE.FULL: full, _MODE.VALID: valid, _MODE.BATCH_SIZE: batch, _MODE.NONE: 1}[mode]  # type: ignore[index]
     return max(1.0, float(by))
 

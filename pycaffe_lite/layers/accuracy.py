@@ -38,8 +38,10 @@ class Accuracy(Layer):
         axis = canonical_axis(p.axis, x, "accuracy_param.axis")
         places = math.prod(x[:axis] + x[axis + 1 :])
         if math.prod(labels) != places:
-            raise ShapeError(f"The labels have shape {labels}, predictions of shape {x} need {places} of them",
-                             hint=f"One label for each place, the classes being axis {axis}.")
+            raise ShapeError(
+                f"The labels have shape {labels}, predictions of shape {x} need {places} of them",
+                hint=f"One label for each place, the classes being axis {axis}.",
+            )
         if p.top_k > x[axis]:
             raise ParameterError(f"top_k is {p.top_k}, there are {x[axis]} classes", field="accuracy_param.top_k")
         both: list[Shape | None] = [(), (x[axis],)]

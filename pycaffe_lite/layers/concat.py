@@ -30,8 +30,11 @@ class Concat(Layer):
         p = self._message.concat_param
         if p.HasField("concat_dim"):
             if p.HasField("axis"):
-                raise ParameterError("axis and concat_dim are both given", field="concat_param.concat_dim",
-                                     hint="concat_dim is axis's old name: drop it.")
+                raise ParameterError(
+                    "axis and concat_dim are both given",
+                    field="concat_param.concat_dim",
+                    hint="concat_dim is axis's old name: drop it.",
+                )
             return canonical_axis(p.concat_dim, shape, "concat_param.concat_dim")
         return canonical_axis(p.axis, shape, "concat_param.axis")
 
@@ -40,8 +43,10 @@ class Concat(Layer):
         axis = self._axis(first)
         for i, shape in enumerate(bottom_shapes):
             if len(shape) != len(first) or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
-                raise ShapeError(f"bottom {i} has shape {shape}, bottom 0 has shape {first}",
-                                 hint=f"They must be equal except along axis {axis}.")
+                raise ShapeError(
+                    f"bottom {i} has shape {shape}, bottom 0 has shape {first}",
+                    hint=f"They must be equal except along axis {axis}.",
+                )
         return [(*first[:axis], sum(s[axis] for s in bottom_shapes), *first[axis + 1 :])]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

@@ -55,8 +55,10 @@ class Convolution(Layer):
         geometry = read_geometry(self._message.convolution_param, len(shape) - axis - 1)
         spatial = geometry.output_shape(shape[axis + 1 :])
         if any(n < 1 for n in spatial):
-            raise ShapeError(f"The kernel {geometry.kernel} does not fit into a bottom of shape {shape}",
-                             hint=f"With pad {geometry.pad} and dilation {geometry.dilation} it must.")
+            raise ShapeError(
+                f"The kernel {geometry.kernel} does not fit into a bottom of shape {shape}",
+                hint=f"With pad {geometry.pad} and dilation {geometry.dilation} it must.",
+            )
         return [(*shape[:axis], self._message.convolution_param.num_output, *spatial)] * len(bottom_shapes)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
@@ -66,8 +68,11 @@ class Convolution(Layer):
         self._channels, self._bias = shape[self._axis], p.bias_term
         for what, count in (("num_output", p.num_output), ("the number of channels", self._channels)):
             if count % p.group:
-                raise ParameterError(f"group is {p.group}, {what} is {count}", field=_P + "group",
-                                     hint="group must divide both num_output and the channels.")
+                raise ParameterError(
+                    f"group is {p.group}, {what} is {count}",
+                    field=_P + "group",
+                    hint="group must divide both num_output and the channels.",
+                )
         self._add_param((p.num_output, self._channels // p.group, *self._geometry.kernel), p.weight_filler)
         if p.bias_term:
             self._add_param((p.num_output,), p.bias_filler)
@@ -75,8 +80,10 @@ class Convolution(Layer):
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
         if shape[self._axis] != self._channels:
-            raise ShapeError(f"bottom shape {shape} has {shape[self._axis]} channels, the weights are for {self._channels}",
-                             hint="The number of channels cannot change once the net is built.")
+            raise ShapeError(
+                f"bottom shape {shape} has {shape[self._axis]} channels, the weights are for {self._channels}",
+                hint="The number of channels cannot change once the net is built.",
+            )
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
@@ -114,19 +121,28 @@ def read_geometry(p: pb.ConvolutionParameter, axes: int) -> Geometry:
         names, given = [name], list(repeated)
         if pair is not None and any(p.HasField(n) for n in pair):
             if axes != 2:
-                raise ParameterError(f"{pair[0]} and {pair[1]} are for 2 spatial axes, here are {axes}",
-                                     field=_P + pair[0], hint=f"Give {name} once or {axes} times.")
+                raise ParameterError(
+                    f"{pair[0]} and {pair[1]} are for 2 spatial axes, here are {axes}",
+                    field=_P + pair[0],
+                    hint=f"Give {name} once or {axes} times.",
+                )
             if given:
-                raise ParameterError(f"{name} and {pair[0]} or {pair[1]} are both given", field=_P + f"{name}[0]",
-                                     hint="Give one of them.")
+                raise ParameterError(
+                    f"{name} and {pair[0]} or {pair[1]} are both given",
+                    field=_P + f"{name}[0]",
+                    hint="Give one of them.",
+                )
             names, given = list(pair), [getattr(p, n) for n in pair]
         if not given and default is not None:
             given = [default]
         if len(given) == 1:
             given *= axes
         if len(given) != axes:
-            raise ParameterError(f"{name} is given {len(given)} times for {axes} spatial axes", field=_P + f"{name}[0]",
-                                 hint="Give it once or once per axis.")
+            raise ParameterError(
+                f"{name} is given {len(given)} times for {axes} spatial axes",
+                field=_P + f"{name}[0]",
+                hint="Give it once or once per axis.",
+            )
         for k, v in enumerate(given):
             if v < low:
                 wrong = names[k % len(names)]

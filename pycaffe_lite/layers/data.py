@@ -27,14 +27,20 @@ class Data(DataLayer):
     Differences from Caffe: a folder that holds an LMDB is read as one whatever `backend` says (its default is LevelDB).
     """
 
-    constraints = {"data_param.source": non_empty(), "data_param.batch_size": at_least(1),
-                   "data_param.prefetch": at_least(1)}
+    constraints = {
+        "data_param.source": non_empty(),
+        "data_param.batch_size": at_least(1),
+        "data_param.prefetch": at_least(1),
+    }
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.data_param
         if p.backend == pb.DataParameter.LEVELDB and Path(p.source, "CURRENT").exists():
-            raise ParameterError(f"'{p.source}' is a LevelDB", field="data_param.backend",
-                                 hint="Only LMDB is read so far: convert the data with backend lmdb.")
+            raise ParameterError(
+                f"'{p.source}' is a LevelDB",
+                field="data_param.backend",
+                hint="Only LMDB is read so far: convert the data with backend lmdb.",
+            )
         self._reader = LMDBReader(p.source)
         if p.rand_skip:
             self._reader.position = int(self._rng.integers(p.rand_skip)) % len(self._reader)

@@ -39,8 +39,10 @@ class DummyData(Layer):
             )
         if p.shape:
             return list(_one_each([tuple(s.dim) for s in p.shape], tops, "shape"))
-        columns = [_one_each(values, tops, name)
-                   for name, values in zip(("num", "channels", "height", "width"), legacy, strict=True)]
+        columns = [
+            _one_each(values, tops, name)
+            for name, values in zip(("num", "channels", "height", "width"), legacy, strict=True)
+        ]
         return list(zip(*columns, strict=True))
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:

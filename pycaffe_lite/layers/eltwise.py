@@ -1,8 +1,8 @@
 """Eltwise: several blobs of one shape become one.
 
-    SUM   y = Σ coeff_i x_i           dx_i = coeff_i dy
-    PROD  y = Π x_i                   dx_i = dy Π_{j≠i} x_j   (or dy y / x_i without stable_prod_grad)
-    MAX   y = max x_i                 dx_i = dy where x_i was the largest
+SUM   y = Σ coeff_i x_i           dx_i = coeff_i dy
+PROD  y = Π x_i                   dx_i = dy Π_{j≠i} x_j   (or dy y / x_i without stable_prod_grad)
+MAX   y = max x_i                 dx_i = dy where x_i was the largest
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ class Eltwise(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.eltwise_param
         if len(p.coeff) not in (0, len(bottom)):
-            raise ParameterError(f"coeff is given {len(p.coeff)} times for {len(bottom)} bottoms",
-                                 field="eltwise_param.coeff[0]", hint="Give it for every bottom or for none.")
+            raise ParameterError(
+                f"coeff is given {len(p.coeff)} times for {len(bottom)} bottoms",
+                field="eltwise_param.coeff[0]",
+                hint="Give it for every bottom or for none.",
+            )
         if p.coeff and p.operation != _OP.SUM:
             raise ParameterError("coeff is given, but only SUM takes coefficients", field="eltwise_param.coeff[0]")
         self._op, self._stable = p.operation, p.stable_prod_grad

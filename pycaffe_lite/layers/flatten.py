@@ -33,8 +33,9 @@ class Flatten(Layer):
         first = canonical_axis(p.axis, shape, "flatten_param.axis")
         last = canonical_axis(p.end_axis, shape, "flatten_param.end_axis")
         if last < first:
-            raise ParameterError(f"end_axis {p.end_axis} lies before axis {p.axis} in shape {shape}",
-                                 field="flatten_param.end_axis")
+            raise ParameterError(
+                f"end_axis {p.end_axis} lies before axis {p.axis} in shape {shape}", field="flatten_param.end_axis"
+            )
         return [(*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

@@ -23,8 +23,11 @@ class HDF5Data(DataLayer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         if self._message.HasField("transform_param"):
-            raise ParameterError("HDF5Data does not transform data", field="transform_param",
-                                 hint="Drop transform_param and store the numbers as the net wants them.")
+            raise ParameterError(
+                "HDF5Data does not transform data",
+                field="transform_param",
+                hint="Drop transform_param and store the numbers as the net wants them.",
+            )
         p = self._message.hdf5_data_param
         self._source = HDF5Source(p.source, list(self._message.top), p.batch_size, p.shuffle, self._rng)
         for blob, shape in zip(top, self._source.shapes(), strict=True):

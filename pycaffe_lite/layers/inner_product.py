@@ -51,8 +51,10 @@ class InnerProduct(Layer):
         axis = canonical_axis(self._message.inner_product_param.axis, bottom[0].shape, "inner_product_param.axis")
         k = math.prod(bottom[0].shape[axis:])
         if k != self._k:
-            raise ShapeError(f"bottom shape {bottom[0].shape} gives vectors of {k}, the weights are for {self._k}",
-                             hint="The number of inputs cannot change once the net is built.")
+            raise ShapeError(
+                f"bottom shape {bottom[0].shape} gives vectors of {k}, the weights are for {self._k}",
+                hint="The number of inputs cannot change once the net is built.",
+            )
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

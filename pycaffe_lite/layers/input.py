@@ -25,8 +25,11 @@ class Input(Layer):
         shapes = [tuple(s.dim) for s in self._message.input_param.shape]
         tops = len(self._message.top)
         if len(shapes) not in (0, 1, tops):
-            raise ParameterError(f"{len(shapes)} shapes are given for {tops} tops", field="input_param.shape[0]",
-                                 hint="Give one for all or one for each.")
+            raise ParameterError(
+                f"{len(shapes)} shapes are given for {tops} tops",
+                field="input_param.shape[0]",
+                hint="Give one for all or one for each.",
+            )
         return list(shapes * tops if len(shapes) == 1 else shapes or [()] * tops)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:

@@ -44,8 +44,10 @@ class MemoryData(DataLayer):
         if labels.size != n:
             raise ShapeError(f"There are {n} data and {labels.size} labels", hint="Give one label for each.")
         if n == 0 or n % p.batch_size:
-            raise ShapeError(f"There are {n} data, batch_size is {p.batch_size}",
-                             hint="Their number must be a multiple of the batch size.")
+            raise ShapeError(
+                f"There are {n} data, batch_size is {p.batch_size}",
+                hint="Their number must be a multiple of the batch size.",
+            )
         self._data, self._labels, self._next = data, labels.reshape(n), 0
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

@@ -1,7 +1,7 @@
 """Pooling: each output place is the maximum, or the mean, of a window of its channel.
 
-    MAX  y = max x over the window         dx: dy goes to the place that was the largest (the first one, if several were)
-    AVE  y = Σ x / area                    dx: dy / area goes to every place of the window
+    MAX  y = max x over the window        dx: dy goes to the place that was the largest (the first of several)
+    AVE  y = Σ x / area                   dx: dy / area goes to every place of the window
 
 Windows are clipped to the image; AVE's area is that of the window clipped to the image and its padding on the far
 side.
@@ -55,8 +55,10 @@ class Pooling(Layer):
         geometry = read_geometry(p, shape)
         out = geometry.output_shape(shape[2:])
         if any(n < 1 for n in out):
-            raise ShapeError(f"The kernel {geometry.kernel} does not fit into a bottom of shape {shape}",
-                             hint=f"With pad {geometry.pad} it must.")
+            raise ShapeError(
+                f"The kernel {geometry.kernel} does not fit into a bottom of shape {shape}",
+                hint=f"With pad {geometry.pad} it must.",
+            )
         return [(*shape[:2], *out)] * len(self._message.top)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
@@ -99,10 +101,15 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
         by_axis = [p.HasField(n) for n in pair]
         if any(by_axis):
             if p.HasField(field):
-                raise ParameterError(f"{field} and {pair[0]} or {pair[1]} are both given", field=_P + field, hint="Give one.")
+                raise ParameterError(
+                    f"{field} and {pair[0]} or {pair[1]} are both given", field=_P + field, hint="Give one."
+                )
             if not all(by_axis):
-                raise ParameterError(f"Only one of {pair[0]} and {pair[1]} is given", field=_P + pair[by_axis.index(True)],
-                                     hint="Give both.")
+                raise ParameterError(
+                    f"Only one of {pair[0]} and {pair[1]} is given",
+                    field=_P + pair[by_axis.index(True)],
+                    hint="Give both.",
+                )
             given: tuple[int, int] = (getattr(p, pair[0]), getattr(p, pair[1]))
         else:
             given = (getattr(p, field),) * 2
@@ -113,11 +120,17 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
     pad, stride = values("pad", "pad", 0), values("stride", "stride", 1)
     if p.global_pooling:
         if any(p.HasField(n) for n in ("kernel_size", "kernel_h", "kernel_w")):
-            raise ParameterError("global_pooling and a kernel size are both given", field=_P + "global_pooling",
-                                 hint="global_pooling takes the whole plane: drop the kernel.")
+            raise ParameterError(
+                "global_pooling and a kernel size are both given",
+                field=_P + "global_pooling",
+                hint="global_pooling takes the whole plane: drop the kernel.",
+            )
         if pad != (0, 0) or stride != (1, 1):
-            raise ParameterError(f"global_pooling with pad {pad} and stride {stride}", field=_P + "global_pooling",
-                                 hint="Drop pad and stride.")
+            raise ParameterError(
+                f"global_pooling with pad {pad} and stride {stride}",
+                field=_P + "global_pooling",
+                hint="Drop pad and stride.",
+            )
         kernel = (shape[2], shape[3])
     else:
         kernel = values("kernel", "kernel_size", 1)

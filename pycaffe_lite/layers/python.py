@@ -21,21 +21,32 @@ class Python(Layer):
     def __new__(cls, message: pb.LayerParameter | None = None, *args: object, **kwargs: object) -> Layer:  # type: ignore[misc]
         p = (message or pb.LayerParameter()).python_param
         if not p.module or not p.layer:
-            raise ParameterError("module and layer are not both given", field="python_param",
-                                 hint='Give python_param { module: "file_without_py" layer: "ClassName" }.')
+            raise ParameterError(
+                "module and layer are not both given",
+                field="python_param",
+                hint='Give python_param { module: "file_without_py" layer: "ClassName" }.',
+            )
         try:
             module = importlib.import_module(p.module)
         except ModuleNotFoundError as e:
             if e.name != p.module.split(".")[0] and e.name != p.module:
                 raise  # an import inside the user's module
-            raise ParameterError(f"There is no Python module '{p.module}'", field="python_param.module",
-                                 hint="It must lie in the current folder of a script, or in PYTHONPATH.") from e
+            raise ParameterError(
+                f"There is no Python module '{p.module}'",
+                field="python_param.module",
+                hint="It must lie in the current folder of a script, or in PYTHONPATH.",
+            ) from e
         user_class = getattr(module, p.layer, None)
         if not (isinstance(user_class, type) and issubclass(user_class, Layer)):
-            classes = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, Layer) and c is not Layer]
+            classes = [
+                n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, Layer) and c is not Layer
+            ]
             what = "is no Layer" if user_class is not None else "does not exist"
-            raise ParameterError(f"'{p.layer}' in module '{p.module}' {what}", field="python_param.layer",
-                                 hint=did_you_mean(p.layer, classes) or "It must be a subclass of pycaffe_lite.Layer.")
+            raise ParameterError(
+                f"'{p.layer}' in module '{p.module}' {what}",
+                field="python_param.layer",
+                hint=did_you_mean(p.layer, classes) or "It must be a subclass of pycaffe_lite.Layer.",
+            )
         layer: Layer = user_class(message)
         layer.param_str = p.param_str
         layer.type = "Python"

@@ -1,6 +1,6 @@
 """SoftmaxWithLoss: softmax, then the mean negative log of the label's probability.
 
-    loss = -Σ log p[label] / normalizer        dx = (p - onehot(label)) · weight / normalizer
+loss = -Σ log p[label] / normalizer        dx = (p - onehot(label)) · weight / normalizer
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class SoftmaxWithLoss(LossLayer):
         axis = canonical_axis(self._message.softmax_param.axis, x, "softmax_param.axis")
         places = math.prod(x[:axis] + x[axis + 1 :])
         if math.prod(labels) != places:
-            raise ShapeError(f"The labels have shape {labels}, predictions of shape {x} need {places} of them",
-                             hint=f"One label for each place, the classes being axis {axis}.")
+            raise ShapeError(
+                f"The labels have shape {labels}, predictions of shape {x} need {places} of them",
+                hint=f"One label for each place, the classes being axis {axis}.",
+            )
         both: list[Shape | None] = [(), x]
         return both[: max(1, len(self._message.top))]
 

@@ -32,7 +32,10 @@ class AdamSolver(Solver):
     """
 
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        "momentum": between(0, 1), "momentum2": between(0, 1), "delta": above(0)}
+        "momentum": between(0, 1),
+        "momentum2": between(0, 1),
+        "delta": above(0),
+    }
     histories = 2
 
     def _begin_update(self) -> None:

@@ -25,11 +25,16 @@ def make_train_net(file: SolverFile, level: int, stages: Sequence[str]) -> Net:
     given = [f for f in _TRAIN_FIELDS if file.message.HasField(f)]
     with file.blame():
         if not given:
-            raise ParameterError(f"No network to train: none of {', '.join(_TRAIN_FIELDS)} is given",
-                                 hint='Give one, such as net: "train_test.prototxt".')
+            raise ParameterError(
+                f"No network to train: none of {', '.join(_TRAIN_FIELDS)} is given",
+                hint='Give one, such as net: "train_test.prototxt".',
+            )
         if len(given) > 1:
-            raise ParameterError(f"More than one network to train: {' and '.join(given)} are given", field=given[1],
-                                 hint="Keep one of them.")
+            raise ParameterError(
+                f"More than one network to train: {' and '.join(given)} are given",
+                field=given[1],
+                hint="Keep one of them.",
+            )
     state = pb.NetState()
     state.CopyFrom(file.message.train_state)
     if level:
@@ -75,18 +80,27 @@ def _test_sources(message: pb.SolverParameter) -> list[_Source]:
     generic = next((f for f in ("net_param", "net") if message.HasField(f)), None)
     count = len(message.test_iter)
     if count < len(sources) or (generic is None and count != len(sources)):
-        raise ParameterError(f"test_iter is {_times(count)}, there are {len(sources)} test nets",
-                             field="test_iter[0]", hint="Give it once for each test net.")
+        raise ParameterError(
+            f"test_iter is {_times(count)}, there are {len(sources)} test nets",
+            field="test_iter[0]",
+            hint="Give it once for each test net.",
+        )
     if generic is not None:
         sources += [(generic, None)] * (count - len(sources))
     states = len(message.test_state)
     if states not in (0, len(sources)):
-        raise ParameterError(f"test_state is {_times(states)}, there are {len(sources)} test nets",
-                             field="test_state[0]", hint="Give it once for each test net or not at all.")
+        raise ParameterError(
+            f"test_state is {_times(states)}, there are {len(sources)} test nets",
+            field="test_state[0]",
+            hint="Give it once for each test net or not at all.",
+        )
     if sources and message.test_interval < 1:
         found = message.test_interval if message.HasField("test_interval") else "missing"
-        raise ParameterError(f"test_interval is {found}, yet there are test nets", field="test_interval",
-                             hint="Give the iterations between two tests, or leave test_iter out.")
+        raise ParameterError(
+            f"test_interval is {found}, yet there are test nets",
+            field="test_interval",
+            hint="Give the iterations between two tests, or leave test_iter out.",
+        )
     return sources
 
 

@@ -29,7 +29,10 @@ class RMSPropSolver(Solver):
     """
 
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        "momentum": no_momentum("RMSProp"), "rms_decay": between(0, 1), "delta": above(0)}
+        "momentum": no_momentum("RMSProp"),
+        "rms_decay": between(0, 1),
+        "delta": above(0),
+    }
 
     def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
         (h,) = history

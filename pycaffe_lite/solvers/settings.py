@@ -75,8 +75,11 @@ def _check(message: pb.SolverParameter, constraints: Mapping[str, Constraint]) -
     policy = lr_policies[message.lr_policy]
     check(message, {**CONSTRAINTS, **constraints, **policy.constraints})
     if message.regularization_type not in ("L1", "L2"):
-        raise ParameterError(f"Unknown regularization_type '{message.regularization_type}'",
-                             field="regularization_type", hint="Known are L1, L2.")
+        raise ParameterError(
+            f"Unknown regularization_type '{message.regularization_type}'",
+            field="regularization_type",
+            hint="Known are L1, L2.",
+        )
 
 
 def no_momentum(solver: str) -> Constraint:

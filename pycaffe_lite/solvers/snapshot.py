@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 def file_names(settings: Settings, iteration: int) -> tuple[str, str]:
     """The paths of weights and state. Raises ParameterError without a prefix."""
     if not settings.snapshot_prefix:
-        raise ParameterError("A snapshot is to be written, but snapshot_prefix is not given", field="snapshot_prefix",
-                             hint='Give one, such as snapshot_prefix: "snapshots/net".')
+        raise ParameterError(
+            "A snapshot is to be written, but snapshot_prefix is not given",
+            field="snapshot_prefix",
+            hint='Give one, such as snapshot_prefix: "snapshots/net".',
+        )
     end = ".h5" if settings.snapshot_format == pb.SolverParameter.HDF5 else ""
     stem = f"{settings.snapshot_prefix}_iter_{iteration}"
     return f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
@@ -50,8 +53,9 @@ def check_writable(settings: Settings) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as e:
-        raise SnapshotError(f"Cannot write snapshots in {folder}: {e.strerror or e}", field="snapshot_prefix",
-                            hint=hint) from e
+        raise SnapshotError(
+            f"Cannot write snapshots in {folder}: {e.strerror or e}", field="snapshot_prefix", hint=hint
+        ) from e
 
 
 def write(settings: Settings, net: Net, state: SolverState) -> str:
@@ -79,12 +83,16 @@ def read(path: PathLike, shapes: Sequence[Shape]) -> SolverState:
     name = os.fspath(path)
     state = (schema.read_solverstate_hdf5 if name.endswith(".h5") else schema.read_solverstate)(path)
     if len(state.history) != len(shapes):
-        raise SnapshotError(f"{name} has {len(state.history)} history blobs, this solver has {len(shapes)}",
-                            hint="Was it written by a solver of another type, or for another net?")
+        raise SnapshotError(
+            f"{name} has {len(state.history)} history blobs, this solver has {len(shapes)}",
+            hint="Was it written by a solver of another type, or for another net?",
+        )
     for i, (array, shape) in enumerate(zip(state.history, shapes, strict=True)):
         if _without_leading_ones(array.shape) != _without_leading_ones(shape):
-            raise SnapshotError(f"History blob {i} in {name} has shape {array.shape}, this solver's has {shape}",
-                                hint="Was it written for another net?")
+            raise SnapshotError(
+                f"History blob {i} in {name} has shape {array.shape}, this solver's has {shape}",
+                hint="Was it written for another net?",
+            )
         state.history[i] = array.reshape(shape)
     beside = os.path.join(os.path.dirname(name), os.path.basename(state.learned_net))
     if state.learned_net and not os.path.exists(state.learned_net) and os.path.exists(beside):

@@ -50,8 +50,12 @@ class Solver(ABC):
     """How many numbers this type remembers for each weight."""
 
     def __init__(
-        self, solver_file: PathLike | pb.SolverParameter | SolverFile, *,
-        weights: Sequence[str] | None = None, level: int = 0, stages: Sequence[str] = (),
+        self,
+        solver_file: PathLike | pb.SolverParameter | SolverFile,
+        *,
+        weights: Sequence[str] | None = None,
+        level: int = 0,
+        stages: Sequence[str] = (),
     ) -> None:
         file = solver_file if isinstance(solver_file, SolverFile) else SolverFile.read(solver_file)
         message = file.message
@@ -249,8 +253,9 @@ class Solver(ABC):
     def _display(self) -> None:
         p = self.param
         speed, seconds = self._clock.lap(self.iter)
-        log.info("Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
-                 self.iter, speed, seconds, p.display, self._loss.value)
+        log.info(
+            "Iteration %d (%g iter/s, %gs/%d iters), loss = %g", self.iter, speed, seconds, p.display, self._loss.value
+        )
         log_outputs("Train", self.net, {name: self.net.blobs[name].data for name in self.net.outputs})
 
     def _test_all(self) -> None:

@@ -16,8 +16,14 @@ from pycaffe_lite.schema import Positions, read_net, read_solver
 log = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 
-_TYPES = {"SGD": "SGD", "NESTEROV": "Nesterov", "ADAGRAD": "AdaGrad", "RMSPROP": "RMSProp", "ADADELTA": "AdaDelta",
-          "ADAM": "Adam"}
+_TYPES = {
+    "SGD": "SGD",
+    "NESTEROV": "Nesterov",
+    "ADAGRAD": "AdaGrad",
+    "RMSPROP": "RMSProp",
+    "ADADELTA": "AdaDelta",
+    "ADAM": "Adam",
+}
 
 
 @dataclass
@@ -82,8 +88,9 @@ class SolverFile:
         message = self.message
         if message.HasField("solver_type"):
             if message.HasField("type"):
-                raise ParameterError("Both type and solver_type, the old form of it, are given", field="solver_type",
-                                     hint="Keep type.")
+                raise ParameterError(
+                    "Both type and solver_type, the old form of it, are given", field="solver_type", hint="Keep type."
+                )
             message.type = _TYPES[pb.SolverParameter.SolverType.Name(message.solver_type)]
             message.ClearField("solver_type")
         if self.path and not message.snapshot_prefix:

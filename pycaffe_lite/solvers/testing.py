@@ -33,8 +33,10 @@ def run_test(net: Net, batches: int, compute_loss: bool, go_on: Callable[[int], 
             output = net.blobs[name].data
             total = sums.setdefault(name, np.zeros(output.shape, np.float64))
             if total.shape != output.shape:
-                raise ShapeError(f"Test output '{name}' has shape {output.shape} in batch {i}, before {total.shape}",
-                                 hint="Consume it, with a Silence layer for one.")
+                raise ShapeError(
+                    f"Test output '{name}' has shape {output.shape} in batch {i}, before {total.shape}",
+                    hint="Consume it, with a Silence layer for one.",
+                )
             total += output
     if compute_loss:
         log.info("Test loss: %g", loss / batches)

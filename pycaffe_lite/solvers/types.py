@@ -30,8 +30,11 @@ def register_solver(type_name: str) -> Callable[[_S], _S]:
 
 
 def get_solver(
-    solver_file: PathLike | pb.SolverParameter, *,
-    weights: Sequence[str] | None = None, level: int = 0, stages: Sequence[str] = (),
+    solver_file: PathLike | pb.SolverParameter,
+    *,
+    weights: Sequence[str] | None = None,
+    level: int = 0,
+    stages: Sequence[str] = (),
 ) -> Solver:
     """The solver that the file asks for by its type; the rest is as for Solver.
 

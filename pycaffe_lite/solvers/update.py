@@ -54,8 +54,14 @@ class Parameters:
             for start in range(0, blob.count, BLOCK):
                 stop = min(start + BLOCK, blob.count)
                 part = slice(offset + start, offset + stop)
-                blocks.append(_Block(slice(start, stop), self._diff[part], tuple(h[part] for h in self._histories),
-                                     scratch[: stop - start]))
+                blocks.append(
+                    _Block(
+                        slice(start, stop),
+                        self._diff[part],
+                        tuple(h[part] for h in self._histories),
+                        scratch[: stop - start],
+                    )
+                )
             for shaped, flat in zip(self._history, self._histories, strict=True):
                 shaped.append(flat[offset : offset + blob.count].reshape(blob.shape))
             self._blocks.append(blocks)
@@ -71,8 +77,9 @@ class Parameters:
         norm = math.sqrt(float(np.dot(self._diff, self._diff)))
         if norm > limit:
             scale = limit / norm
-            log.info("Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
-                     norm, limit, scale)
+            log.info(
+                "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", norm, limit, scale
+            )
             self._diff *= scale
 
     def normalise(self, passes: int) -> None:

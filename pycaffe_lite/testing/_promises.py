@@ -28,8 +28,14 @@ def close(case: LayerCase, got: Array, want: Array, what: str, tolerance: float 
 
 
 def same_gradients(
-    case: LayerCase, got: Gradients, want: Gradients, what: str, *,
-    bottoms: Sequence[int], params: Sequence[int] | None = None, tolerance: float = 1e-9,
+    case: LayerCase,
+    got: Gradients,
+    want: Gradients,
+    what: str,
+    *,
+    bottoms: Sequence[int],
+    params: Sequence[int] | None = None,
+    tolerance: float = 1e-9,
 ) -> None:
     for i in bottoms:
         close(case, got.bottoms[i], want.bottoms[i], f"{what}, bottom {i}'s gradient is the same", tolerance)

@@ -36,8 +36,11 @@ def check_shapes(case: LayerCase) -> None:
         promise(case, before == [t.shape for t in bench.node.tops], "infer_shapes reshapes no top")
         tops = bench.forward()
         for j, (shape, top) in enumerate(zip(said, tops, strict=True)):
-            promise(case, shape is None or tuple(shape) == top.shape,
-                     f"infer_shapes says {shape} for top {j}, which has shape {top.shape}")
+            promise(
+                case,
+                shape is None or tuple(shape) == top.shape,
+                f"infer_shapes says {shape} for top {j}, which has shape {top.shape}",
+            )
 
 
 def check_gradients(case: LayerCase) -> None:
@@ -83,8 +86,9 @@ def check_propagate_down(case: LayerCase) -> None:
         other.layer._param_propagate_down = [w and k != j for k, w in enumerate(wants)]
         got = other.gradients()
         promise(case, not got.params[j].any(), f"nothing is written where param_propagate_down({j}) is false")
-        same_gradients(case, got, want, f"with param_propagate_down({j}) false",
-                        bottoms=places(downs), params=places(wants, j))
+        same_gradients(
+            case, got, want, f"with param_propagate_down({j}) false", bottoms=places(downs), params=places(wants, j)
+        )
 
 
 def check_reuse(case: LayerCase) -> None:
@@ -128,8 +132,14 @@ def check_number_types(case: LayerCase) -> None:
     for got, want in zip(coarse.forward(), fine.forward(), strict=True):
         close(case, got, want, "float32 gives what float64 gives", 1e-4)
     if fine.has_backward:
-        same_gradients(case, coarse.gradients(), fine.gradients(), "in float32",
-                        bottoms=places(fine.node.propagate_down), tolerance=1e-4)
+        same_gradients(
+            case,
+            coarse.gradients(),
+            fine.gradients(),
+            "in float32",
+            bottoms=places(fine.node.propagate_down),
+            tolerance=1e-4,
+        )
 
 
 def check_determinism(case: LayerCase) -> None:
@@ -142,7 +152,19 @@ def check_determinism(case: LayerCase) -> None:
 
 CHECKS: dict[str, Callable[[LayerCase], None]] = {
     check.__name__.removeprefix("check_"): check
-    for check in (check_shapes, check_gradients, check_accumulation, check_propagate_down, check_in_place,
-                  check_reads, check_signs, check_reuse, check_leaves_alone, check_number_types, check_determinism,
-                  check_constraints, check_arity)
+    for check in (
+        check_shapes,
+        check_gradients,
+        check_accumulation,
+        check_propagate_down,
+        check_in_place,
+        check_reads,
+        check_signs,
+        check_reuse,
+        check_leaves_alone,
+        check_number_types,
+        check_determinism,
+        check_constraints,
+        check_arity,
+    )
 }

@@ -23,8 +23,9 @@ def check_in_place(case: LayerCase) -> None:
         close(case, got, want, "forward gives the same in place")
     if bench.has_backward:
         # Poison in the bottom's diff would be poison in the top's.
-        same_gradients(case, placed.backward(poison=False), bench.backward(), "in place",
-                        bottoms=places(bench.node.propagate_down))
+        same_gradients(
+            case, placed.backward(poison=False), bench.backward(), "in place", bottoms=places(bench.node.propagate_down)
+        )
 
 
 def check_reads(case: LayerCase) -> None:
@@ -44,8 +45,13 @@ def check_reads(case: LayerCase) -> None:
         bench.net.clear_param_diffs()
         for blob in blobs:
             blob.data[...] = np.nan
-        same_gradients(case, bench.backward(), want, f"after the {noun} data, said to be unread, were destroyed",
-                        bottoms=places(bench.node.propagate_down))
+        same_gradients(
+            case,
+            bench.backward(),
+            want,
+            f"after the {noun} data, said to be unread, were destroyed",
+            bottoms=places(bench.node.propagate_down),
+        )
 
 
 def check_signs(case: LayerCase) -> None:

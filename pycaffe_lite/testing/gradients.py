@@ -48,8 +48,9 @@ def check_gradient(
         message.force_backward = True
         net = Net.from_message(message, positions, dtype=np.float64, seed=seed)
     if net.dtype != np.float64:
-        raise CaffeError(f"This net computes in {net.dtype}, too coarse for differences",
-                         hint="Build it with dtype=np.float64.")
+        raise CaffeError(
+            f"This net computes in {net.dtype}, too coarse for differences", hint="Build it with dtype=np.float64."
+        )
     for name, value in (inputs or {}).items():
         net.blobs[name].reshape(*np.shape(value))
         net.blobs[name].data[...] = value
@@ -62,8 +63,10 @@ def check_gradient(
             got, want = float((analytic * direction).sum()), _slope(objective, blob, direction, step)
             if not abs(got - want) <= tolerance * scale:
                 where = _worst(objective, blob, analytic, step, tolerance * scale)
-                raise AssertionError(f"The gradient of {what} is wrong{where}; along {_describe(direction)} backward "
-                                     f"gives {got:.9g}, differences {want:.9g}")
+                raise AssertionError(
+                    f"The gradient of {what} is wrong{where}; along {_describe(direction)} backward "
+                    f"gives {got:.9g}, differences {want:.9g}"
+                )
 
 
 class _Objective:
@@ -91,16 +94,22 @@ class _Objective:
         net = self.net
         self()
         net.clear_param_diffs()
-        inputs = [(node, blob) for node in net._nodes if node.type == "Input"
-                  for name, version, blob in zip(node.top_names, node.top_versions, node.tops, strict=True)
-                  if name not in ignore and _has_gradient(net, version)]
+        inputs = [
+            (node, blob)
+            for node in net._nodes
+            if node.type == "Input"
+            for name, version, blob in zip(node.top_names, node.top_versions, node.tops, strict=True)
+            if name not in ignore and _has_gradient(net, version)
+        ]
         for _, blob in inputs:
             blob.diff[...] = np.nan
         for blob, seed in self.seeds:
             blob.diff[...] = seed
         net._backward(self.last, 0)
-        found = [(f"input '{blob.name}', which {_readers(net, blob.name)} reads", blob, blob.diff.copy())
-                 for _, blob in inputs]
+        found = [
+            (f"input '{blob.name}', which {_readers(net, blob.name)} reads", blob, blob.diff.copy())
+            for _, blob in inputs
+        ]
         for place, blob in enumerate(net.learnable.blobs):
             index, j = net.learnable.owner_of[place]
             node = net._nodes[index]
@@ -111,11 +120,16 @@ class _Objective:
 
 def _has_gradient(net: Net, version: int) -> bool:
     """Whether everyone who reads this version, through Splits, sends a gradient back."""
-    readers = [(node, down) for node in net._nodes
-               for v, down in zip(node.bottom_versions, node.propagate_down, strict=True) if v == version]
+    readers = [
+        (node, down)
+        for node in net._nodes
+        for v, down in zip(node.bottom_versions, node.propagate_down, strict=True)
+        if v == version
+    ]
     return bool(readers) and all(
         down and node.need_backward and (node.type != "Split" or all(_has_gradient(net, v) for v in node.top_versions))
-        for node, down in readers)
+        for node, down in readers
+    )
 
 
 def _readers(net: Net, name: str) -> str:

@@ -38,8 +38,12 @@ def check_arity(case: LayerCase) -> None:
         if min(n, tops) < 0 or allowed or (cls.auto_tops and tops < case.tops):
             continue
         more = (bottoms or [uniform(2, 3)])[:1] * max(0, n - len(bottoms))
-        _refusal(replace(case, bottoms=[*bottoms, *more][:n], tops=tops).prototxt(), case, GraphError,
-                 f"{n} bottoms and {tops} tops")
+        _refusal(
+            replace(case, bottoms=[*bottoms, *more][:n], tops=tops).prototxt(),
+            case,
+            GraphError,
+            f"{n} bottoms and {tops} tops",
+        )
 
 
 def _spoil(message: Any, path: str, constraint: Constraint) -> None:

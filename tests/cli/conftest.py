@@ -117,8 +117,13 @@ def program() -> Cli:
 
     def run(*argv: str, **options: object) -> Result:
         done = subprocess.run(
-            [sys.executable, "-m", "pycaffe_lite", *argv], capture_output=True, text=True, timeout=60,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, **options)  # type: ignore[call-overload]
+            [sys.executable, "-m", "pycaffe_lite", *argv],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            **options,
+        )  # type: ignore[call-overload]
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run

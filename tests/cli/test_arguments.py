@@ -27,8 +27,10 @@ def test_every_verb_keeps_the_convention(cli: Cli) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = ("import sys; from pycaffe_lite.cli import main; main(['--help']); "
-            f"sys.exit(' '.join(m for m in {HEAVY!r} if m in sys.modules))")
+    code = (
+        "import sys; from pycaffe_lite.cli import main; main(['--help']); "
+        f"sys.exit(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.strip() == ""
 
@@ -37,23 +39,29 @@ def test_version(cli: Cli) -> None:
     assert cli("--version").out == f"pycaffe-lite {pycaffe_lite.__version__}\n"
 
 
-@pytest.mark.parametrize("argv", [
-    ("train", "--solver", "s"),
-    ("train", "--solver=s"),
-    ("train", "-solver", "s"),
-    ("train", "-solver=s"),
-    ("--logtostderr", "train", "--solver", "s"),
-    ("train", "-logtostderr=1", "-solver", "s", "--alsologtostderr"),
-    ("train", "--nologtostderr", "--solver", "s", "--v=2", "--log_dir", "logs"),
-])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("train", "--solver", "s"),
+        ("train", "--solver=s"),
+        ("train", "-solver", "s"),
+        ("train", "-solver=s"),
+        ("--logtostderr", "train", "--solver", "s"),
+        ("train", "-logtostderr=1", "-solver", "s", "--alsologtostderr"),
+        ("train", "--nologtostderr", "--solver", "s", "--v=2", "--log_dir", "logs"),
+    ],
+)
 def test_caffes_spellings(argv: tuple[str, ...]) -> None:
     assert _arguments.parse(argv).solver == "s"
 
 
-@pytest.mark.parametrize("argv", [
-    ("--debug", "--minloglevel=2", "train", "--solver", "s"),
-    ("train", "--solver", "s", "--minloglevel", "2", "--debug"),
-])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--debug", "--minloglevel=2", "train", "--solver", "s"),
+        ("train", "--solver", "s", "--minloglevel", "2", "--debug"),
+    ],
+)
 def test_common_options_before_and_after_the_verb(argv: tuple[str, ...]) -> None:
     args = _arguments.parse(argv)
     assert args.debug
@@ -65,18 +73,21 @@ def test_common_options_have_defaults() -> None:
     assert (args.debug, args.minloglevel, args.log_dir) == (False, None, "")
 
 
-@pytest.mark.parametrize(("argv", "says"), [
-    ((), "COMMAND"),
-    (("trian",), "'trian'"),
-    (("train",), "--solver"),
-    (("train", "--solver", "s", "--snapshot", "x", "--weights", "y"), "not allowed with"),
-    (("train", "--solver", "s", "--sigint_effect", "explode"), "explode"),
-    (("time", "--model", "m", "--iterations", "0"), "'0' is not a whole number from 1 on"),
-    (("time", "--model", "m", "--iterations", "few"), "few"),
-    (("time", "--model", "m", "--phase", "TESTING"), "neither TRAIN nor TEST"),
-    (("convert-mnist", "a", "b", "c", "--backend=leveldb"), "leveldb"),
-    (("time", "--model", "m", "--minloglevel", "7"), "7"),
-])
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ((), "COMMAND"),
+        (("trian",), "'trian'"),
+        (("train",), "--solver"),
+        (("train", "--solver", "s", "--snapshot", "x", "--weights", "y"), "not allowed with"),
+        (("train", "--solver", "s", "--sigint_effect", "explode"), "explode"),
+        (("time", "--model", "m", "--iterations", "0"), "'0' is not a whole number from 1 on"),
+        (("time", "--model", "m", "--iterations", "few"), "few"),
+        (("time", "--model", "m", "--phase", "TESTING"), "neither TRAIN nor TEST"),
+        (("convert-mnist", "a", "b", "c", "--backend=leveldb"), "leveldb"),
+        (("time", "--model", "m", "--minloglevel", "7"), "7"),
+    ],
+)
 def test_a_wrong_command_line_is_status_2(cli: Cli, argv: tuple[str, ...], says: str) -> None:
     result = cli(*argv)
     assert result.status == 2

@@ -53,15 +53,24 @@ def check(result: Result, *says: str) -> None:
 
 
 @pytest.mark.usefixtures("saved")
-@pytest.mark.parametrize(("argv", "says"), [
-    (("train", "--solver=slover.prototxt"), [r"no file '.*/slover\.prototxt'", r"Did you mean 'solver\.prototxt'"]),
-    ((*TRAIN, "--weights=small_iter_11.caffemodel"), [r"small_iter_11\.caffemodel'", r"Did you mean 'small_iter_10"]),
-    ((*TRAIN, "--snapshot=nowhere/x.solverstate"), [r"nowhere/x\.solverstate", "There is no folder"]),
-    (("test", "--model=nte.prototxt", "--weights=x"), [r"no file '.*nte\.prototxt'", r"Did you mean 'net\.prototxt'"]),
-    ((*TEST, "--weights=."), ["is a folder, not a file"]),
-    (("time", "--model=."), ["is a folder, not a file"]),
-    (CONVERT, ["'images'"]),
-])
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("train", "--solver=slover.prototxt"), [r"no file '.*/slover\.prototxt'", r"Did you mean 'solver\.prototxt'"]),
+        (
+            (*TRAIN, "--weights=small_iter_11.caffemodel"),
+            [r"small_iter_11\.caffemodel'", r"Did you mean 'small_iter_10"],
+        ),
+        ((*TRAIN, "--snapshot=nowhere/x.solverstate"), [r"nowhere/x\.solverstate", "There is no folder"]),
+        (
+            ("test", "--model=nte.prototxt", "--weights=x"),
+            [r"no file '.*nte\.prototxt'", r"Did you mean 'net\.prototxt'"],
+        ),
+        ((*TEST, "--weights=."), ["is a folder, not a file"]),
+        (("time", "--model=."), ["is a folder, not a file"]),
+        (CONVERT, ["'images'"]),
+    ],
+)
 def test_a_missing_file(cli: Cli, argv: tuple[str, ...], says: list[str]) -> None:
     check(cli(*argv), *says)
 
@@ -80,17 +89,35 @@ def test_a_missing_database(cli: Cli, argv: tuple[str, ...]) -> None:
 
 
 @pytest.mark.usefixtures("saved")
-@pytest.mark.parametrize(("file", "old", "new", "says"), [
-    ("net.prototxt", "num_output: 11", "num_outptu: 11", ["num_outptu", r"net\.prototxt:9:25", "mean 'num_output'"]),
-    ("net.prototxt", "num_output: 11", 'num_output: "11"', [r"num_output", r"net\.prototxt:9:37"]),
-    ("net.prototxt", "phase: TEST", "phase: TSET", [r"TSET", r"net\.prototxt:18:\d+", "Did you mean 'TEST'"]),
-    ("net.prototxt", 'type: "Data"', 'type: "Data', [r"net\.prototxt:3:\d+"]),
-    ("solver.prototxt", "base_lr:", "base_rl:", [r"base_rl", r"solver\.prototxt:4:1", "Did you mean 'base_lr'"]),
-    ("solver.prototxt", "momentum: 0.9", "momentum: 0.9.1", [r"solver\.prototxt:5:\d+"]),
-    ("solver.prototxt", 'lr_policy: "fixed"', 'lr_policy: "fixd"', ["'fixd'", r"solver\.prototxt:6:1", "mean 'fixed'"]),
-    ("solver.prototxt", "random_seed: 1", 'type: "SDG"', ["'SDG'", r"solver\.prototxt:11:\d+", "Did you mean 'SGD'"]),
-    ("solver.prototxt", "test_interval: 10", "", ["test_interval"]),
-])
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        (
+            "net.prototxt",
+            "num_output: 11",
+            "num_outptu: 11",
+            ["num_outptu", r"net\.prototxt:9:25", "mean 'num_output'"],
+        ),
+        ("net.prototxt", "num_output: 11", 'num_output: "11"', [r"num_output", r"net\.prototxt:9:37"]),
+        ("net.prototxt", "phase: TEST", "phase: TSET", [r"TSET", r"net\.prototxt:18:\d+", "Did you mean 'TEST'"]),
+        ("net.prototxt", 'type: "Data"', 'type: "Data', [r"net\.prototxt:3:\d+"]),
+        ("solver.prototxt", "base_lr:", "base_rl:", [r"base_rl", r"solver\.prototxt:4:1", "Did you mean 'base_lr'"]),
+        ("solver.prototxt", "momentum: 0.9", "momentum: 0.9.1", [r"solver\.prototxt:5:\d+"]),
+        (
+            "solver.prototxt",
+            'lr_policy: "fixed"',
+            'lr_policy: "fixd"',
+            ["'fixd'", r"solver\.prototxt:6:1", "mean 'fixed'"],
+        ),
+        (
+            "solver.prototxt",
+            "random_seed: 1",
+            'type: "SDG"',
+            ["'SDG'", r"solver\.prototxt:11:\d+", "Did you mean 'SGD'"],
+        ),
+        ("solver.prototxt", "test_interval: 10", "", ["test_interval"]),
+    ],
+)
 def test_a_typo(cli: Cli, file: str, old: str, new: str, says: list[str]) -> None:
     change(file, old, new)
     check(cli(*TRAIN), *says)
@@ -156,7 +183,8 @@ def test_a_truncated_solverstate(cli: Cli, keep: float) -> None:
 
 @pytest.mark.usefixtures("saved")
 @pytest.mark.parametrize(
-    ("argv", "keep"), [(TRAIN, 0.5), (TEST, 0.5), (TIME, 0), (TIME, 100), (TIME, 4096), (TIME, -4096)])
+    ("argv", "keep"), [(TRAIN, 0.5), (TEST, 0.5), (TIME, 0), (TIME, 100), (TIME, 4096), (TIME, -4096)]
+)
 def test_a_truncated_database(program: Cli, argv: tuple[str, ...], keep: float) -> None:
     _cut("images_lmdb/data.mdb", keep)
     check(program(*argv), "'images_lmdb'", "layer 'images' of type Data")  # in a process of its own: it must not crash
@@ -169,15 +197,18 @@ def _cut(file: str, keep: float) -> None:
 
 
 @pytest.mark.usefixtures("saved")
-@pytest.mark.parametrize(("argv", "says"), [
-    (("train", "--solver=small_iter_10.caffemodel"), "lr_policy is missing"),
-    (("time", "--model=small_iter_10.solverstate"), "small_iter_10.solverstate"),
-    ((*TEST[:2], "--weights=net.prototxt"), "net.prototxt"),
-    ((*TRAIN, "--snapshot=small_iter_10.caffemodel"), "small_iter_10.caffemodel"),
-    (("train", "--solver=net.prototxt"), r"net\.prototxt:\d+:\d+"),
-    (("time", "--model=solver.prototxt"), r"solver\.prototxt:\d+:\d+"),
-    (("time", "--model=empty"), "empty"),
-])
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("train", "--solver=small_iter_10.caffemodel"), "lr_policy is missing"),
+        (("time", "--model=small_iter_10.solverstate"), "small_iter_10.solverstate"),
+        ((*TEST[:2], "--weights=net.prototxt"), "net.prototxt"),
+        ((*TRAIN, "--snapshot=small_iter_10.caffemodel"), "small_iter_10.caffemodel"),
+        (("train", "--solver=net.prototxt"), r"net\.prototxt:\d+:\d+"),
+        (("time", "--model=solver.prototxt"), r"solver\.prototxt:\d+:\d+"),
+        (("time", "--model=empty"), "empty"),
+    ],
+)
 def test_a_file_of_another_kind(cli: Cli, argv: tuple[str, ...], says: str) -> None:
     Path("empty").touch()
     check(cli(*argv), says)
@@ -204,8 +235,9 @@ def test_a_net_larger_than_the_memory(cli: Cli) -> None:
 
 
 def test_an_error_in_a_users_layer_says_where(project: Path, program: Cli) -> None:
-    Path("mine.py").write_text("import pycaffe_lite as caffe\nclass Bad(caffe.Layer):\n"
-                               "    def setup(self, bottom, top): 1 / 0\n")
+    Path("mine.py").write_text(
+        "import pycaffe_lite as caffe\nclass Bad(caffe.Layer):\n" "    def setup(self, bottom, top): 1 / 0\n"
+    )
     change("net.prototxt", 'type: "ReLU"', 'type: "Python" python_param { module: "mine" layer: "Bad" }')
     check(program(*TRAIN), "ZeroDivisionError", r"mine\.py:3", "--debug")
 
@@ -218,6 +250,7 @@ def test_debug_shows_the_traceback(project: Path, program: Cli) -> None:
 
 
 # A full disk.
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
 def test_no_room_for_a_snapshot(saved: Path) -> None:
@@ -279,6 +312,7 @@ def test_a_folder_that_may_not_be_written(saved: Path, cli: Cli) -> None:
 
 def _python(code: str) -> Result:
     path = os.pathsep.join([str(Path(caffe.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PYTHONPATH": path})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": path}
+    )
     return Result(done.returncode, done.stdout, done.stderr)

@@ -53,7 +53,15 @@ def test_the_files_are_the_models_with_paths_and_a_few_settings(small: Path, cli
 
     solver, shown = read_solver(model / "lenet_solver.prototxt")[0], read_solver(folder / "lenet_solver.prototxt")[0]
     assert set(_changed(solver, shown)) == {
-        "net", "max_iter", "snapshot", "test_iter", "test_interval", "display", "snapshot_prefix", "random_seed"}
+        "net",
+        "max_iter",
+        "snapshot",
+        "test_iter",
+        "test_interval",
+        "display",
+        "snapshot_prefix",
+        "random_seed",
+    }
     assert (shown.max_iter, shown.test_interval, shown.random_seed) == (4, 1, 1)
 
 

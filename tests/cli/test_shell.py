@@ -26,10 +26,22 @@ def terminal(project: Path) -> Iterator[Shell]:
     started = []
 
     def start(*argv: str) -> Any:
-        env = {**os.environ, "HOME": str(project), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "NO_COLOR": "1",
-               "PYTHONPATH": str(Path(__file__).parents[2])}
-        child = pexpect.spawn(sys.executable, ["-m", "pycaffe_lite", "shell", *argv], env=env, encoding="utf-8",
-                              dimensions=(60, 100), timeout=30)
+        env = {
+            **os.environ,
+            "HOME": str(project),
+            "TERM": "xterm",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            "NO_COLOR": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        child = pexpect.spawn(
+            sys.executable,
+            ["-m", "pycaffe_lite", "shell", *argv],
+            env=env,
+            encoding="utf-8",
+            dimensions=(60, 100),
+            timeout=30,
+        )
         started.append(child)
         return child
 
@@ -120,9 +132,7 @@ def test_weights_are_loaded_and_named(project: Path, cli: Cli, monkeypatch: pyte
     assert "Weights of w.caffemodel: loaded into ip1, a_long_layer_name." in banner
 
 
-def test_plain_python_stands_in_for_a_missing_ipython(
-    project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_python_stands_in_for_a_missing_ipython(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "IPython", None)
     called = []
     monkeypatch.setattr(shell, "_plain", lambda names, banner: called.append(banner))
@@ -141,21 +151,24 @@ class Thing:
     _hidden = 0
 
 
-@pytest.mark.parametrize(("text", "matches"), [
-    ("thing.b", ["thing.bias", "thing.blobs"]),
-    ("thing._h", ["thing._hidden"]),
-    ("thing.blobs['c", ["thing.blobs['conv1']", "thing.blobs['conv-2/a']"]),
-    ('thing.blobs["conv1', ['thing.blobs["conv1"]']),
-    ("thing.blobs[", ["thing.blobs['conv1']", "thing.blobs['conv-2/a']"]),
-    ("thing.blobs['conv-2/a']['", ["thing.blobs['conv-2/a']['x']"]),
-    ("a-thing.blobs['conv1", ["a-thing.blobs['conv1']"]),
-    ("[thing.bias.removep", ["[thing.bias.removeprefix"]),
-    ("many[1].blobs['conv1", ["many[1].blobs['conv1']"]),
-    ("thi", ["thing"]),
-    ("nothing.x", []),
-    ("thing.bias['", []),
-    ("", ["    "]),
-])
+@pytest.mark.parametrize(
+    ("text", "matches"),
+    [
+        ("thing.b", ["thing.bias", "thing.blobs"]),
+        ("thing._h", ["thing._hidden"]),
+        ("thing.blobs['c", ["thing.blobs['conv1']", "thing.blobs['conv-2/a']"]),
+        ('thing.blobs["conv1', ['thing.blobs["conv1"]']),
+        ("thing.blobs[", ["thing.blobs['conv1']", "thing.blobs['conv-2/a']"]),
+        ("thing.blobs['conv-2/a']['", ["thing.blobs['conv-2/a']['x']"]),
+        ("a-thing.blobs['conv1", ["a-thing.blobs['conv1']"]),
+        ("[thing.bias.removep", ["[thing.bias.removeprefix"]),
+        ("many[1].blobs['conv1", ["many[1].blobs['conv1']"]),
+        ("thi", ["thing"]),
+        ("nothing.x", []),
+        ("thing.bias['", []),
+        ("", ["    "]),
+    ],
+)
 def test_completion(text: str, matches: list[str]) -> None:
     completer = Completer({"thing": Thing(), "many": [0, Thing()]})
     assert completer.matches(text) == matches

@@ -36,7 +36,9 @@ def test_a_solver_shows_what_it_trains_or_tests(project: Path, cli: Cli) -> None
     Path("solver.prototxt").write_text('train_net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed"')
     done = cli("summary", "solver.prototxt", "--phase", "TEST")
     assert (done.status, done.error) == (
-        1, "The solver solver.prototxt tests no net. See what it trains with --phase TRAIN.")
+        1,
+        "The solver solver.prototxt tests no net. See what it trains with --phase TRAIN.",
+    )
 
 
 def test_weights_are_compared_with_the_net(project: Path, cli: Cli) -> None:
@@ -74,10 +76,13 @@ def test_a_missing_file_has_no_hint_about_data(cli: Cli) -> None:
     assert "deploy" not in cli("summary", "nowhere.prototxt").error
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ('name: "n"\nlayer { name: "a" typ: "ReLU" }', "typ"),  # a network until line 2
-    ('net: "n.prototxt"\nbase_lr: 0.1\nmomentun: 1', "momentun"),  # a solver until line 3
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name: "n"\nlayer { name: "a" typ: "ReLU" }', "typ"),  # a network until line 2
+        ('net: "n.prototxt"\nbase_lr: 0.1\nmomentun: 1', "momentun"),  # a solver until line 3
+    ],
+)
 def test_a_file_with_a_typo_is_taken_for_what_it_resembles(project: Path, cli: Cli, text: str, message: str) -> None:
     Path("typo.prototxt").write_text(text)
     error = cli("summary", "typo.prototxt").error

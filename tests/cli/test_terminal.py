@@ -29,8 +29,9 @@ def spawn(project: Path) -> Iterator[Spawn]:
         path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
         env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
         env.pop("COLUMNS", None)
-        child = pexpect.spawn(sys.executable, ["-m", "pycaffe_lite", *argv], env=env, timeout=30, encoding="utf-8",
-                              dimensions=(24, 80))
+        child = pexpect.spawn(
+            sys.executable, ["-m", "pycaffe_lite", *argv], env=env, timeout=30, encoding="utf-8", dimensions=(24, 80)
+        )
         children.append(child)
         return child
 
@@ -41,8 +42,11 @@ def spawn(project: Path) -> Iterator[Spawn]:
 
 def long_training() -> None:
     Path("solver.prototxt").write_text(
-        SOLVER.replace("max_iter: 20", "max_iter: 1000000").replace("display: 5", "display: 100000")
-        .replace("test_interval: 10", "test_interval: 100000").replace("snapshot: 10", ""))
+        SOLVER.replace("max_iter: 20", "max_iter: 1000000")
+        .replace("display: 5", "display: 100000")
+        .replace("test_interval: 10", "test_interval: 100000")
+        .replace("snapshot: 10", "")
+    )
 
 
 LIVE = r"\r\x1b\[K *(\d+)/1000000 [━─]+ +\d+%  [\d.e+]+ it/s  loss \S+  lr 0\.1  [\d:]+ left"

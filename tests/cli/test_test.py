@@ -54,7 +54,8 @@ def test_layers_without_weights_are_named(project: Path, cli: Cli) -> None:
 def test_level_and_stages(project: Path, cli: Cli) -> None:
     save_weights()
     Path("net.prototxt").write_text(
-        NET.replace("include { phase: TEST }", 'include { min_level: 2 stage: "all" stage: "scores" }'))
+        NET.replace("include { phase: TEST }", 'include { min_level: 2 stage: "all" stage: "scores" }')
+    )
     common = ("test", "--model=net.prototxt", "--weights=w.caffemodel", "--iterations=1")
     assert "accuracy = " in cli(*common, "--level=2", "--stage=scores,all").err
     assert "accuracy = " not in cli(*common, "--level=1", "--stage=scores,all").err

@@ -15,16 +15,25 @@ def test_caffes_lines(project: Path, cli: Cli) -> None:
     for i in range(1, 4):
         assert re.fullmatch(rf"Iteration: {i} forward-backward time: \S+ ms\.", benchmark[1 + i])
     start = benchmark.index("Average time per layer: ") + 1
-    layers = ["images", "label_images_1_split", "ip1", "relu1", "a_long_layer_name", "ip2_a_long_layer_name_0_split",
-              "accuracy", "loss"]
+    layers = [
+        "images",
+        "label_images_1_split",
+        "ip1",
+        "relu1",
+        "a_long_layer_name",
+        "ip2_a_long_layer_name_0_split",
+        "accuracy",
+        "loss",
+    ]
     width = max(map(len, layers))
     times = benchmark[start : start + 2 * len(layers)]
     for i, name in enumerate(layers):
         assert re.fullmatch(rf"{name:>{width}}\tforward: \S+ ms\.", times[2 * i])
         assert re.fullmatch(rf"{name:>{width}}\tbackward: \S+ ms\.", times[2 * i + 1])
     totals = benchmark[start + 2 * len(layers) :]
-    for words, line in zip(("Average Forward pass", "Average Backward pass", "Average Forward-Backward", "Total Time"),
-                           totals, strict=True):
+    for words, line in zip(
+        ("Average Forward pass", "Average Backward pass", "Average Forward-Backward", "Total Time"), totals, strict=True
+    ):
         assert re.fullmatch(rf"{words}: \S+ ms\.", line)
 
 

@@ -18,10 +18,16 @@ def test_trains_tests_and_snapshots(project: Path, cli: Cli) -> None:
     result = cli("train", "--solver=solver.prototxt")
     assert (result.status, result.out) == (0, "")
     assert [p.name for p in sorted(project.glob("small_*"))] == [
-        f"small_iter_{n}.{end}" for n in (10, 20) for end in ("caffemodel", "solverstate")]
-    for line in ("Solving small", "Iteration 0, Testing net (#0)", "Iteration 20, Testing net (#0)",
-                 "Iteration 15, lr = 0.1", "Snapshotting to binary proto file small_iter_10.caffemodel",
-                 "Optimization Done."):
+        f"small_iter_{n}.{end}" for n in (10, 20) for end in ("caffemodel", "solverstate")
+    ]
+    for line in (
+        "Solving small",
+        "Iteration 0, Testing net (#0)",
+        "Iteration 20, Testing net (#0)",
+        "Iteration 15, lr = 0.1",
+        "Snapshotting to binary proto file small_iter_10.caffemodel",
+        "Optimization Done.",
+    ):
         assert re.search(rf"^I.*\] {re.escape(line)}$", result.err, re.MULTILINE), line
     losses = [float(x) for x in re.findall(r"Iteration \d+ .*, loss = (\S+)", result.err)]
     assert losses[-1] < losses[0] / 2
@@ -60,7 +66,7 @@ def test_resumes(project: Path, cli: Cli) -> None:
 
 def test_begins_with_weights(project: Path, cli: Cli) -> None:
     cli("train", "--solver=solver.prototxt")
-    Path("solver.prototxt").write_text(SOLVER.replace("max_iter: 20", "max_iter: 0").replace("small\"", "same\""))
+    Path("solver.prototxt").write_text(SOLVER.replace("max_iter: 20", "max_iter: 0").replace('small"', 'same"'))
     result = cli("train", "--solver=solver.prototxt", "--weights=small_iter_10.caffemodel,small_iter_20.caffemodel")
     assert result.status == 0
     for n in (10, 20):
@@ -70,19 +76,25 @@ def test_begins_with_weights(project: Path, cli: Cli) -> None:
 
 def test_level_and_stages_reach_the_training_net(project: Path, cli: Cli) -> None:
     net = Path("net.prototxt").read_text()
-    Path("net.prototxt").write_text(net + """
-        layer { name: "special" type: "Silence" bottom: "ip1" include { min_level: 3 stage: "extra" } }""")
+    Path("net.prototxt").write_text(
+        net
+        + """
+        layer { name: "special" type: "Silence" bottom: "ip1" include { min_level: 3 stage: "extra" } }"""
+    )
     assert "Setting up special" in cli("train", "--solver=solver.prototxt", "--level=3", "--stage=extra").err
     assert "Setting up special" not in cli("train", "--solver=solver.prototxt", "--level=3").err
 
 
-@pytest.mark.parametrize(("flags", "number", "effect"), [
-    ((), signal.SIGINT, "stop"),
-    ((), signal.SIGHUP, "snapshot"),
-    (("--sigint_effect=snapshot",), signal.SIGINT, "snapshot"),
-    (("--sighup_effect=stop",), signal.SIGHUP, "stop"),
-    (("-sigint_effect", "none"), signal.SIGINT, "none"),
-])
+@pytest.mark.parametrize(
+    ("flags", "number", "effect"),
+    [
+        ((), signal.SIGINT, "stop"),
+        ((), signal.SIGHUP, "snapshot"),
+        (("--sigint_effect=snapshot",), signal.SIGINT, "snapshot"),
+        (("--sighup_effect=stop",), signal.SIGHUP, "stop"),
+        (("-sigint_effect", "none"), signal.SIGINT, "none"),
+    ],
+)
 def test_signals(
     project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], number: int, effect: str
 ) -> None:

@@ -48,10 +48,14 @@ def golden_cases(type_name: str) -> Iterator[Golden]:
         inputs = grouped(case, "in")
         chosen = meta.get("diff_of")
         yield Golden(
-            prototxt=meta["prototxt"], phase=meta["phase"], type=meta["type"],
+            prototxt=meta["prototxt"],
+            phase=meta["phase"],
+            type=meta["type"],
             forward_only=bool(meta.get("forward_only")),
             wanted_diffs=[k for k in inputs if k not in meta["nodiff"]] if chosen is None else chosen,
-            inputs=inputs, params=grouped(case, "param"), top_diffs=grouped(case, "topdiff"),
+            inputs=inputs,
+            params=grouped(case, "param"),
+            top_diffs=grouped(case, "topdiff"),
             expected={k: v for k, v in case.items() if k.split("/")[0] in ("out", "after", "indiff", "paramdiff")},
         )
 

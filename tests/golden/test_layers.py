@@ -35,6 +35,11 @@ def test_the_reference_check_agrees(shared: Path) -> None:
     """The check that comes with the reference data, run on its own copy of them."""
     done = subprocess.run(
         [sys.executable, shared / "golden" / "check_layers.py", shared / "golden" / "layers", "-v", *TYPES],
-        env={**os.environ, "CAFFE_MODULE": "pycaffe_lite"}, capture_output=True, text=True, timeout=120, check=False)
+        env={**os.environ, "CAFFE_MODULE": "pycaffe_lite"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert f"{8 * len(TYPES)}/{8 * len(TYPES)} layer cases agree" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0

@@ -24,8 +24,11 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, folder)
     mnist = shared / "data" / "mnist"
     for ours, theirs in (("train", "train"), ("test", "t10k")):
-        convert_mnist(mnist / f"{theirs}-images-idx3-ubyte.gz", mnist / f"{theirs}-labels-idx1-ubyte.gz",
-                      folder / f"mnist_{ours}_lmdb")
+        convert_mnist(
+            mnist / f"{theirs}-images-idx3-ubyte.gz",
+            mnist / f"{theirs}-labels-idx1-ubyte.gz",
+            folder / f"mnist_{ours}_lmdb",
+        )
     return folder
 
 

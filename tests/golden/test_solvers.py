@@ -36,7 +36,8 @@ def solver_in(folder: Path, solver: str, net: str, x: np.ndarray, y: np.ndarray)
     (folder / "list.txt").write_text("data.h5\n")
     (folder / "net.prototxt").write_text(net)
     (folder / "solver.prototxt").write_text(
-        f'{solver}\nnet: "net.prototxt"\nsnapshot_prefix: "snap"\nsolver_mode: CPU\nsnapshot_after_train: false\n')
+        f'{solver}\nnet: "net.prototxt"\nsnapshot_prefix: "snap"\nsolver_mode: CPU\nsnapshot_after_train: false\n'
+    )
     return caffe.get_solver("solver.prototxt")
 
 
@@ -128,6 +129,11 @@ def test_the_reference_check_agrees(shared: Path) -> None:
     """All 42 runs, by the check that comes with the reference data."""
     done = subprocess.run(
         [sys.executable, shared / "golden" / "check_solvers.py", shared / "golden" / "solvers", "-v"],
-        env={**os.environ, "CAFFE_MODULE": "pycaffe_lite"}, capture_output=True, text=True, timeout=300, check=False)
+        env={**os.environ, "CAFFE_MODULE": "pycaffe_lite"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert "42/42 solver runs agree" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0

@@ -61,8 +61,9 @@ WITH_PARAMETERS = [
     convolution("num_output: 3 kernel_size: 2 group: 3 stride: 2"),
     convolution("num_output: 2 kernel_size: 3 dilation: 2 pad: 2"),
     convolution("num_output: 4 kernel_size: 5 stride: 3 pad: 4"),
-    convolution("num_output: 2 kernel_size: [2, 3] pad: [1, 0] stride: [1, 2]",
-                uniform(2, 3, 4, 5), uniform(2, 3, 4, 5), tops=2),
+    convolution(
+        "num_output: 2 kernel_size: [2, 3] pad: [1, 0] stride: [1, 2]", uniform(2, 3, 4, 5), uniform(2, 3, 4, 5), tops=2
+    ),
     convolution("num_output: 4 kernel_size: 3 force_nd_im2col: true pad: 1"),
     convolution("num_output: 2 kernel_size: [2, 1, 3] pad: 1 stride: [2, 1, 1]", uniform(2, 3, 4, 3, 5)),
     convolution("num_output: 4 kernel_size: [2, 1, 3] group: 2 dilation: [1, 1, 2] stride: 2", uniform(3, 2, 4, 3, 7)),
@@ -77,18 +78,21 @@ WITH_PARAMETERS = [
 ]
 
 POOLING = [
-    *(pooling(f"pool: {pool} {window}")
-      for pool in ("MAX", "AVE")
-      for window in (
-          "kernel_size: 2 stride: 2",
-          "kernel_size: 3 stride: 2 round_mode: FLOOR",
-          "kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 3 pad_h: 2 pad_w: 1",
-          "kernel_size: 3 stride: 2 pad: 1",
-          "kernel_size: 3 stride: 3 pad: 2",
-          "kernel_size: 2 stride: 3",
-          "kernel_size: 2 stride: 5",  # a window that lies outside: there is nothing to be largest
-          "global_pooling: true",
-          "kernel_size: 1")),
+    *(
+        pooling(f"pool: {pool} {window}")
+        for pool in ("MAX", "AVE")
+        for window in (
+            "kernel_size: 2 stride: 2",
+            "kernel_size: 3 stride: 2 round_mode: FLOOR",
+            "kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 3 pad_h: 2 pad_w: 1",
+            "kernel_size: 3 stride: 2 pad: 1",
+            "kernel_size: 3 stride: 3 pad: 2",
+            "kernel_size: 2 stride: 3",
+            "kernel_size: 2 stride: 5",  # a window that lies outside: there is nothing to be largest
+            "global_pooling: true",
+            "kernel_size: 1",
+        )
+    ),
     pooling("pool: MAX kernel_size: 3 stride: 2 pad: 1", tops=2, ignored_tops=[1]),
 ]
 
@@ -125,9 +129,17 @@ LOSSES = [
     LayerCase("SoftmaxWithLoss", "", [LOGITS, integers(5, below=7)]),
     LayerCase("SoftmaxWithLoss", "loss_weight: [0.3, 0]", [LOGITS, integers(5, below=7)], tops=2, ignored_tops=[1]),
     LayerCase("SoftmaxWithLoss", "loss_weight: 1.7", [PLANES, integers(2, 1, 3, 4, below=5)]),
-    *(LayerCase("SoftmaxWithLoss", f"loss_param {{ ignore_label: 2 {rule} }}", [PLANES, integers(2, 3, 4, below=5)])
-      for rule in ("", "normalization: FULL", "normalization: BATCH_SIZE", "normalization: NONE", "normalize: false",
-                   "normalize: true normalization: NONE")),
+    *(
+        LayerCase("SoftmaxWithLoss", f"loss_param {{ ignore_label: 2 {rule} }}", [PLANES, integers(2, 3, 4, below=5)])
+        for rule in (
+            "",
+            "normalization: FULL",
+            "normalization: BATCH_SIZE",
+            "normalization: NONE",
+            "normalize: false",
+            "normalize: true normalization: NONE",
+        )
+    ),
     LayerCase("SoftmaxWithLoss", "loss_param { ignore_label: -1 }", [PLANES, integers(2, 3, 4, low=-1, below=5)]),
     LayerCase("SoftmaxWithLoss", "softmax_param { axis: -1 }", [uniform(2, 3, 5), integers(2, 3, below=5)]),
     LayerCase("SoftmaxWithLoss", "softmax_param { axis: 2 }", [PLANES, integers(2, 5, 4, below=3)]),
@@ -135,9 +147,16 @@ LOSSES = [
     LayerCase("EuclideanLoss", "loss_weight: 0.3", [uniform(3, 5, 2), uniform(3, 10)]),
     LayerCase("SigmoidCrossEntropyLoss", "", [LOGITS, uniform(5, 7, low=0)]),
     LayerCase("SigmoidCrossEntropyLoss", "loss_weight: 2.5", [PLANES, integers(2, 60, below=2)]),
-    *(LayerCase("SigmoidCrossEntropyLoss", f"loss_param {{ {rule} }}", [LOGITS, integers(5, 7, below=2)])
-      for rule in ("ignore_label: 0", "normalization: FULL", "ignore_label: 1 normalization: VALID",
-                   "ignore_label: 0 normalization: NONE", "ignore_label: 0 normalize: true")),
+    *(
+        LayerCase("SigmoidCrossEntropyLoss", f"loss_param {{ {rule} }}", [LOGITS, integers(5, 7, below=2)])
+        for rule in (
+            "ignore_label: 0",
+            "normalization: FULL",
+            "ignore_label: 1 normalization: VALID",
+            "ignore_label: 0 normalization: NONE",
+            "ignore_label: 0 normalize: true",
+        )
+    ),
     LayerCase("Accuracy", "", [LOGITS, integers(5, below=7)]),
     LayerCase("Accuracy", "accuracy_param { top_k: 3 ignore_label: 1 }", [PLANES, integers(2, 3, 4, below=5)], tops=2),
     LayerCase("Accuracy", "accuracy_param { axis: -1 top_k: 2 }", [uniform(2, 3, 5), integers(2, 3, below=5)]),
@@ -146,10 +165,18 @@ LOSSES = [
 SOURCES = [
     LayerCase("Input", "input_param { shape { dim: 2 dim: 3 } shape { dim: 5 } }", tops=2),
     LayerCase("Input", "input_param { shape { dim: 2 dim: 3 } }", tops=2),
-    LayerCase("DummyData", "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { type: 'constant' value: 3 } "
-              "data_filler { type: 'gaussian' std: 2 } }", tops=2),
-    LayerCase("DummyData", "dummy_data_param { num: 2 num: 5 channels: 3 height: 1 width: 7 width: 2 "
-              "data_filler { type: 'uniform' min: -1 max: 1 } }", tops=2),
+    LayerCase(
+        "DummyData",
+        "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { type: 'constant' value: 3 } "
+        "data_filler { type: 'gaussian' std: 2 } }",
+        tops=2,
+    ),
+    LayerCase(
+        "DummyData",
+        "dummy_data_param { num: 2 num: 5 channels: 3 height: 1 width: 7 width: 2 "
+        "data_filler { type: 'uniform' min: -1 max: 1 } }",
+        tops=2,
+    ),
 ]
 
 CASES = [*NEURONS, *WITH_PARAMETERS, *POOLING, *SHAPES, *LOSSES, *SOURCES]

@@ -28,9 +28,7 @@ def test_output_and_input_shape_of_a_convolution() -> None:
         (PoolGeometry((1, 2), (4, 3), (0, 0)), (6, 6), (3, 3)),
     ],
 )
-def test_output_shape_of_pooling(
-    geometry: PoolGeometry, spatial: tuple[int, int], output: tuple[int, int]
-) -> None:
+def test_output_shape_of_pooling(geometry: PoolGeometry, spatial: tuple[int, int], output: tuple[int, int]) -> None:
     assert geometry.output_shape(spatial) == output
 
 

@@ -38,8 +38,12 @@ def net_on(
     source: Path, fields: str = "batch_size: 3", transform: str = "", phase: int = TRAIN, tops: int = 2, seed: int = 5
 ) -> Net:
     names = " ".join(f'top: "{t}"' for t in ("data", "label")[:tops])
-    return net_of(f'layer {{ name: "d" type: "Data" {names} transform_param {{ {transform} }}\n'
-                  f'data_param {{ source: "{source}" backend: LMDB {fields} }} }}', phase, seed=seed)
+    return net_of(
+        f'layer {{ name: "d" type: "Data" {names} transform_param {{ {transform} }}\n'
+        f'data_param {{ source: "{source}" backend: LMDB {fields} }} }}',
+        phase,
+        seed=seed,
+    )
 
 
 def test_rows_come_in_key_order_and_wrap_around(database: Path) -> None:
@@ -81,8 +85,13 @@ def test_random_crops_and_mirrors_are_the_seeds(database: Path) -> None:
     chosen = set()
     for batch in batches[0]:
         for image, whole in zip(batch, IMAGES, strict=True):
-            fits = [(y, x, flip) for y in range(4) for x in range(3) for flip in (1, -1)
-                    if np.array_equal(image[:, :, ::flip], whole[:, y : y + 3, x : x + 3])]
+            fits = [
+                (y, x, flip)
+                for y in range(4)
+                for x in range(3)
+                for flip in (1, -1)
+                if np.array_equal(image[:, :, ::flip], whole[:, y : y + 3, x : x + 3])
+            ]
             assert len(fits) == 1
             chosen.add(fits[0])
     assert len(chosen) > 10
@@ -134,8 +143,11 @@ def test_two_nets_on_one_database_do_not_disturb_each_other(database: Path) -> N
 
 
 def test_float64_nets_get_float64(database: Path) -> None:
-    net = net_of(f'layer {{ name: "d" type: "Data" top: "x" transform_param {{ scale: 0.1 }}\n'
-                 f'data_param {{ source: "{database}" batch_size: 2 }} }}', dtype=np.float64)
+    net = net_of(
+        f'layer {{ name: "d" type: "Data" top: "x" transform_param {{ scale: 0.1 }}\n'
+        f'data_param {{ source: "{database}" batch_size: 2 }} }}',
+        dtype=np.float64,
+    )
     x = net.forward()["x"]
     assert x.dtype == np.float64
     np.testing.assert_allclose(x, IMAGES[:2] * np.float32(0.1).astype(np.float64), rtol=1e-15)

@@ -10,10 +10,13 @@ from tests.layers.nets import net_of
 
 
 def dropout(ratio: float, phase: int = TRAIN, seed: int = 1) -> Net:
-    return net_of(f"""force_backward: true
+    return net_of(
+        f"""force_backward: true
         layer {{ name: "i" type: "Input" top: "x" input_param {{ shape {{ dim: 50 dim: 2000 }} }} }}
         layer {{ name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param {{ dropout_ratio: {ratio} }} }}""",
-                  phase, seed=seed)
+        phase,
+        seed=seed,
+    )
 
 
 @pytest.mark.parametrize("ratio", [0.2, 0.5, 0.85])

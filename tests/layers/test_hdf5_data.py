@@ -28,8 +28,11 @@ def listed(tmp_path: Path) -> Path:
 
 
 def net_on(source: Path, fields: str = "", more: str = "", seed: int = 5) -> Net:
-    return net_of(f'layer {{ name: "h" type: "HDF5Data" top: "t" top: "x" {more}\n'
-                  f'hdf5_data_param {{ source: "{source}" batch_size: 3 {fields} }} }}', seed=seed)
+    return net_of(
+        f'layer {{ name: "h" type: "HDF5Data" top: "t" top: "x" {more}\n'
+        f'hdf5_data_param {{ source: "{source}" batch_size: 3 {fields} }} }}',
+        seed=seed,
+    )
 
 
 def test_tops_take_the_dataset_of_their_name_in_order_across_files(listed: Path) -> None:

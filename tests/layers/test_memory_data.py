@@ -13,8 +13,10 @@ T = np.arange(6, dtype=np.float32) + 10
 
 @pytest.fixture
 def net() -> Net:
-    return net_of('layer { name: "m" type: "MemoryData" top: "x" top: "t"\n'
-                  "memory_data_param { batch_size: 2 channels: 3 height: 5 width: 7 } }")
+    return net_of(
+        'layer { name: "m" type: "MemoryData" top: "x" top: "t"\n'
+        "memory_data_param { batch_size: 2 channels: 3 height: 5 width: 7 } }"
+    )
 
 
 def test_batches_come_in_order_and_start_again(net: Net) -> None:

@@ -85,8 +85,11 @@ def test_reshape_runs_before_every_forward(module: Writer) -> None:
 
 
 def test_it_keeps_the_contract(module: Writer) -> None:
-    check_layer(LayerCase("Python", f'python_param {{ module: "{module(SCALE)}" layer: "Scale" param_str: "3" }}',
-                          [uniform(2, 3, 5)]))
+    check_layer(
+        LayerCase(
+            "Python", f'python_param {{ module: "{module(SCALE)}" layer: "Scale" param_str: "3" }}', [uniform(2, 3, 5)]
+        )
+    )
 
 
 def test_the_new_style_keeps_it_too(module: Writer) -> None:
@@ -145,9 +148,12 @@ class Assigning(Mine):
         {'super().' + when + '(bottom, top)' if when != '__init__' else 'pass'}
 {assigned}
 """
-    net = net_of(INPUT + 'layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 2 dim: 3 } } }'
-                 + layer(module(body), "Assigning")
-                 + 'layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }')
+    net = net_of(
+        INPUT
+        + 'layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 2 dim: 3 } } }'
+        + layer(module(body), "Assigning")
+        + 'layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }'
+    )
     x = np.arange(6, dtype=np.float32).reshape(2, 3) / 6
     losses = []
     for _ in range(60):
@@ -175,11 +181,14 @@ def test_a_layer_may_set_its_type_and_still_be_named_python_in_errors(module: Wr
 
 @pytest.mark.parametrize("where", ["setup", "reshape", "forward", "backward"])
 def test_exceptions_surface_unchanged(module: Writer, where: str) -> None:
-    name = module(SCALE + f"""
+    name = module(
+        SCALE
+        + f"""
 class Failing(Scale):
     def {where}(self, *args):
         raise ZeroDivisionError('from {where}', 42)
-""")
+"""
+    )
 
     def run() -> None:
         net = net_of(INPUT + layer(name, "Failing", 'param_str: "1"'))

@@ -10,10 +10,13 @@ from tests.layers.nets import net_of
 
 
 def test_dummy_data_draws_anew_what_is_random_and_only_that() -> None:
-    net = net_of("""layer { name: "d" type: "DummyData" top: "a" top: "b" top: "c" dummy_data_param {
+    net = net_of(
+        """layer { name: "d" type: "DummyData" top: "a" top: "b" top: "c" dummy_data_param {
         shape { dim: 3 dim: 5 } shape { dim: 1000 } shape { dim: 2 }
         data_filler { type: "constant" value: 3 } data_filler { type: "uniform" min: 2 max: 4 }
-        data_filler { type: "constant" } } }""", seed=3)
+        data_filler { type: "constant" } } }""",
+        seed=3,
+    )
     a, b, c = (net.blobs[n] for n in "abc")
     assert (a.shape, b.shape, c.shape) == ((3, 5), (1000,), (2,))
     net.forward()
@@ -65,8 +68,10 @@ def test_input_keeps_data_and_shape_that_the_user_gave() -> None:
 
 def test_input_refuses_another_number_of_shapes() -> None:
     with pytest.raises(ParameterError, match=r"2 shapes are given for 3 tops .layer 'i' of type Input"):
-        net_of('layer { name: "i" type: "Input" top: "a" top: "b" top: "c" '
-               "input_param { shape { dim: 2 } shape { dim: 3 } } }")
+        net_of(
+            'layer { name: "i" type: "Input" top: "a" top: "b" top: "c" '
+            "input_param { shape { dim: 2 } shape { dim: 3 } } }"
+        )
 
 
 def test_silence_takes_blobs_from_the_outputs() -> None:

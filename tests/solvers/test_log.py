@@ -37,9 +37,13 @@ def test_the_lines_of_a_whole_training_are_caffes(
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO, "pycaffe_lite")
     # Caffe's run: 10,000 iterations, display 100, test_interval 500, snapshot 5,000.
-    solver = toy.make(tmp_path, """test_iter: 2 test_interval: 5 base_lr: 0.01 display: 1 max_iter: 100 lr_policy: "inv"
+    solver = toy.make(
+        tmp_path,
+        """test_iter: 2 test_interval: 5 base_lr: 0.01 display: 1 max_iter: 100 lr_policy: "inv"
         gamma: 0.0001 power: 0.75 momentum: 0.9 snapshot: 50 snapshot_prefix: "lenet" """,
-                      basis='net: "net.prototxt" ', net=toy.NET.replace('"toy"', '"LeNet"'))
+        basis='net: "net.prototxt" ',
+        net=toy.NET.replace('"toy"', '"LeNet"'),
+    )
     solver.solve()
     ours = caplog.messages[caplog.messages.index("Solving LeNet") :]
     wanted = list(caffes_lines((shared / "golden" / "lenet" / "train.log").read_text(), 100))
@@ -74,8 +78,11 @@ def test_what_parse_log_looks_for(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert [(i, name) for i, name, _ in rows["Train"]] == [(i, "loss") for i in (0, 4, 8)]
     assert [(i, name) for i, name, _ in rows["Test"]] == [(i, n) for i in (0, 6, 12) for n in ("accuracy", "loss")]
     assert rates == {i: pytest.approx(0.05) for i in (0, 4, 8)}
-    smoothed = {int(i): float(v) for line in lines
-                for i, v in re.findall(rf"Iteration (\d+) \(.*iters\), loss = ({NUMBER})$", line)}
+    smoothed = {
+        int(i): float(v)
+        for line in lines
+        for i, v in re.findall(rf"Iteration (\d+) \(.*iters\), loss = ({NUMBER})$", line)
+    }
     assert smoothed == {i: pytest.approx(losses[i], rel=1e-5) for i in (0, 4, 8)}
     assert any(re.search(rf"\] Iteration 12, loss = {NUMBER}$", line) for line in lines)
     test_losses = [float(m[1]) for line in lines if (m := re.search(rf"\] Test loss: ({NUMBER})$", line))]
@@ -87,14 +94,22 @@ def test_before_training(tmp_path: Path, caplog: pytest.LogCaptureFixture, monke
     caplog.set_level(logging.INFO, "pycaffe_lite")
     toy.make(tmp_path).net.save("w.caffemodel")
     toy.make(tmp_path, 'test_iter: 1 test_iter: 1 test_interval: 5 weights: "w.caffemodel"')
-    kept = [m.splitlines()[0] for m in caplog.messages if re.match(
-        r"Initializing solver|Creating t|Finetuning|Solver scaffolding|Network init", m)]
+    kept = [
+        m.splitlines()[0]
+        for m in caplog.messages
+        if re.match(r"Initializing solver|Creating t|Finetuning|Solver scaffolding|Network init", m)
+    ]
     assert kept[kept.index("Solver scaffolding done.") + 1 :] == [
         "Initializing solver from parameters: ",
-        "Creating training net from net file: net.prototxt", "Network initialization done.",
-        "Creating test net (#0) specified by net file: net.prototxt", "Network initialization done.",
-        "Creating test net (#1) specified by net file: net.prototxt", "Network initialization done.",
-        *["Finetuning from w.caffemodel"] * 3, "Solver scaffolding done."]
+        "Creating training net from net file: net.prototxt",
+        "Network initialization done.",
+        "Creating test net (#0) specified by net file: net.prototxt",
+        "Network initialization done.",
+        "Creating test net (#1) specified by net file: net.prototxt",
+        "Network initialization done.",
+        *["Finetuning from w.caffemodel"] * 3,
+        "Solver scaffolding done.",
+    ]
     text = next(m for m in caplog.messages if "test_interval: 5" in m)
     assert 'lr_policy: "fixed"\n' in text
 

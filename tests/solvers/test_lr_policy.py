@@ -14,18 +14,21 @@ from tests.solvers import toy
 WITHOUT_POLICY = 'net: "net.prototxt" base_lr: 0.5 max_iter: 20\n'
 
 
-@pytest.mark.parametrize(("text", "rates"), [
-    ('"fixed"', {0: 0.5, 7: 0.5, 1000: 0.5}),
-    ('"step" gamma: 0.5 stepsize: 3', {0: 0.5, 2: 0.5, 3: 0.25, 8: 0.125, 9: 0.0625}),
-    ('"exp" gamma: 0.5', {0: 0.5, 1: 0.25, 5: 0.5 / 32}),
-    ('"inv" gamma: 0.25 power: 1.5', {0: 0.5, 4: 0.5 / 2**1.5, 12: 0.0625}),
-    ('"poly" power: 2', {0: 0.5, 5: 0.5 * 0.5625, 19: 0.5 * 0.0025, 20: 0, 21: 0, 30: 0}),
-    ('"poly" power: 0.5', {15: 0.25, 21: 0}),
-    ('"poly"', {3: 0.5, 20: 0.5}),
-    ('"sigmoid" gamma: 0.5 stepsize: 4', {0: 0.5 / (1 + math.e**2), 4: 0.25, 10: 0.5 / (1 + math.e**-3)}),
-    ('"sigmoid" gamma: 100 stepsize: 400', {0: 0, 400: 0.25, 800: 0.5}),
-    ('"exp" gamma: 3', {0: 0.5, 2: 4.5, 100000: math.inf}),
-])
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ('"fixed"', {0: 0.5, 7: 0.5, 1000: 0.5}),
+        ('"step" gamma: 0.5 stepsize: 3', {0: 0.5, 2: 0.5, 3: 0.25, 8: 0.125, 9: 0.0625}),
+        ('"exp" gamma: 0.5', {0: 0.5, 1: 0.25, 5: 0.5 / 32}),
+        ('"inv" gamma: 0.25 power: 1.5', {0: 0.5, 4: 0.5 / 2**1.5, 12: 0.0625}),
+        ('"poly" power: 2', {0: 0.5, 5: 0.5 * 0.5625, 19: 0.5 * 0.0025, 20: 0, 21: 0, 30: 0}),
+        ('"poly" power: 0.5', {15: 0.25, 21: 0}),
+        ('"poly"', {3: 0.5, 20: 0.5}),
+        ('"sigmoid" gamma: 0.5 stepsize: 4', {0: 0.5 / (1 + math.e**2), 4: 0.25, 10: 0.5 / (1 + math.e**-3)}),
+        ('"sigmoid" gamma: 100 stepsize: 400', {0: 0, 400: 0.25, 800: 0.5}),
+        ('"exp" gamma: 3', {0: 0.5, 2: 4.5, 100000: math.inf}),
+    ],
+)
 def test_rates(text: str, rates: dict[int, float], tmp_path: Path) -> None:
     solver = toy.make(tmp_path, f"lr_policy: {text}", basis=WITHOUT_POLICY)
     for iteration, rate in rates.items():
@@ -35,8 +38,9 @@ def test_rates(text: str, rates: dict[int, float], tmp_path: Path) -> None:
 
 def test_multistep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "pycaffe_lite")
-    solver = toy.make(tmp_path, 'lr_policy: "multistep" gamma: 0.1 stepvalue: 2 stepvalue: 3 stepvalue: 5',
-                      basis=WITHOUT_POLICY)
+    solver = toy.make(
+        tmp_path, 'lr_policy: "multistep" gamma: 0.1 stepvalue: 2 stepvalue: 3 stepvalue: 5', basis=WITHOUT_POLICY
+    )
     rates = []
     for _ in range(7):
         rates.append(solver.lr)
@@ -44,7 +48,8 @@ def test_multistep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         solver.step(1)
     assert rates == pytest.approx([0.5, 0.5, 0.05, 0.005, 0.005, 0.0005, 0.0005])
     assert [r.getMessage() for r in caplog.records if "MultiStep" in r.getMessage()] == [
-        f"MultiStep Status: Iteration {i}, step = {k}" for i, k in ((2, 1), (3, 2), (5, 3))]
+        f"MultiStep Status: Iteration {i}, step = {k}" for i, k in ((2, 1), (3, 2), (5, 3))
+    ]
 
 
 def test_multistep_takes_one_step_in_each_iteration(tmp_path: Path) -> None:

@@ -137,8 +137,13 @@ with SignalActions() as signals:
 
 def test_a_process_from_outside(tmp_path: Path) -> None:
     toy.write(tmp_path, 'snapshot_prefix: "s"', basis=toy.BASIS.replace("max_iter: 12", "max_iter: 100000000"))
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "0"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "0"},
+    )
     assert process.stderr is not None
     lines: list[str] = []
     for line in process.stderr:

@@ -32,8 +32,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(folder: Path, text: str = "", seed: int = 5) -> Solver:
-    return toy.make(folder, f'{text} snapshot_prefix: "s"',
-                    basis=toy.BASIS.replace("random_seed: 5", f"random_seed: {seed}"))
+    return toy.make(
+        folder, f'{text} snapshot_prefix: "s"', basis=toy.BASIS.replace("random_seed: 5", f"random_seed: {seed}")
+    )
 
 
 def written(folder: Path) -> set[str]:
@@ -43,8 +44,10 @@ def written(folder: Path) -> set[str]:
 @pytest.mark.parametrize("kind", toy.TYPES)
 @pytest.mark.parametrize("hdf5", [False, True])
 def test_going_on_is_as_if_never_stopped(kind: str, hdf5: bool, tmp_path: Path) -> None:
-    text = (f'{toy.TYPES[kind]} weight_decay: 0.01 lr_policy: "multistep" gamma: 0.5 stepvalue: 3 stepvalue: 9 '
-            'snapshot_prefix: "s" ' + ("snapshot_format: HDF5" if hdf5 else ""))
+    text = (
+        f'{toy.TYPES[kind]} weight_decay: 0.01 lr_policy: "multistep" gamma: 0.5 stepvalue: 3 stepvalue: 9 '
+        'snapshot_prefix: "s" ' + ("snapshot_format: HDF5" if hdf5 else "")
+    )
     basis = toy.BASIS.replace('lr_policy: "fixed"', "")
     whole = toy.make(tmp_path, text, basis=basis)
     whole.step(6)
@@ -98,8 +101,11 @@ def test_solve_resumes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     solver.watch(lambda e: iterations.append(e.iter) if e.kind == "iteration" else None)
     solver.solve("s_iter_6.solverstate")
     assert iterations == [7, 8, 9, 10, 11, 12]
-    wanted = ["Solving toy", "Learning Rate Policy: fixed",
-              "Restoring previous solver status from s_iter_6.solverstate"]
+    wanted = [
+        "Solving toy",
+        "Learning Rate Policy: fixed",
+        "Restoring previous solver status from s_iter_6.solverstate",
+    ]
     assert [m for m in caplog.messages if m in wanted] == wanted
 
 
@@ -151,8 +157,9 @@ def test_states_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
 def test_shapes_of_old_files_with_four_axes_fit(tmp_path: Path) -> None:
     solver = make(tmp_path)
     solver.step(1)
-    history = [np.full((1,) * (4 - b.data.ndim) + b.shape, i + 1, np.float32)
-               for i, b in enumerate(solver.net.learnable.blobs)]
+    history = [
+        np.full((1,) * (4 - b.data.ndim) + b.shape, i + 1, np.float32) for i, b in enumerate(solver.net.learnable.blobs)
+    ]
     write_solverstate("old.solverstate", SolverState(33, "", history, 0))
     solver.restore("old.solverstate")
     assert solver.iter == 33
@@ -172,8 +179,9 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [100, 4000])
 def test_a_file_too_large_leaves_neither_half(size: int, tmp_path: Path) -> None:
-    solver = toy.make(tmp_path, toy.TYPES["Adam"] + ' snapshot_prefix: "s"',
-                      net=toy.NET.replace("num_output: 7", "num_output: 70"))
+    solver = toy.make(
+        tmp_path, toy.TYPES["Adam"] + ' snapshot_prefix: "s"', net=toy.NET.replace("num_output: 7", "num_output: 70")
+    )
     solver.step(5)
     solver.snapshot()
     before = {n: Path(n).read_bytes() for n in written(tmp_path)}
@@ -191,9 +199,7 @@ def test_a_file_too_large_leaves_neither_half(size: int, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["", "snapshot_format: HDF5"])
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_a_full_disk_leaves_neither_half(
-    text: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_neither_half(text: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = make(tmp_path, text)
     solver.step(6)
     real, calls = os.fsync, 0

@@ -83,8 +83,11 @@ def test_a_seed_makes_it_deterministic(tmp_path: Path) -> None:
 
 
 def test_callbacks_and_watchers_in_order(tmp_path: Path) -> None:
-    solver = toy.make(tmp_path, 'iter_size: 2 snapshot: 2 test_initialization: false test_iter: 2 test_interval: 2 '
-                                f'clip_gradients: 0.001 snapshot_prefix: "{tmp_path}/s"')
+    solver = toy.make(
+        tmp_path,
+        "iter_size: 2 snapshot: 2 test_initialization: false test_iter: 2 test_interval: 2 "
+        f'clip_gradients: 0.001 snapshot_prefix: "{tmp_path}/s"',
+    )
     seen: list[object] = []
     data = solver.net.layer_dict["data"]
 
@@ -103,16 +106,29 @@ def test_callbacks_and_watchers_in_order(tmp_path: Path) -> None:
     solver.watch(lambda e: seen.append((e.kind, e.iter, e.done, e.total)))
     solver.step(3)
     assert seen == [
-        ("start", 0, 0), ("ready", 2), ("iteration", 1, 0, 0),
-        ("start", 2, 0), ("ready", 4), ("iteration", 2, 0, 0), ("snapshotting", 2, 0, 0), ("snapshot", 2, 0, 0),
-        ("testing", 2, 0, 2), ("testing", 2, 1, 2), ("tested", 2, 2, 2),
-        ("start", 4, 0), ("ready", 6), ("iteration", 3, 0, 0),
+        ("start", 0, 0),
+        ("ready", 2),
+        ("iteration", 1, 0, 0),
+        ("start", 2, 0),
+        ("ready", 4),
+        ("iteration", 2, 0, 0),
+        ("snapshotting", 2, 0, 0),
+        ("snapshot", 2, 0, 0),
+        ("testing", 2, 0, 2),
+        ("testing", 2, 1, 2),
+        ("tested", 2, 2, 2),
+        ("start", 4, 0),
+        ("ready", 6),
+        ("iteration", 3, 0, 0),
     ]
 
 
 def test_events_say_what_happened(tmp_path: Path) -> None:
-    solver = toy.make(tmp_path, f'lr_policy: "exp" gamma: 0.5 average_loss: 2 snapshot_prefix: "{tmp_path}/s" ' + TESTS,
-                      basis=toy.BASIS.replace('lr_policy: "fixed"', ""))
+    solver = toy.make(
+        tmp_path,
+        f'lr_policy: "exp" gamma: 0.5 average_loss: 2 snapshot_prefix: "{tmp_path}/s" ' + TESTS,
+        basis=toy.BASIS.replace('lr_policy: "fixed"', ""),
+    )
     events: list[Event] = []
     losses: list[float] = []
     solver.add_callback(None, lambda: losses.append(float(solver.net.blobs["loss"].data)))
@@ -122,7 +138,8 @@ def test_events_say_what_happened(tmp_path: Path) -> None:
     steps = [e for e in events if e.kind == "iteration"]
     assert [e.lr for e in steps] == pytest.approx([0.05, 0.025, 0.0125])
     assert [e.loss for e in steps] == pytest.approx(
-        [losses[0], (losses[0] + losses[1]) / 2, (losses[1] + losses[2]) / 2], rel=1e-6)
+        [losses[0], (losses[0] + losses[1]) / 2, (losses[1] + losses[2]) / 2], rel=1e-6
+    )
     assert events[-1].what == f"{tmp_path}/s_iter_3.caffemodel"
     tested = next(e for e in events if e.kind == "tested")
     assert tested.what == "0"
@@ -140,14 +157,18 @@ def test_smoothed_loss_begins_anew_with_each_step(tmp_path: Path) -> None:
     solver.watch(lambda e: smoothed.append(e.loss))
     solver.step(5)
     solver.step(1)
-    assert smoothed == pytest.approx([losses[0], np.mean(losses[:2]), np.mean(losses[:3]), np.mean(losses[1:4]),
-                                      np.mean(losses[2:5]), losses[5]])
+    assert smoothed == pytest.approx(
+        [losses[0], np.mean(losses[:2]), np.mean(losses[:3]), np.mean(losses[1:4]), np.mean(losses[2:5]), losses[5]]
+    )
 
 
-@pytest.mark.parametrize(("text", "tested_at"), [
-    ("", [0, 4, 8, 12]),
-    ("test_initialization: false", [4, 8, 12]),
-])
+@pytest.mark.parametrize(
+    ("text", "tested_at"),
+    [
+        ("", [0, 4, 8, 12]),
+        ("test_initialization: false", [4, 8, 12]),
+    ],
+)
 def test_when_it_tests(text: str, tested_at: list[int], tmp_path: Path) -> None:
     solver = toy.make(tmp_path, f"snapshot_after_train: false {TESTS} {text}")
     seen: list[int] = []
@@ -171,8 +192,12 @@ def test_test_nets_share_the_weights_and_own_none(tmp_path: Path) -> None:
 def test_several_test_nets(tmp_path: Path) -> None:
     net = toy.NET.replace("include { phase: TEST }", 'include { phase: TEST stage: "scores" }')
     (tmp_path / "other.prototxt").write_text(toy.NET.replace("SIZE", "9").replace('name: "toy"', 'name: "other"'))
-    solver = toy.make(tmp_path, 'test_net: "other.prototxt" test_iter: 1 test_iter: 2 test_iter: 5 test_interval: 2 '
-                                'test_state {} test_state { stage: "scores" } test_state { level: 1 }', net=net)
+    solver = toy.make(
+        tmp_path,
+        'test_net: "other.prototxt" test_iter: 1 test_iter: 2 test_iter: 5 test_interval: 2 '
+        'test_state {} test_state { stage: "scores" } test_state { level: 1 }',
+        net=net,
+    )
     assert [n.name for n in solver.test_nets] == ["other", "toy", "toy"]
     assert ["accuracy" in n.blobs for n in solver.test_nets] == [True, True, False]
     assert solver.test_nets[0].blobs["data"].shape == (9, 5)
@@ -183,8 +208,13 @@ def test_several_test_nets(tmp_path: Path) -> None:
 
 
 def test_outputs_that_change_their_size_have_no_mean(tmp_path: Path) -> None:
-    solver = toy.make(tmp_path, TESTS, net=toy.NET.replace("""'{"size": SIZE}'""", "'{}'") + """
-        layer { name: "copy" type: "Power" bottom: "label" top: "copy" include { phase: TEST } }""")
+    solver = toy.make(
+        tmp_path,
+        TESTS,
+        net=toy.NET.replace("""'{"size": SIZE}'""", "'{}'")
+        + """
+        layer { name: "copy" type: "Power" bottom: "label" top: "copy" include { phase: TEST } }""",
+    )
     data = solver.test_nets[0].layer_dict["data"]
 
     def grow(event: Event) -> None:
@@ -230,13 +260,18 @@ def test_level_and_stages_of_the_training_net(tmp_path: Path) -> None:
     assert "accuracy" in caffe.get_solver(path, level=2, stages=["b"]).net.blobs
 
 
-@pytest.mark.parametrize(("basis", "warnings"), [
-    (toy.BASIS, []),
-    (toy.BASIS.replace("solver_mode: CPU", ""), []),
-    (toy.BASIS.replace("CPU", "GPU"), ["There is no GPU engine: computing on the CPU"]),
-    (toy.BASIS + "debug_info: true",
-     ["debug_info is not supported: the means of blobs and gradients are not logged"]),
-])
+@pytest.mark.parametrize(
+    ("basis", "warnings"),
+    [
+        (toy.BASIS, []),
+        (toy.BASIS.replace("solver_mode: CPU", ""), []),
+        (toy.BASIS.replace("CPU", "GPU"), ["There is no GPU engine: computing on the CPU"]),
+        (
+            toy.BASIS + "debug_info: true",
+            ["debug_info is not supported: the means of blobs and gradients are not logged"],
+        ),
+    ],
+)
 def test_what_cannot_be_had_is_said(
     basis: str, warnings: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,22 +11,32 @@ from pycaffe_lite.solvers.solver_file import SolverFile
 from tests.solvers import toy
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("SGD", "SGD"), ("NESTEROV", "Nesterov"), ("ADAGRAD", "AdaGrad"), ("RMSPROP", "RMSProp"), ("ADADELTA", "AdaDelta"),
-    ("ADAM", "Adam"),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("SGD", "SGD"),
+        ("NESTEROV", "Nesterov"),
+        ("ADAGRAD", "AdaGrad"),
+        ("RMSPROP", "RMSProp"),
+        ("ADADELTA", "AdaDelta"),
+        ("ADAM", "Adam"),
+    ],
+)
 def test_solver_type(old: str, new: str, tmp_path: Path) -> None:
     assert toy.make(tmp_path, f"solver_type: {old}").type == new
 
 
-@pytest.mark.parametrize(("text", "prefix"), [
-    ("", "sub/my.solver"),
-    ('snapshot_prefix: ""', "sub/my.solver"),
-    ('snapshot_prefix: "sub"', "sub/my.solver"),
-    ('snapshot_prefix: "sub/"', "sub/my.solver"),
-    ('snapshot_prefix: "sub/x"', "sub/x"),
-    ('snapshot_prefix: "elsewhere"', "elsewhere"),
-])
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("", "sub/my.solver"),
+        ('snapshot_prefix: ""', "sub/my.solver"),
+        ('snapshot_prefix: "sub"', "sub/my.solver"),
+        ('snapshot_prefix: "sub/"', "sub/my.solver"),
+        ('snapshot_prefix: "sub/x"', "sub/x"),
+        ('snapshot_prefix: "elsewhere"', "elsewhere"),
+    ],
+)
 def test_snapshot_prefix(text: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
@@ -61,9 +71,13 @@ def test_errors_inside_a_net_that_stands_in_the_solver_file(tmp_path: Path) -> N
 def test_nets_in_the_solver_file(field: str, tmp_path: Path) -> None:
     net = toy.NET.replace("SIZE", "6")
     tests = "test_iter: 2 test_interval: 1 " if field == "net_param" else ""
-    solver = toy.make(tmp_path, f"{tests} {field} {{ {net} }} test_net_param {{ {net} }} test_iter: 1 test_interval: 3"
-                      if not tests else f"{tests} {field} {{ {net} }}",
-                      basis=toy.BASIS.replace('net: "net.prototxt"', ""))
+    solver = toy.make(
+        tmp_path,
+        f"{tests} {field} {{ {net} }} test_net_param {{ {net} }} test_iter: 1 test_interval: 3"
+        if not tests
+        else f"{tests} {field} {{ {net} }}",
+        basis=toy.BASIS.replace('net: "net.prototxt"', ""),
+    )
     solver.step(2)
     assert len(solver.test_nets) == 1
     assert solver.iter == 2

@@ -44,12 +44,13 @@ def formula(kind: str, g: np.ndarray, memory: list, rate: float, t: int) -> np.n
 @pytest.mark.parametrize("kind", toy.TYPES)
 @pytest.mark.parametrize("regularization", ["L1", "L2"])
 @pytest.mark.parametrize("block", [4, 32768])
-def test_formula(
-    kind: str, regularization: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_formula(kind: str, regularization: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(update, "BLOCK", block)
-    solver = toy.make(tmp_path, f'{toy.TYPES[kind]} weight_decay: 0.1 regularization_type: "{regularization}" '
-                                "iter_size: 2 clip_gradients: 0.4")
+    solver = toy.make(
+        tmp_path,
+        f'{toy.TYPES[kind]} weight_decay: 0.1 regularization_type: "{regularization}" '
+        "iter_size: 2 clip_gradients: 0.4",
+    )
     gradients: list[np.ndarray] = []
     solver.add_callback(None, lambda: gradients.extend(toy.diffs(solver)))
     memory: list[list] = [[0.0, 0.0] for _ in LR_MULT]
@@ -82,7 +83,8 @@ def test_clipping_leaves_small_gradients_alone_and_says_what_it_does(
     solver.apply_update()
     np.testing.assert_allclose(solver.net.params["ip2"][1].diff, [0.0075, -0.01, 0], rtol=1e-6)
     assert [r.getMessage() for r in caplog.records if r.getMessage().startswith("Gradient")] == [
-        "Gradient clipping: scaling down gradients (L2 norm 2 > 0.25) by scale factor 0.125"]
+        "Gradient clipping: scaling down gradients (L2 norm 2 > 0.25) by scale factor 0.125"
+    ]
 
 
 def test_weights_that_run_off_do_so_without_warnings(tmp_path: Path) -> None:

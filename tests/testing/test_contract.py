@@ -179,12 +179,25 @@ class NeverRefuses(Good):
 
 
 BROKEN = {
-    OverwritesParameters: "accumulation", AddsToBottoms: "accumulation", IgnoresPropagateDown: "propagate_down",
-    IgnoresParamPropagateDown: "propagate_down", WrongShape: "shapes", ImpureShapes: "shapes",
-    WrongGradient: "gradients", Float32Backward: "gradients", Float32Forward: "gradients",
-    InPlaceWithoutRight: "in_place", ReadsBottomSecretly: "reads", ReadsTopSecretly: "reads",
-    NeedsMoreThanSigns: "signs", FlipsSigns: "signs", KeepsAnArray: "reuse",
-    WritesBottom: "leaves_alone", WritesTopDiff: "leaves_alone", Unstable: "number_types", GlobalRandom: "determinism",
+    OverwritesParameters: "accumulation",
+    AddsToBottoms: "accumulation",
+    IgnoresPropagateDown: "propagate_down",
+    IgnoresParamPropagateDown: "propagate_down",
+    WrongShape: "shapes",
+    ImpureShapes: "shapes",
+    WrongGradient: "gradients",
+    Float32Backward: "gradients",
+    Float32Forward: "gradients",
+    InPlaceWithoutRight: "in_place",
+    ReadsBottomSecretly: "reads",
+    ReadsTopSecretly: "reads",
+    NeedsMoreThanSigns: "signs",
+    FlipsSigns: "signs",
+    KeepsAnArray: "reuse",
+    WritesBottom: "leaves_alone",
+    WritesTopDiff: "leaves_alone",
+    Unstable: "number_types",
+    GlobalRandom: "determinism",
     NeverRefuses: "constraints",
 }
 
