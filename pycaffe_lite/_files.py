@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, did_you_mean
+from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, nearest
 
 PathLike = str | os.PathLike[str]
 
@@ -37,7 +37,8 @@ def read_bytes(path: PathLike) -> bytes:
 def _nearest(where: str) -> str:
     folder, name = os.path.split(where)
     try:
-        return did_you_mean(name, os.listdir(folder))
+        near = nearest(name, os.listdir(folder), cutoff=0.85)  # a common ending makes any two names look alike
+        return f"Did you mean '{near}'?" if near else ""
     except (OSError, ValueError):
         return f"There is no folder {folder!r} either."
 

@@ -147,8 +147,14 @@ class MissingPackageError(CaffeError, ImportError):
     __str__ = CaffeError.__str__
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that this one is most likely a misspelling of, or None when none is alike by `cutoff` (0 to 1)."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The hint for a misspelt name: the nearest known one as a question, or nothing."""
-    by_lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"Did you mean '{by_lower[near[0]]}'?" if near else ""
+    near = nearest(name, known)
+    return f"Did you mean '{near}'?" if near else ""

@@ -85,6 +85,8 @@ def _copy(net: Net, path: PathLike, layers: Iterable[tuple[str, Sequence[Array |
         if targets:
             loaded.matched.append(name)
     loaded.kept = [n.name for n in net._nodes if n.layer.blobs and n.name not in loaded.matched]
+    if loaded.kept:
+        log.info("Not in %s, and left as they were: %s", os.fspath(path), ", ".join(loaded.kept))
     return loaded
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from pycaffe_lite._files import PathLike, read_bytes
 from pycaffe_lite.errors import ParseError
@@ -69,7 +70,9 @@ def _read_either(path: PathLike, message_type: type[M]) -> tuple[M, Positions]:
         except DecodeError:
             pass  # a text with a control character in it, or neither
         else:
-            return message, Positions()
+            # Wire format fits nearly anything: a net's bytes are a solver too, one made of unknown fields.
+            if message_type is not SolverParameter or not len(UnknownFieldSet(message)):
+                return message, Positions()
     return _from_text(data, message_type, os.fspath(path))
 
 

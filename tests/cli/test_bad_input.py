@@ -200,7 +200,7 @@ def _cut(file: str, keep: float) -> None:
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (("train", "--solver=small_iter_10.caffemodel"), "lr_policy is missing"),
+        (("train", "--solver=small_iter_10.caffemodel"), "small_iter_10.caffemodel is binary, and no SolverParameter"),
         (("time", "--model=small_iter_10.solverstate"), "small_iter_10.solverstate"),
         ((*TEST[:2], "--weights=net.prototxt"), "net.prototxt"),
         ((*TRAIN, "--snapshot=small_iter_10.caffemodel"), "small_iter_10.caffemodel"),
