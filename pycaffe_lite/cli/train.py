@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pycaffe_lite.cli._watch import Record
     from pycaffe_lite.solvers import Solver
 
+PROGRAM = "pycaffe-lite"
 NAME = "train"
 HELP = "train a network, or go on training one"
 
@@ -97,8 +100,11 @@ def train(
 
 
 def command(*words: str) -> str:
-    """A command line to copy."""
-    return shlex.join(["pycaffe-lite", *words])
+    """A command line to copy: this program as it was called, unless its name alone finds it."""
+    program = Path(sys.argv[0])
+    if program.name != PROGRAM or shutil.which(PROGRAM) is not None or not program.exists():
+        return shlex.join([PROGRAM, *words])
+    return shlex.join([str(program), *words])
 
 
 def in_words(scores: dict[str, float]) -> str:

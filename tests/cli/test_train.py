@@ -144,5 +144,18 @@ class Halve(caffe.Layer):
     assert Path("small_iter_20.caffemodel").exists()
 
 
-def test_command_quotes_what_a_shell_would_split() -> None:
+def test_command_quotes_what_a_shell_would_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["pycaffe-lite"])
     assert train.command("train", "--solver=my nets/a.prototxt") == "pycaffe-lite train '--solver=my nets/a.prototxt'"
+
+
+def test_command_names_the_program_so_that_a_shell_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "pycaffe-lite"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(program)])
+    monkeypatch.setenv("PATH", "")
+    assert train.command("summary", "a.prototxt") == f"{program} summary a.prototxt"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert train.command("summary", "a.prototxt") == "pycaffe-lite summary a.prototxt"
