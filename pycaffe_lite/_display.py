@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pycaffe_lite._statistics import Statistics, statistics
 from pycaffe_lite._table import columns_of, number, text_table
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.summary import Summary, summary
+from pycaffe_lite.summary import summary
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pycaffe_lite.blob import Blob
     from pycaffe_lite.layer import Layer
     from pycaffe_lite.net import Net
-
-__all__ = ["Summary", "blob_html", "blob_line", "blob_values", "layer_line", "net_line", "summary"]
 
 
 def blob_line(blob: Blob) -> str:

@@ -20,6 +20,7 @@ from pycaffe_lite.layer import Layer
 from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net
+from pycaffe_lite.summary import Summary, summary
 
 PathLike = str | os.PathLike[str]
 
@@ -251,9 +252,9 @@ class Net:
         for layer in self.layers:
             type(layer).close(layer)
 
-    def summary(self) -> _display.Summary:
+    def summary(self) -> Summary:
         """A table of the layers: type, output shapes, parameters, multiply-adds, memory."""
-        return _display.summary(self)
+        return summary(self)
 
     def __repr__(self) -> str:
         return _display.net_line(self)

@@ -7,26 +7,17 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.errors import ParameterError
-from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
+from pycaffe_lite.layer import Blobs, canonical_axis
+from pycaffe_lite.layers._view import ViewLayer
 from pycaffe_lite.registry import register_layer
 
 
 @register_layer("Flatten")
-class Flatten(Layer):
+class Flatten(ViewLayer):
     """Top: shape[:axis], the product of shape[axis..end_axis], the rest; the bottom's memory, without a copy.
 
     Raises ParameterError when end_axis lies before axis.
     """
-
-    bottoms = exactly(1)
-    tops = exactly(1)
-    views = True
-
-    def backward_reads_bottom_data(self) -> bool:
-        return False
-
-    def backward_reads_top_data(self) -> bool:
-        return False
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         p, shape = self._message.flatten_param, bottom_shapes[0]
@@ -37,9 +28,6 @@ class Flatten(Layer):
                 f"end_axis {p.end_axis} lies before axis {p.axis} in shape {shape}", field="flatten_param.end_axis"
             )
         return [(*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])]
-
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        top[0].share_data(bottom[0])
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[0]:

@@ -7,30 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.layer import Blobs, Layer, at_least, exactly
+from pycaffe_lite.layer import Blobs, at_least
+from pycaffe_lite.layers._view import ViewLayer
 from pycaffe_lite.registry import register_layer
 
 
 @register_layer("Split")
-class Split(Layer):
+class Split(ViewLayer):
     """Every top is the bottom's data, without a copy. Tops: the bottom's shape."""
 
-    bottoms = exactly(1)
     tops = at_least(1)
-    views = True
-
-    def backward_reads_bottom_data(self) -> bool:
-        return False
-
-    def backward_reads_top_data(self) -> bool:
-        return False
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         return [bottom_shapes[0]] * len(self._message.top)
-
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        for blob in top:
-            blob.share_data(bottom[0])
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
