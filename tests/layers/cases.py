@@ -9,6 +9,7 @@ from typing import Any
 
 from pycaffe_lite import TEST
 from pycaffe_lite.testing import LayerCase, Values, integers, uniform
+from tests.layers import cases_elementwise, cases_losses_recurrent, cases_shapes
 
 IMAGES = uniform(2, 3, 5, 7)
 
@@ -179,7 +180,17 @@ SOURCES = [
     ),
 ]
 
-CASES = [*NEURONS, *WITH_PARAMETERS, *POOLING, *SHAPES, *LOSSES, *SOURCES]
+CASES = [
+    *NEURONS,
+    *WITH_PARAMETERS,
+    *POOLING,
+    *SHAPES,
+    *LOSSES,
+    *SOURCES,
+    *cases_elementwise.CASES,
+    *cases_shapes.CASES,
+    *cases_losses_recurrent.CASES,
+]
 
 # Types that need files, arrays or user code, and the test file that is their evidence; messages for what can be checked
 # without those.
