@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
-from pycaffe_lite.testing import LayerCase
+from pycaffe_lite.testing import LayerCase, integers, uniform
 
-CASES: list[LayerCase] = []
+SCORES = uniform(5, 7, low=-3, high=3, avoid=[-1, 1])
+CLASSES = integers(5, below=7)
+PROBABILITIES = uniform(5, 7, low=0.2, high=1)
+FAR = (uniform(4, 5, low=1, high=2), uniform(4, 5, low=-2, high=-1))  # at least 4.4 apart
+NEAR = (uniform(4, 5), uniform(4, 5))
+
+LOSSES = [
+    LayerCase("HingeLoss", "", [SCORES, CLASSES]),
+    LayerCase("HingeLoss", "loss_weight: 1.7 hinge_loss_param { norm: L2 }", [SCORES, CLASSES]),
+    LayerCase("HingeLoss", "hinge_loss_param { norm: L1 }", [uniform(3, 2, 5, avoid=[-1, 1]), integers(3, 1, below=9)]),
+    LayerCase("HingeLoss", "hinge_loss_param { norm: L2 }", [uniform(1, 4), integers(1, below=4)]),
+    LayerCase("MultinomialLogisticLoss", "", [PROBABILITIES, CLASSES]),
+    LayerCase(
+        "MultinomialLogisticLoss", "loss_weight: 0.3", [uniform(3, 4, 1, 2, low=0.2), integers(3, 1, 1, 1, below=8)]
+    ),
+    LayerCase("ContrastiveLoss", "contrastive_loss_param { margin: 3.5 }", [*FAR, integers(4, below=2)]),
+    LayerCase("ContrastiveLoss", "loss_weight: 2.5", [*NEAR, integers(4, low=1, below=3)]),
+    LayerCase(
+        "ContrastiveLoss",
+        "loss_weight: 0.7 contrastive_loss_param { margin: 4 legacy_version: true }",
+        [uniform(6, 2, 3), uniform(6, 6), integers(6, 1, below=2)],
+    ),
+    LayerCase("ContrastiveLoss", "contrastive_loss_param { legacy_version: true }", [*FAR, integers(4, below=2)]),
+]
+
+CASES: list[LayerCase] = LOSSES
