@@ -16,6 +16,7 @@ from pycaffe_lite.blob import Blob, BlobVec, shapes_of
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.build import build, reshape
 from pycaffe_lite.graph.plan import Node
+from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -86,13 +87,7 @@ class Net:
     def _init(
         self, message: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int | None
     ) -> None:
-        for old, new in (("layers", "'layer'"), ("input", "an Input layer")):
-            if getattr(message, old):
-                raise GraphError(
-                    f"This network is in an old format, with '{old}' instead of {new}",
-                    hint="Old formats are not read yet.",
-                    position=positions.find(f"{old}[0]") if positions else None,
-                )
+        message, positions = upgrade_net(message, positions)
         self.name = message.name
         self.phase = message.state.phase
         self.seed = _random.new_seed() if seed is None else seed

@@ -12,6 +12,7 @@ from tests.golden.compare import grouped
 
 MODELS = {
     "lenet": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
+    "lenet_v1": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
     "cifar10_quick": ("cifar10_quick.prototxt", "cifar10_quick_iter_5000.caffemodel"),
     "cifar10_quick_h5": ("deploy.prototxt", "cifar10_quick_iter_5000.caffemodel.h5"),
 }

@@ -1,0 +1,76 @@
+"""Real network files become the nets that Caffe made of them: layers, blobs, parameters, inputs, outputs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pycaffe_lite import CaffeError, Net
+from pycaffe_lite.registry import layer_types
+
+COMPARED = 128
+"""At least so many of the 212 rows (106 files, two phases); more with each layer type."""
+
+REFUSED = {
+    ("LisaAnne+lisa-caffe-public/examples/LRCN_activity_recognition/deploy_lstm.prototxt", 0),
+    ("PaddlePaddle+X2Paddle/test_benchmark/Caffe/SegFlow/deploy.prototxt", 0),
+    ("PaddlePaddle+X2Paddle/test_benchmark/Caffe/SegFlow/deploy.prototxt", 1),
+}
+"""What Caffe refused to build as well."""
+
+
+@pytest.fixture(scope="module")
+def rows(shared: Path) -> list[dict[str, Any]]:
+    with open(shared / "corpus" / "expected.jsonl") as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.fixture
+def unfilled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Weights keep their zeros, which takes no time and no memory: only shapes are looked at."""
+    monkeypatch.setattr("pycaffe_lite.layer.fill", lambda *_: None)
+    yield
+
+
+def built(path: Path, phase: int) -> dict[str, Any]:
+    """What a row says of a net."""
+    net = Net(path, phase)
+    return {
+        "layers": [[node.name, node.type] for node in net._nodes],
+        "blobs": {name: list(blob.shape) for name, blob in net.blobs.items()},
+        "params": {name: [list(blob.shape) for blob in blobs] for name, blobs in net.params.items()},
+        "inputs": net.inputs,
+        "outputs": net.outputs,
+    }
+
+
+def test_nets(shared: Path, rows: list[dict[str, Any]], unfilled: None) -> None:
+    known, lacking = set(layer_types()), Counter[str]()
+    compared = 0
+    for row in rows:
+        if "error" in row:
+            continue
+        missing = {kind for _, kind in row["layers"]} - known
+        if missing:
+            lacking[", ".join(sorted(missing))] += 1
+            continue
+        found = built(shared / "corpus" / row["path"], row["phase"])
+        for what, value in found.items():
+            where = (row["path"], row["phase"], what)
+            assert value == row[what], where
+            assert not isinstance(value, dict) or list(value) == list(row[what]), where
+        compared += 1
+    assert compared >= COMPARED, f"not compared for want of types: {dict(lacking)}"
+    assert compared + lacking.total() == len(rows) - len(REFUSED)
+
+
+def test_refused(shared: Path, rows: list[dict[str, Any]]) -> None:
+    assert {(row["path"], row["phase"]) for row in rows if "error" in row} == REFUSED
+    for path, phase in REFUSED:
+        with pytest.raises(CaffeError):
+            Net(shared / "corpus" / path, phase)
