@@ -1,0 +1,47 @@
+"""Log: y = ln(shift + scale · x) / ln base; dx = dy · scale / ((shift + scale · x) ln base)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._logarithm import natural_log, positive_base
+from pycaffe_lite.layers._neuron import NeuronLayer
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Log")
+class Log(NeuronLayer):
+    """A logarithm, the natural one for base -1. Top: the bottom's shape; -inf and NaN where there is none.
+
+    Differences from Caffe: it does not run in place, where Caffe takes y for x in backward.
+    """
+
+    constraints = {"log_param.base": positive_base(1.0)}
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        p = self._message.log_param
+        self._scale, self._shift, self._ln_base = p.scale, p.shift, natural_log(p.base)
+
+    def may_run_in_place(self) -> bool:
+        return False
+
+    def backward_reads_top_data(self) -> bool:
+        return False
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        y = np.multiply(bottom[0].data, self._scale, out=top[0].data)
+        y += self._shift
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.log(y, out=y)
+        y /= self._ln_base
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            dx = np.multiply(bottom[0].data, self._scale, out=bottom[0].diff)
+            dx += self._shift
+            with np.errstate(divide="ignore", invalid="ignore"):
+                np.divide(top[0].diff, dx, out=dx)
+            dx *= self._scale / self._ln_base

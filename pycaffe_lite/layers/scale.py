@@ -1,0 +1,56 @@
+"""Scale: y = x s + b, s and b broadcast along x's other axes; ds += Σ dy x, db += Σ dy, dx = dy s."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.constraints import at_least
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._broadcast import BroadcastLayer
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Scale")
+class Scale(BroadcastLayer):
+    """Multiplies by bottom 1, or by a learnable blob of x.shape[axis : axis + num_axes], filled with 1 by default; with
+    bias_term adds another of that shape. Blobs: s unless it is bottom 1; b with bias_term.
+
+    Raises ParameterError for axes that x does not have, ShapeError for a bottom 1 that does not fit.
+
+    Differences from Caffe: at axis 0 it overwrites the gradient of s, we add to it; written in place it gets memory of
+    its own, where Caffe keeps a copy of x.
+    """
+
+    constraints = {"scale_param.num_axes": at_least(-1)}
+
+    def _fields(self) -> tuple[str, pb.ScaleParameter]:
+        return "scale_param", self._message.scale_param
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        p = self._message.scale_param
+        _, shape = self._place([b.shape for b in bottom])
+        if len(bottom) == 1:
+            self._add_param(shape, p.filler if p.HasField("filler") else pb.FillerParameter(type="constant", value=1))
+        if p.bias_term:
+            self._add_param(shape, p.bias_filler)
+        self._bias = p.bias_term
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        s, y = self._operand(bottom).data.reshape(-1, 1), self._split(top[0].data)
+        np.multiply(self._split(bottom[0].data), s, out=y)
+        if self._bias:
+            y += self.blobs[-1].data.reshape(-1, 1)
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        x, dy = self._split(bottom[0].data), self._split(top[0].diff)
+        if self._bias and self.param_propagate_down(len(self.blobs) - 1):
+            bias = self.blobs[-1]
+            bias.diff[...] += self._sum(dy).reshape(bias.shape)
+        if self._operand_learns(propagate_down):
+            self._give_operand(bottom, np.multiply(dy, x, out=self._scratch("products", x.shape, x.dtype)))
+        if propagate_down[0]:
+            s = self._operand(bottom).data.reshape(-1, 1)
+            np.multiply(dy, s, out=self._split(bottom[0].diff))

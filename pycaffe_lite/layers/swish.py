@@ -1,0 +1,38 @@
+"""Swish (Ramachandran et al. 2017): y = x σ(βx); dx = dy · (βy + σ(βx) (1 - βy))."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._neuron import NeuronLayer, sigmoid
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Swish")
+class Swish(NeuronLayer):
+    """x times its sigmoid, which is kept for backward, so that it may run in place. Top: the bottom's shape."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self._beta = self._message.swish_param.beta
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x = bottom[0].data
+        gate = np.multiply(x, self._beta, out=self._scratch("gate", x.shape, x.dtype))
+        np.multiply(x, sigmoid(gate, out=gate), out=top[0].data)
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        y = top[0].data
+        gate = self._scratch("gate", y.shape, y.dtype)
+        scaled = np.multiply(y, self._beta, out=self._scratch("scaled", y.shape, y.dtype))
+        slope = np.subtract(1, scaled, out=self._scratch("slope", y.shape, y.dtype))
+        slope *= gate
+        slope += scaled
+        np.multiply(top[0].diff, slope, out=bottom[0].diff)
