@@ -39,8 +39,10 @@ class ELU(NeuronLayer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        y = top[0].data
-        signed = bottom[0].data if self._alpha < 0 else y
+        y, dy, dx = top[0].data, top[0].diff, bottom[0].diff
+        positive = (bottom[0].data if self._alpha < 0 else y) > 0
+        above = np.multiply(dy, positive, out=self._scratch("above", y.shape, y.dtype))
         slope = np.add(y, self._alpha, out=self._scratch("below", y.shape, y.dtype))
-        np.copyto(slope, 1, where=signed > 0)
-        np.multiply(top[0].diff, slope, out=bottom[0].diff)
+        np.subtract(dy, above, out=dx)
+        dx *= slope
+        dx += above

@@ -69,5 +69,8 @@ class PReLU(NeuronLayer):
             below *= dy
             slope.diff[...] += below.sum(axis=(0, 2)).reshape(slope.shape)
         if propagate_down[0]:
-            a = slope.data.reshape(-1, 1)
-            np.multiply(dy, np.where(x > 0, x.dtype.type(1), a), out=bottom[0].diff.reshape(self._parts))
+            dx = bottom[0].diff.reshape(self._parts)
+            above = np.multiply(dy, x > 0, out=self._scratch("above", x.shape, x.dtype))
+            np.subtract(dy, above, out=dx)
+            dx *= slope.data.reshape(-1, 1)
+            dx += above
