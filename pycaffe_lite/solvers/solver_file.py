@@ -93,6 +93,7 @@ class SolverFile:
                 )
             message.type = _TYPES[pb.SolverParameter.SolverType.Name(message.solver_type)]
             message.ClearField("solver_type")
+            log.info("Upgraded %s: solver_type to type: %s", self.path or "the solver", message.type)
         if self.path and not message.snapshot_prefix:
             message.snapshot_prefix = str(Path(self.path).with_suffix(""))
             log.info("snapshot_prefix is not given, snapshots are named %s", message.snapshot_prefix)

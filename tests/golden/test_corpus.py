@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,9 @@ def rows(shared: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def unfilled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unfilled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights keep their zeros, which takes no time and no memory: only shapes are looked at."""
     monkeypatch.setattr("pycaffe_lite.layer.fill", lambda *_: None)
-    yield
 
 
 def built(path: Path, phase: int) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite.errors import MissingFileError, UnknownTypeError
+from pycaffe_lite.errors import MissingFileError, ParameterError, UnknownTypeError
 from pycaffe_lite.solvers.solver_file import SolverFile
 from tests.solvers import toy
 
@@ -22,8 +23,17 @@ from tests.solvers import toy
         ("ADAM", "Adam"),
     ],
 )
-def test_solver_type(old: str, new: str, tmp_path: Path) -> None:
-    assert toy.make(tmp_path, f"solver_type: {old}").type == new
+def test_solver_type(old: str, new: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "pycaffe_lite"):
+        assert toy.make(tmp_path, f"solver_type: {old}").type == new
+    assert f"solver.prototxt: solver_type to type: {new}" in caplog.text
+
+
+def test_old_nets_in_the_solver_file(tmp_path: Path) -> None:
+    data = 'name: "data" type: DUMMY_DATA top: "x" dummy_data_param { shape { dim: 2 dim: 3 } }'
+    net = f'layers {{ {data} }}\nlayers {{ name: "ip" type: INNER_PRODUCT bottom: "x" top: "y" }}'
+    with pytest.raises(ParameterError, match=r"layer 'ip' of type InnerProduct, .*solver.prototxt:2:1\)"):
+        toy.make(tmp_path, "", basis=f"net_param {{ {net} }} base_lr: 1 lr_policy: 'fixed'")
 
 
 @pytest.mark.parametrize(
