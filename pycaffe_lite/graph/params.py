@@ -48,6 +48,8 @@ def collect_params(node: Node, params: LearnableParams) -> None:
         )
     for j, blob in enumerate(node.layer.blobs):
         spec = given[j] if j < len(given) else pb.ParamSpec()
+        if type(node.layer).frozen_params:
+            spec = _frozen(spec, j)
         node.param_specs.append(spec)
         blob.name = f"{node.name}[{j}]"
         if spec.name in params.owners:
@@ -64,6 +66,20 @@ def collect_params(node: Node, params: LearnableParams) -> None:
                 params.owners[spec.name] = place
         params.place[node.index, j] = place
         params.explicit.update((place, name) for name in ("lr_mult", "decay_mult") if spec.HasField(name))
+
+
+def _frozen(spec: pb.ParamSpec, j: int) -> pb.ParamSpec:
+    """The spec of a blob that no solver moves: lr_mult and decay_mult are 0. Raises GraphError for another lr_mult."""
+    if spec.HasField("lr_mult") and spec.lr_mult:
+        raise GraphError(
+            f"lr_mult is {spec.lr_mult:g} for a blob that forward passes move and no solver",
+            field=f"param[{j}].lr_mult",
+            hint="It must be 0, or not given.",
+        )
+    frozen = pb.ParamSpec()
+    frozen.CopyFrom(spec)
+    frozen.lr_mult = frozen.decay_mult = 0
+    return frozen
 
 
 def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: LearnableParams, place: int) -> None:

@@ -142,7 +142,8 @@ def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
         node.need_backward = any(v in learns for v in node.bottom_versions) or any(
             map(node.wants, range(len(node.param_specs)))
         )
-        node.layer._param_propagate_down = [force_backward or node.wants(j) for j in range(len(node.param_specs))]
+        forced = force_backward and not type(node.layer).frozen_params
+        node.layer._param_propagate_down = [forced or node.wants(j) for j in range(len(node.param_specs))]
         if node.need_backward:
             learns.update(node.top_versions)
 

@@ -78,6 +78,7 @@ def computed(golden: Golden) -> Arrays:
     net.forward()
     tops = [name for name in net.outputs if name not in golden.inputs]
     result = {f"out/{name}": net.blobs[name].data.copy() for name in tops}
+    result.update((f"after/{key}", blob.data.copy()) for key, blob in params.items())
     if not golden.forward_only:
         if "Loss" not in golden.type:
             for name in tops:

@@ -1,0 +1,125 @@
+"""BatchNorm (Ioffe and Szegedy 2015), statistics only: each channel is given mean 0 and variance 1; a Scale layer
+behind it learns others.
+
+With m numbers of a channel in the batch, μ their mean and v their variance:
+
+    y = (x - μ) / √(v + eps)        dx = (dy - Σ dy / m - y Σ dy y / m) / √(v + eps)
+
+and the blobs, decaying sums with a = moving_average_fraction, learn from forward passes:
+
+    mean ← a mean + μ        var ← a var + v m / (m - 1)        factor ← a factor + 1
+
+With use_global_stats, the rule in TEST, μ = mean / factor and v = var / factor instead, the blobs stay as they are, and
+dx = dy / √(v + eps).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("BatchNorm")
+class BatchNorm(Layer):
+    """Bottom (N, C, ...), or (N) as one channel; top the same. Blobs: mean (C), var (C), factor (1), all moved by
+    forward passes and never by a solver.
+
+    Raises ShapeError when a reshaped bottom has another C.
+    """
+
+    bottoms = exactly(1)
+    tops = exactly(1)
+    frozen_params = True
+
+    def _global(self) -> bool:
+        p = self._message.batch_norm_param
+        return p.use_global_stats if p.HasField("use_global_stats") else self.phase == pb.TEST
+
+    def may_run_in_place(self) -> bool:
+        return True
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
+
+    def backward_reads_top_data(self) -> bool:
+        return not self._global()
+
+    def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
+        if not bottom_shapes[0]:
+            raise ShapeError("The bottom has shape ()", hint="BatchNorm needs (num, channels, ...).")
+        return [bottom_shapes[0]]
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.infer_shapes([bottom[0].shape])
+        channels = _channels(bottom[0].shape)
+        for count in (channels, channels, 1):
+            self._add_param((count,), pb.FillerParameter())
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
+        shape, channels = bottom[0].shape, self.blobs[0].count
+        if _channels(shape) != channels:
+            raise ShapeError(
+                f"bottom shape {shape} has {_channels(shape)} channels, the statistics are of {channels}",
+                hint="The number of channels cannot change once the net is built.",
+            )
+        self._view = shape[0], channels, math.prod(shape[2:])
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x, y = bottom[0].data.reshape(self._view), top[0].data.reshape(self._view)
+        mean, var, factor = (blob.data for blob in self.blobs)
+        if self._global():
+            scale = 1 / factor[0] if factor[0] else 0
+            np.subtract(x, (mean * scale)[:, None], out=y)
+            variance = var * scale
+        else:
+            now = x.mean(axis=(0, 2))
+            np.subtract(x, now[:, None], out=y)
+            variance = _mean_product(y, y)
+            self._remember(now, variance)
+        deviation = self._deviation(y)
+        np.sqrt(variance + self._message.batch_norm_param.eps, out=deviation)
+        y /= deviation[:, None]
+
+    def _remember(self, mean: Array, variance: Array) -> None:
+        m = self._view[0] * self._view[2]
+        unbiased = variance * (m / (m - 1)) if m > 1 else variance
+        for blob, now in zip(self.blobs, (mean, unbiased, 1), strict=True):
+            blob.data[...] *= self._message.batch_norm_param.moving_average_fraction
+            blob.data[...] += now
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        dy, dx = top[0].diff.reshape(self._view), bottom[0].diff.reshape(self._view)
+        deviation = self._deviation(dy)[:, None]
+        if self._global():
+            np.divide(dy, deviation, out=dx)
+            return
+        y = top[0].data.reshape(self._view)
+        mean, towards = dy.mean(axis=(0, 2)), y * _mean_product(dy, y)[:, None]
+        np.subtract(dy, mean[:, None], out=dx)
+        dx -= towards
+        dx /= deviation
+
+    def _deviation(self, like: Array) -> Array:
+        """√(v + eps) of each channel, from the last forward pass."""
+        return self._scratch("deviation", (self._view[1],), like.dtype)
+
+
+def _channels(shape: Shape) -> int:
+    return shape[1] if len(shape) > 1 else 1
+
+
+def _mean_product(a: Array, b: Array) -> Array:
+    """The mean of a · b for each channel of (N, C, places) arrays."""
+    mean: Array = np.einsum("ncs,ncs->nc", a, b).sum(axis=0) / max(1, a.shape[0] * a.shape[2])
+    return mean

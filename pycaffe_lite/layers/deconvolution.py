@@ -1,0 +1,63 @@
+"""Deconvolution, or transposed convolution: each input number is spread over a window of the output.
+
+It is the backward pass of the Convolution with the same weights that would make the bottom out of the top. With X(a)
+the columns of an array of the top's shape (im2col), and col2im its transpose:
+
+    y = col2im(Wᵀ x) + b        dW += x X(dy)ᵀ        db += Σ dy        dx = W X(dy)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pycaffe_lite._typing import Shape
+from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers import _im2col
+from pycaffe_lite.layers._conv import WeightedWindows
+from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Deconvolution")
+class Deconvolution(WeightedWindows):
+    """Deconvolution over all axes behind `axis` (the channels). Each bottom gives the top of the same number.
+
+    Bottoms (..., C, *spatial), all of one shape; tops (..., num_output, *output), output = stride (in - 1) + dilation
+    (kernel - 1) + 1 - 2 pad. Blobs: W (C, num_output / group, *kernel), b (num_output) with bias_term.
+
+    Raises ParameterError as Convolution does, ShapeError where pad leaves nothing of the output or a reshaped bottom
+    has another C.
+    """
+
+    def output_shape(self, geometry: Geometry, shape: Shape, axis: int) -> Shape:
+        spatial = geometry.input_shape(shape[axis + 1 :])
+        if any(n < 1 for n in spatial):
+            raise ShapeError(
+                f"pad {geometry.pad} leaves nothing of what a bottom of shape {shape} gives",
+                hint=f"The output's spatial axes would be {spatial}.",
+            )
+        return spatial
+
+    def weight_channels(self, channels: int) -> Shape:
+        p = self._message.convolution_param
+        return channels, p.num_output // p.group
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        for blob, out in zip(bottom, top, strict=True):
+            y = self._items(out.data)
+            _im2col.conv_backward_data(self._items(blob.data), self.blobs[0].data, y, self._geometry, self._scratch)
+            if self._bias:
+                y += self.blobs[1].data.reshape(-1, *[1] * (y.ndim - 2))
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        w = self.blobs[0]
+        for blob, out, down in zip(bottom, top, propagate_down, strict=True):
+            dy = self._items(out.diff)
+            if self._bias and self.param_propagate_down(1):
+                self.blobs[1].diff[...] += dy.sum(axis=(0, *range(2, dy.ndim)))
+            if self.param_propagate_down(0):
+                x = self._items(blob.data)
+                _im2col.conv_backward_weight(dy, x, w.diff, None, self._geometry, self._scratch)
+            if down:
+                _im2col.conv_forward(dy, w.data, None, self._items(blob.diff), self._geometry, self._scratch)
