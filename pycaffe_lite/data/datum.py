@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from pycaffe_lite._extras import require
 from pycaffe_lite._typing import Array
+from pycaffe_lite.data.images import bgr_pixels
 from pycaffe_lite.errors import DataError
 from pycaffe_lite.proto.caffe_pb2 import Datum
 
@@ -86,7 +86,7 @@ def _decode(picture: bytes, force_color: bool, force_gray: bool) -> Array:
         with image_module.open(io.BytesIO(picture)) as image:
             if force_gray:
                 image.draft("L", image.size)  # a JPEG's own luminance, as OpenCV takes it
-            pixels = _pixels(image, "RGB" if force_color else "L" if force_gray else _MODES.get(image.mode, "RGB"))
+            pixels = bgr_pixels(image, "RGB" if force_color else "L" if force_gray else _MODES.get(image.mode, "RGB"))
     except (OSError, SyntaxError, ValueError) as e:
         raise DataError(f"The picture in an encoded Datum ({len(picture)} bytes) cannot be decoded: {e}") from e
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -94,13 +94,3 @@ def _decode(picture: bytes, force_color: bool, force_gray: bool) -> Array:
 
 _MODES = {"1": "L", "L": "L", "LA": "RGBA", "RGBA": "RGBA", "PA": "RGBA"}
 """What a picture of Pillow's mode has when no channels are forced; all others are colour pictures."""
-
-
-def _pixels(image: Any, mode: str) -> Array:
-    """(H, W, C) uint8 in OpenCV's order."""
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"its pixels are not 8-bit numbers (Pillow's mode {image.mode})")
-    pixels: Array = np.asarray(image.convert(mode))
-    if mode == "L":
-        return pixels[:, :, None]
-    return pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]

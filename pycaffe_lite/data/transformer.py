@@ -37,7 +37,7 @@ class DataTransformer:
         self._crop = transform_param.crop_size
         self._random_crop = self._crop > 0 and phase == TRAIN
         self._rng = rng
-        self._mean_image = _read_mean(transform_param.mean_file) if transform_param.HasField("mean_file") else None
+        self._mean_image = read_mean_image(transform_param.mean_file) if transform_param.HasField("mean_file") else None
         self._mean_values = np.array(transform_param.mean_value, np.float32).reshape(-1, 1, 1)
 
     def shape(self, datum_shape: Sequence[int]) -> Shape:
@@ -115,8 +115,8 @@ class DataTransformer:
             out *= self._param.scale
 
 
-def _read_mean(path: str) -> FloatArray:
-    """The mean image (C, H, W) in a BlobProto file."""
+def read_mean_image(path: str) -> FloatArray:
+    """The mean image (C, H, W) in a BlobProto file; raises MissingFileError and ParseError."""
     blob = BlobProto()
     try:
         with open(path, "rb") as file:

@@ -8,17 +8,16 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import at_least, non_empty
 from pycaffe_lite.data.datum import parse_datums
 from pycaffe_lite.data.lmdb import LMDBReader
-from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.transformer import DataTransformer
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers._data import DataLayer
+from pycaffe_lite.layers._prefetching import PrefetchingLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
 
 @register_layer("Data")
-class Data(DataLayer):
+class Data(PrefetchingLayer):
     """Reads data_param.source in key order, again from the start after the last. Tops: data (batch_size, C, H, W) of
     the first image, transformed by transform_param; labels (batch_size,).
 
@@ -55,30 +54,14 @@ class Data(DataLayer):
         images, _ = parse_datums(self._reader.read(1), **self._force)
         self._reader.position = start
         self._shape = (p.batch_size, *self._transformer.shape(images[0].shape))
-        self._dtype = top[0].dtype
-        top[0].reshape(*self._shape)
-        if len(top) > 1:
-            top[1].reshape(p.batch_size)
-        # One batch is being made, one is being copied, the others wait.
-        self._buffers = p.prefetch + 2
-        self._turn = 0
-        self._prefetcher = Prefetcher(self._produce, p.prefetch)
+        self._start(top, self._shape, p.prefetch)
 
     def _produce(self) -> tuple[Array, Array]:
         images, labels = parse_datums(self._reader.read(self._shape[0]), **self._force)
-        self._turn = (self._turn + 1) % self._buffers
-        batch = self._scratch(f"batch {self._turn}", self._shape, self._dtype)
+        batch = self._buffer(self._shape)
         self._transformer.transform_batch(images, batch)
         return batch, labels
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        images, labels = self._prefetcher.get()
-        top[0].reshape(*images.shape)
-        top[0].data[...] = images
-        if len(top) > 1:
-            top[1].reshape(len(labels))
-            top[1].data[...] = labels
-
     def close(self) -> None:
-        self._prefetcher.close()
+        super().close()
         self._reader.close()

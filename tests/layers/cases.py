@@ -197,11 +197,21 @@ CASES = [
 ELSEWHERE = {
     "Data": "test_data.py",
     "HDF5Data": "test_hdf5_data.py",
+    "HDF5Output": "test_hdf5_output.py",
+    "ImageData": "test_image_data.py",
     "MemoryData": "test_memory_data.py",
     "Python": "test_python.py",
+    "WindowData": "test_window_data.py",
 }
 ELSEWHERE_CASES = [
     LayerCase("Data", 'data_param { source: "nowhere" batch_size: 2 }', tops=2),
     LayerCase("HDF5Data", 'hdf5_data_param { source: "nowhere" batch_size: 2 }', tops=2),
+    LayerCase("HDF5Output", 'hdf5_output_param { file_name: "nowhere/out.h5" }', [IMAGES, uniform(2, 5)], tops=0),
+    LayerCase("ImageData", 'image_data_param { source: "nowhere" }', tops=2),
     LayerCase("MemoryData", "memory_data_param { batch_size: 2 channels: 3 height: 5 width: 7 }", tops=2),
+    LayerCase(
+        "WindowData",
+        'window_data_param { source: "nowhere" batch_size: 2 } transform_param { crop_size: 5 }',
+        tops=2,
+    ),
 ]

@@ -1,0 +1,110 @@
+"""Image files and lists of them: pictures as OpenCV hands them to Caffe, decoded by Pillow."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pycaffe_lite._extras import require
+from pycaffe_lite._files import find_file, read_bytes
+from pycaffe_lite._typing import Array
+from pycaffe_lite.errors import DataError
+
+_PURPOSE = "read image files"
+
+
+def read_image(path: str, *, color: bool = True) -> Array:
+    """The picture in a file as (C, H, W) uint8: 3 channels in the order BGR, or 1 without `color`.
+
+    Raises MissingFileError, and DataError for what `decode_image` cannot decode.
+    """
+    return decode_image(read_bytes(path), path, color=color)
+
+
+def decode_image(picture: bytes, name: str, *, color: bool = True) -> Array:
+    """An encoded picture (JPEG, PNG, ...) as (C, H, W) uint8: 3 channels in the order BGR, or 1 without `color`.
+
+    It is turned as its EXIF data say, transparency is dropped, and without `color` a JPEG gives its own luminance: all
+    as OpenCV 3.1 and later. Raises DataError, with `name`, for bytes that are no picture of 8-bit channels.
+    """
+    image_module, operations = require("PIL.Image", _PURPOSE), require("PIL.ImageOps", _PURPOSE)
+    try:
+        with image_module.open(io.BytesIO(picture)) as image:
+            if not color:
+                image.draft("L", image.size)
+            pixels = bgr_pixels(operations.exif_transpose(image), "RGB" if color else "L")
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
+        raise DataError(f"The picture '{name}' cannot be decoded: {e}") from e
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def bgr_pixels(image: Any, mode: str) -> Array:
+    """A Pillow image as (H, W, C) uint8, converted to a mode of Pillow's, channels in OpenCV's order.
+
+    Raises ValueError for pixels of more than 8 bits.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"its pixels are not 8-bit numbers (Pillow's mode {image.mode})")
+    pixels: Array = np.asarray(image.convert(mode))
+    if mode == "L":
+        return pixels[:, :, None]
+    return pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def resize_image(image: Array, height: int, width: int) -> Array:
+    """An image (C, H, W) of uint8, C being 1 or 3, as (C, height, width), interpolated as OpenCV's INTER_LINEAR.
+
+    Output pixel x looks at (x + ½) · W / width - ½ and mixes the two nearest pixels, however much smaller the image
+    becomes; Pillow's own `resize` averages then, which differs by up to a quarter of the range. Pillow cuts off the
+    fraction where OpenCV rounds: values are OpenCV's or one less.
+    """
+    if image.shape[1:] == (height, width):
+        return image
+    image_module = require("PIL.Image", "resize images")
+    pixels = np.ascontiguousarray(image.transpose(1, 2, 0)) if len(image) > 1 else image[0]
+    picture = image_module.fromarray(pixels).transform(
+        (width, height),
+        image_module.Transform.EXTENT,
+        (0, 0, image.shape[2], image.shape[1]),
+        image_module.Resampling.BILINEAR,
+    )
+    resized: Array = np.asarray(picture)
+    return np.ascontiguousarray(resized.transpose(2, 0, 1)) if resized.ndim == 3 else resized[None]
+
+
+def locate(root_folder: str, path: str) -> str:
+    """Where a list's file lies: `root_folder` and `path` joined as they stand (Caffe's way), or else by a slash.
+
+    Raises MissingFileError.
+    """
+    whole = root_folder + path
+    beneath = os.path.join(root_folder, path)
+    return find_file(beneath if not os.path.isfile(whole) and os.path.isfile(beneath) else whole)
+
+
+def read_image_list(source: str) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The paths and (n,) labels in a text file of lines "path label"; a path may contain spaces.
+
+    Raises MissingFileError for the file, DataError for a line that is not so and for a file without lines.
+    """
+    paths, labels = [], []
+    text = read_bytes(find_file(source)).decode("utf-8", "surrogateescape")
+    for number, line in enumerate(text.split("\n"), 1):
+        parts = line.rsplit(None, 1)
+        if not parts:
+            continue
+        try:
+            path, label = parts
+            labels.append(int(label))
+        except ValueError as e:
+            raise DataError(
+                f"Line {number} of '{source}' is {line.strip()!r}", hint="It should be: path, a space, a whole number."
+            ) from e
+        paths.append(path.strip())
+    if not paths:
+        raise DataError(f"'{source}' lists no images", hint="Write lines of: path, a space, a whole number.")
+    return paths, np.array(labels, np.int64)
