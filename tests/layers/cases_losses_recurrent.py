@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pycaffe_lite.testing import LayerCase, integers, uniform
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.testing import LayerCase, Values, integers, uniform
 
 SCORES = uniform(5, 7, low=-3, high=3, avoid=[-1, 1])
 CLASSES = integers(5, below=7)
@@ -29,4 +32,47 @@ LOSSES = [
     LayerCase("ContrastiveLoss", "contrastive_loss_param { legacy_version: true }", [*FAR, integers(4, below=2)]),
 ]
 
-CASES: list[LayerCase] = LOSSES
+
+def _cont(rng: np.random.Generator, shape: Shape) -> Array:
+    """Every sequence begins in the first step, so that passes do not depend on those before; others anywhere."""
+    cont = rng.integers(0, 2, shape).astype(np.float64)
+    cont[0] = 0
+    return cont
+
+
+def cont(*shape: int) -> Values:
+    return Values(shape, _cont)
+
+
+def recurrent(type_name: str, fields: str, *bottoms: Values, tops: int = 1) -> LayerCase:
+    resizable = len(bottoms) == 2  # the first axis is not that of time in the others
+    return LayerCase(type_name, f"recurrent_param {{ {fields} }}", bottoms, tops, resizable=resizable)
+
+
+STATE = uniform(1, 5, 4)
+
+RECURRENT = [
+    *(
+        case
+        for name, states in (("LSTM", 2), ("RNN", 1))
+        for case in (
+            recurrent(name, "num_output: 4", uniform(3, 5, 2), cont(3, 5)),
+            recurrent(name, "num_output: 1", uniform(6, 1, 2, 3), cont(6, 1)),
+            recurrent(name, "num_output: 4", uniform(3, 5, 2), cont(3, 5), uniform(5, 3, 2)),
+            recurrent(
+                name,
+                "num_output: 4 expose_hidden: true debug_info: true",
+                *(uniform(3, 5, 2), uniform(3, 5), *[STATE] * states),
+                tops=1 + states,
+            ),
+            recurrent(
+                name,
+                "num_output: 4 expose_hidden: true weight_filler { type: 'xavier' } bias_filler { value: 1 }",
+                *(uniform(1, 5, 2), integers(1, 5, below=2), uniform(5, 6), *[STATE] * states),
+                tops=1 + states,
+            ),
+        )
+    ),
+]
+
+CASES: list[LayerCase] = [*LOSSES, *RECURRENT]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pycaffe_lite.errors import CaffeError, DataError, GraphError, ShapeError
+from pycaffe_lite.errors import CaffeError, DataError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.testing import Bench, LayerCase, integers, uniform
+from tests.layers.cases_losses_recurrent import recurrent
 
 SCORES = uniform(5, 7)
 CLASSES = integers(5, below=7)
+X, CONT, STATIC, STATE = uniform(3, 5, 2), uniform(3, 5), uniform(5, 6), uniform(1, 5, 4)
+SMALL, EXPOSED = "num_output: 4", "num_output: 4 expose_hidden: true"
 
 REFUSED = [
     *(
@@ -29,6 +32,35 @@ REFUSED = [
         GraphError,
         "labels, bottom 2",
     ),
+    *(
+        refusal
+        for name, states in (("LSTM", 2), ("RNN", 1))
+        for refusal in (
+            (recurrent(name, "", X, CONT), ParameterError, "num_output is 0"),
+            (recurrent(name, SMALL, uniform(3, 5), CONT), ShapeError, r"\(3, 5\), cont"),
+            (recurrent(name, SMALL, uniform(0, 5, 2), uniform(0, 5)), ShapeError, "T not 0"),
+            (recurrent(name, SMALL, X, uniform(5, 3)), ShapeError, r"cont has shape \(5, 3\)"),
+            (recurrent(name, SMALL, X, uniform(3, 5, 1)), ShapeError, r"cont has shape \(3, 5, 1\)"),
+            (recurrent(name, SMALL, X, CONT, uniform(5)), ShapeError, r"static input has shape \(5,\)"),
+            (recurrent(name, SMALL, X, CONT, uniform(4, 6)), ShapeError, r"static input has shape \(4, 6\)"),
+            (recurrent(name, SMALL, X, CONT, tops=2), GraphError, "2 bottoms and 2 tops do not fit expose_hidden: f"),
+            (recurrent(name, SMALL, *[X, CONT, STATIC, STATIC]), GraphError, "4 bottoms and 1 tops do not fit"),
+            (recurrent(name, EXPOSED, X, CONT, tops=1 + states), GraphError, "expose_hidden: true"),
+            (recurrent(name, EXPOSED, X, CONT, *[STATE] * states), GraphError, f"and {1 + states} tops"),
+            (
+                recurrent(name, EXPOSED, X, CONT, *[STATE] * (states - 1), uniform(1, 5, 3), tops=1 + states),
+                ShapeError,
+                r"initial state has shape \(1, 5, 3\).*It must be \(1, 5, 4\)",
+            ),
+            (
+                LayerCase(
+                    name, "loss_weight: 1 propagate_down: [true, true] recurrent_param { num_output: 4 }", [X, CONT]
+                ),
+                GraphError,
+                "gradient to cont, bottom 1",
+            ),
+        )
+    ),
 ]
 
 
@@ -46,4 +78,13 @@ def test_labels_that_are_no_class_are_refused(loss: str, label: int) -> None:
     bench = Bench(LayerCase(loss, "", [SCORES, CLASSES]))
     bench.inputs[1].data[3] = label
     with pytest.raises(DataError, match=rf"Label {label} of item 3 .*between 0 and 6.*layer 'target' of type"):
+        bench.forward()
+
+
+@pytest.mark.parametrize("name", ["LSTM", "RNN"])
+@pytest.mark.parametrize(("bottom", "shape"), [(0, (3, 5, 4)), (2, (5, 7))])
+def test_recurrent_layers_cannot_change_their_number_of_inputs(name: str, bottom: int, shape: tuple[int, ...]) -> None:
+    bench = Bench(recurrent(name, SMALL, X, CONT, STATIC))
+    bench.inputs[bottom].reshape(*shape)
+    with pytest.raises(ShapeError, match=rf"bottom {bottom} of shape .* gives vectors of {shape[-1]}, .*'target'"):
         bench.forward()

@@ -1,0 +1,61 @@
+"""RNN, a plain recurrent network over T time steps: of the input part p_t (see _recurrent),
+
+h_t = tanh(p_t + W_hh cont_t h_{t-1})        y_t = tanh(W_ho h_t + b_o)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.layer import Blobs, from_to
+from pycaffe_lite.layers._recurrent import RecurrentLayer, begin
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("RNN")
+class RNN(RecurrentLayer):
+    """Blobs: W_xh (D, K), b_h (D), with a static bottom W_xh_static (D, S), W_hh (D, D), W_ho (D, D), b_o (D).
+    State: h. For bottoms and tops see RecurrentLayer.
+    """
+
+    bottoms = from_to(2, 4)
+    tops = from_to(1, 2)
+    states = 1
+    gates = 1
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        super().setup(bottom, top)
+        p = self._message.recurrent_param
+        self._add_param((p.num_output, p.num_output), p.weight_filler)
+        self._add_param((p.num_output,), p.bias_filler)
+
+    def _forward_steps(self, bottom: Blobs, p: Array, first: Sequence[Array], y: Array) -> Sequence[Array]:
+        before, w, (h,) = self._sequence("h_before", bottom), self._w_h.data.T, first
+        for t, cont in enumerate(self._cont(bottom)):
+            p[t] += np.dot(begin(h, cont, out=before[t]), w)
+            h = np.tanh(p[t], out=p[t])
+        w_o, b_o = self.blobs[-2].data, self.blobs[-1].data
+        np.dot(p.reshape(-1, len(w_o)), w_o.T, out=y.reshape(-1, len(w_o)))
+        y += b_o
+        np.tanh(y, out=y)
+        return (h,)
+
+    def _backward_steps(self, bottom: Blobs, top: Blobs, dp: Array, dstates: Sequence[Array]) -> None:
+        h, y, w = self._sequence("p", bottom), top[0].data, self._w_h.data
+        w_o, b_o = self.blobs[-2:]
+        dz = (top[0].diff * (1 - y * y)).reshape(-1, w_o.shape[0])
+        if self.param_propagate_down(len(self.blobs) - 2):
+            w_o.diff[...] += np.dot(dz.T, h.reshape(dz.shape))
+        if self.param_propagate_down(len(self.blobs) - 1):
+            b_o.diff[...] += dz.sum(axis=0)
+        np.dot(dz, w_o.data, out=dp.reshape(dz.shape))
+
+        (dh,), cont = dstates, self._cont(bottom)
+        for t in reversed(range(len(dp))):
+            dp[t] += dh
+            dp[t] *= 1 - h[t] * h[t]
+            np.dot(dp[t], w, out=dh)
+            dh *= cont[t]
