@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,18 +10,21 @@ from typing import Any
 
 import pytest
 
-from pycaffe_lite import CaffeError, Net
+from pycaffe_lite import Net
+from pycaffe_lite.errors import GraphError
+from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import layer_types
+from pycaffe_lite.schema import read_net
 
 COMPARED = 128
 """At least so many of the 212 rows (106 files, two phases); more with each layer type."""
 
-REFUSED = {
-    ("LisaAnne+lisa-caffe-public/examples/LRCN_activity_recognition/deploy_lstm.prototxt", 0),
-    ("PaddlePaddle+X2Paddle/test_benchmark/Caffe/SegFlow/deploy.prototxt", 0),
-    ("PaddlePaddle+X2Paddle/test_benchmark/Caffe/SegFlow/deploy.prototxt", 1),
-}
-"""What Caffe refused to build as well."""
+LRCN = "LisaAnne+lisa-caffe-public/examples/LRCN_activity_recognition/deploy_lstm.prototxt"
+SEGFLOW = "PaddlePaddle+X2Paddle/test_benchmark/Caffe/SegFlow/deploy.prototxt"
+
+REFUSED = {(LRCN, 0), (SEGFLOW, 0), (SEGFLOW, 1)}
+"""What Caffe did not build: LRCN names a blob that nobody makes; SegFlow has engine: CUDNN, which that Caffe, for CPUs
+only, was built without, and which makes no difference here."""
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +39,14 @@ def unfilled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pycaffe_lite.layer.fill", lambda *_: None)
 
 
+@functools.lru_cache(maxsize=1)
+def message_of(path: Path) -> pb.NetParameter:
+    return read_net(path)[0]
+
+
 def built(path: Path, phase: int) -> dict[str, Any]:
     """What a row says of a net."""
-    net = Net(path, phase)
+    net = Net(message_of(path), phase)
     return {
         "layers": [[node.name, node.type] for node in net._nodes],
         "blobs": {name: list(blob.shape) for name, blob in net.blobs.items()},
@@ -47,10 +56,11 @@ def built(path: Path, phase: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_nets(shared: Path, rows: list[dict[str, Any]], unfilled: None) -> None:
     known, lacking = set(layer_types()), Counter[str]()
     compared = 0
-    for row in rows:
+    for row in sorted(rows, key=lambda row: str(row["path"])):
         if "error" in row:
             continue
         missing = {kind for _, kind in row["layers"]} - known
@@ -69,6 +79,5 @@ def test_nets(shared: Path, rows: list[dict[str, Any]], unfilled: None) -> None:
 
 def test_refused(shared: Path, rows: list[dict[str, Any]]) -> None:
     assert {(row["path"], row["phase"]) for row in rows if "error" in row} == REFUSED
-    for path, phase in REFUSED:
-        with pytest.raises(CaffeError):
-            Net(shared / "corpus" / path, phase)
+    with pytest.raises(GraphError, match="Unknown bottom blob 'fc6-reshape'"):
+        Net(shared / "corpus" / LRCN, 0)
