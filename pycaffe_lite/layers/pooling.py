@@ -1,10 +1,12 @@
-"""Pooling: each output place is the maximum, or the mean, of a window of its channel.
+"""Pooling: each output place is the maximum, the mean or a value drawn from a window of its channel.
 
-    MAX  y = max x over the window        dx: dy goes to the place that was the largest (the first of several)
-    AVE  y = Σ x / area                   dx: dy / area goes to every place of the window
+    MAX         y = max x over the window        dx: dy goes to the place that was the largest (the first of several)
+    AVE         y = Σ x / area                   dx: dy / area goes to every place of the window
+    STOCHASTIC  TRAIN: y = x at a place drawn with probability x / Σ x       dx: dy goes to that place
+                TEST:  y = Σ x² / Σ x            dx: dy (2 x - y) / Σ x goes to every place of the window
 
 Windows are clipped to the image; AVE's area is that of the window clipped to the image and its padding on the far
-side.
+side. STOCHASTIC is for values of 0 and more.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
-from pycaffe_lite.layers import _window
+from pycaffe_lite.layers import _stochastic, _window
 from pycaffe_lite.layers._window import PoolGeometry
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
@@ -34,17 +36,18 @@ class Pooling(Layer):
     Raises ParameterError for kernel, stride and pad that Caffe refuses, ShapeError for other axes than four.
 
     Differences from Caffe: windows that lie outside the image (stride larger than the kernel) give no gradient; Caffe
-    writes out of bounds. A kernel larger than the padded image is refused.
+    writes out of bounds. A kernel larger than the padded image is refused. STOCHASTIC, which Caffe has on GPUs only,
+    has its own gradient in TEST; its random numbers are not Caffe's.
     """
 
     bottoms = exactly(1)
     tops = from_to(1, 2)
 
     def backward_reads_bottom_data(self) -> bool:
-        return False
+        return self._message.pooling_param.pool == _POOL.STOCHASTIC
 
     def backward_reads_top_data(self) -> bool:
-        return False
+        return self._message.pooling_param.pool == _POOL.STOCHASTIC
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         shape, p = bottom_shapes[0], self._message.pooling_param
@@ -64,16 +67,23 @@ class Pooling(Layer):
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
         self._geometry = read_geometry(self._message.pooling_param, bottom[0].shape)
-        self._max = self._message.pooling_param.pool == _POOL.MAX
+        self._pool = self._message.pooling_param.pool
+        self._draws = self._pool == _POOL.STOCHASTIC and self.phase == pb.TRAIN
         windows = self._geometry.kernel[0] * self._geometry.kernel[1]
         self._winner_type = np.uint8 if windows < 256 else np.int64
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data, top[0].data
-        if not self._max:
+        if self._pool == _POOL.AVE:
             _window.ave_pool_forward(x, y, self._geometry, self._scratch)
             return
+        if self._pool == _POOL.STOCHASTIC and not self._draws:
+            _stochastic.mean_forward(x, y, self._geometry)
+            return
         winner = self._scratch("winner", y.shape, self._winner_type)
+        if self._draws:
+            _stochastic.draw_forward(x, y, winner, self._geometry, self._rng)
+            return
         _window.max_pool_forward(x, y, winner, self._geometry, self._scratch)
         if len(top) == 2:
             top[1].data[...] = _window.max_pool_mask(winner, self._geometry, x.shape[2:])
@@ -82,19 +92,19 @@ class Pooling(Layer):
         if not propagate_down[0]:
             return
         dy, dx = top[0].diff, bottom[0].diff
-        if self._max:
+        if self._pool == _POOL.MAX or self._draws:
             winner = self._scratch("winner", dy.shape, self._winner_type)
             _window.max_pool_backward(dy, winner, dx, self._geometry, self._scratch)
-        else:
+        elif self._pool == _POOL.AVE:
             _window.ave_pool_backward(dy, dx, self._geometry, self._scratch)
+        else:
+            _stochastic.mean_backward(bottom[0].data, top[0].data, dy, dx, self._geometry)
 
 
 def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
     """Kernel, stride and pad for a bottom of this shape, each given once or as _h and _w; the whole plane with
     global_pooling. Raises ParameterError.
     """
-    if p.pool == _POOL.STOCHASTIC:
-        raise ParameterError("STOCHASTIC pooling is not here yet", field=_P + "pool", hint="Caffe has it on GPUs only.")
 
     def values(name: str, field: str, low: int) -> tuple[int, int]:
         pair = (f"{name}_h", f"{name}_w")
@@ -118,6 +128,10 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
         return given
 
     pad, stride = values("pad", "pad", 0), values("stride", "stride", 1)
+    if p.pool == _POOL.STOCHASTIC and pad != (0, 0):
+        raise ParameterError(
+            f"pad is {pad} for STOCHASTIC pooling", field=_P + "pad", hint="Only MAX and AVE pooling take padding."
+        )
     if p.global_pooling:
         if any(p.HasField(n) for n in ("kernel_size", "kernel_h", "kernel_w")):
             raise ParameterError(
