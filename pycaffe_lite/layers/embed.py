@@ -61,7 +61,7 @@ class Embed(Layer):
         if propagate_down[0]:
             raise GraphError("There is no gradient to the indices", hint="Set propagate_down: false for the bottom.")
         dy = top[0].diff.reshape(-1, self._n)
-        if self.param_propagate_down(0) and len(dy):
+        if self.param_propagate_down(0):
             index = bottom[0].data.astype(np.intp).reshape(-1)
             order = np.argsort(index, kind="stable")
             rows, starts = np.unique(index[order], return_index=True)

@@ -68,6 +68,8 @@ BROADCAST = [
 ]
 
 WITH_PARAMETERS = [
+    LayerCase("Bias", "bias_param { num_axes: 0 }", [uniform(5)]),  # a number needs no axis 1
+    LayerCase("Scale", "", [uniform(5), uniform()]),
     LayerCase("Bias", "bias_param { filler { type: 'constant' value: 0.7 } }", [uniform(3, 5)], keep_params=True),
     LayerCase("Scale", "", [uniform(3, 5)], keep_params=True),
     LayerCase("Scale", "scale_param { bias_term: true }", [IMAGES]),

@@ -109,11 +109,15 @@ def test_a_given_operand_may_change_its_shape() -> None:
         (bias("", uniform(2, 3)), [0]),
         (scale("bias_term: true", uniform(2, 3)), [1, 0]),
         (scale("filler { }", uniform(2, 3)), [0]),
+        (bias("filler { value: 0.5 }", uniform(2, 3)), [0.5]),
+        (scale("bias_term: true filler { value: 2 } bias_filler { value: 3 }", uniform(2, 3)), [2, 3]),
+        (scale("bias_term: true bias_filler { value: 3 }", uniform(2, 3), uniform(3)), [3]),
+        (layer("prelu_param { filler { value: 0.5 } }", "PReLU", uniform(2, 3)), [0.5]),
         (layer("parameter_param { shape { dim: 2 dim: 3 } }", "Parameter"), [0]),
     ],
     ids=str,
 )
-def test_what_blobs_are_filled_with_by_default(case: LayerCase, values: list[float]) -> None:
+def test_what_blobs_are_filled_with(case: LayerCase, values: list[float]) -> None:
     blobs = Bench(LayerCase(case.type, case.params, case.bottoms, keep_params=True)).layer.blobs
     assert [set(b.data.reshape(-1)) for b in blobs] == [{v} for v in values]
 
@@ -124,6 +128,18 @@ def test_a_layer_in_place_after_parameter_leaves_the_parameter_alone() -> None:
     bench.forward()
     bench.node.tops[0].data[...] = 5
     assert not (bench.layer.blobs[0].data == 5).any()
+
+
+@pytest.mark.parametrize("type_name", ["BNLL", "ELU", "Exp", "Swish", "Bias"])
+def test_what_backward_does_not_read_may_be_overwritten(type_name: str) -> None:
+    """A layer that needs its bottom's data would keep the one before from running in place."""
+    net = net_of(
+        'force_backward: true layer { name: "in" type: "Input" top: "x0" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "power" type: "Power" bottom: "x0" top: "x" power_param { scale: 2 } }'
+        f'layer {{ name: "target" type: "{type_name}" bottom: "x" top: "x" }}'
+    )
+    assert net._nodes[2].tops[0] is net._nodes[2].bottoms[0]
+    assert not net._nodes[2].layer.backward_reads_bottom_data()
 
 
 @pytest.mark.parametrize(
