@@ -28,7 +28,8 @@ _SPP = pb.SPPParameter
 class SPP(Layer):
     """Bottom (N, C, H, W); top (N, C (1 + 4 + 16 + ...)), or (N, C, 1, 1) for a pyramid_height of 1.
 
-    Raises ParameterError for a level of more bins than the image can be cut into, ShapeError for other axes than four.
+    Raises ParameterError for STOCHASTIC pooling, which Caffe has on GPUs only, and for a level of more bins than
+    the image can be cut into; ShapeError for other axes than four.
     """
 
     bottoms = exactly(1)
@@ -51,9 +52,7 @@ class SPP(Layer):
         """The windows of each level: as large as their distance, with the padding that they need to fill the bins."""
         p = self._message.spp_param
         if p.pool == _SPP.STOCHASTIC:
-            raise ParameterError(
-                "STOCHASTIC pooling is not here yet", field="spp_param.pool", hint="Caffe has it on GPUs only."
-            )
+            raise ParameterError("SPP has no STOCHASTIC pooling", field="spp_param.pool", hint="It must be MAX or AVE.")
         if len(shape) != 4:
             raise ShapeError(f"The bottom has shape {shape}", hint="SPP needs (num, channels, height, width).")
         levels = []
