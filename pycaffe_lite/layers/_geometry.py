@@ -111,4 +111,4 @@ def work(scratch: Scratch, name: str, most: int, shape: Shape, dtype: npt.DTypeL
 def evenly(count: int, most: int) -> int:
     """The size of the fewest equal parts of `count` (the last may be less), each of at most `most` and at least 1."""
     parts = -(-count // max(1, most))
-    return -(-count // max(1, parts))
+    return max(1, -(-count // max(1, parts)))

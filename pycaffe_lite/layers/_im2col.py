@@ -129,7 +129,9 @@ class _Columns:
 
     def places(self, y: Array, images: slice, rows: slice) -> Array:
         """The tile of y, (images, group, M / group, places): a view."""
-        of_images = y[images].reshape(-1, self._geometry.group, y.shape[1] // self._geometry.group, y[0, 0].size)
+        of_images = y[images].reshape(
+            -1, self._geometry.group, y.shape[1] // self._geometry.group, math.prod(y.shape[2:])
+        )
         return of_images[..., rows.start * self._row : rows.stop * self._row]
 
     def room(self, images: slice, rows: slice, dtype: npt.DTypeLike, ones: bool = False) -> Array:

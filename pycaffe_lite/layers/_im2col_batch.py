@@ -34,7 +34,7 @@ def suits(geometry: Geometry, w: Array, y: Array) -> bool:
     return (
         geometry.dilation[0] == 1
         and not geometry.pointwise
-        and 1 < y.shape[2] <= y[0, 0].size <= MAX_PLACES
+        and 1 < y.shape[2] <= math.prod(y.shape[2:]) <= MAX_PLACES
         and w[0].size // geometry.kernel[0] >= MIN_DEPTH
         and y.size // (y.shape[1] * y.shape[2]) >= MIN_ALL_COLUMNS
     )

@@ -27,13 +27,13 @@ def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeo
     winner, integers of y's shape, is set to the offset of the first maximum, counted from 1 row by row through the
     kernel, whose area its type must hold; to 0 where there is none. None if nobody will ask.
     """
-    if y[0, 0].size < math.prod(geometry.kernel):
+    if math.prod(y.shape[2:]) < math.prod(geometry.kernel):
         _max_window_by_window(x, y, winner, geometry)
         return
     by_offset = itertools.product(_hits(geometry, 0, x, y), _hits(geometry, 1, x, y))
     offsets = [((slice(None), o, p), (slice(None), h, w)) for (o, h), (p, w) in by_offset]
     step = _planes_per_tile(x)
-    most = step * y[0, 0].size
+    most = step * math.prod(y.shape[2:])
     for source, best, won in _tiles(step, x, y, y if winner is None else winner):
         candidate = work(scratch, "candidate", most, best.shape, x.dtype)
         higher = work(scratch, "higher", most, best.shape, np.bool_)
@@ -57,10 +57,14 @@ def max_pool_backward(dy: Array, winner: Array, dx: Array, geometry: PoolGeometr
     step = _planes_per_tile(dx)
     offset = _offsets(geometry, dx.shape[3])
     start = scratch("start", (step, *dy.shape[2:]), np.intp)
-    np.add(_starts(geometry, dy.shape[2:], dx.shape[3]), np.arange(step).reshape(-1, 1, 1) * dx[0, 0].size, out=start)
+    np.add(
+        _starts(geometry, dy.shape[2:], dx.shape[3]),
+        np.arange(step).reshape(-1, 1, 1) * math.prod(dx.shape[2:]),
+        out=start,
+    )
     for values, won, out in _tiles(step, dy, winner, dx):
         # mode="clip" (nothing needs it) writes to `out` without a buffer.
-        index = work(scratch, "index", step * dy[0, 0].size, won.shape, np.intp)
+        index = work(scratch, "index", step * math.prod(dy.shape[2:]), won.shape, np.intp)
         offset.take(won, out=index, mode="clip")
         index += start[: len(won)]
         if not won.all():
@@ -99,7 +103,7 @@ def ave_pool_backward(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scr
     area = _areas(geometry, dx, dy)
     step = _planes_per_tile(dx)
     for source, sums in _tiles(step, dy, dx):
-        share = work(scratch, "share", step * dy[0, 0].size, source.shape, dx.dtype)
+        share = work(scratch, "share", step * math.prod(dy.shape[2:]), source.shape, dx.dtype)
         np.divide(source, area, out=share)
         partial = work(scratch, "partial", step * dy.shape[2] * dx.shape[3], (*source.shape[:2], dx.shape[3]), dx.dtype)
         partial.fill(0)
@@ -118,8 +122,8 @@ def _max_window_by_window(x: Array, y: Array, winner: Array | None, geometry: Po
         top, left = min(max(h, 0), height), min(max(w, 0), width)
         seen = x[:, :, top : h + kernel_h, left : w + kernel_w]
         # One more, so that there is a maximum even of nothing, and NaN out of the way.
-        flat = np.full((*seen.shape[:2], 1 + seen[0, 0].size), LOWEST, x.dtype)
-        np.fmax(seen.reshape(*seen.shape[:2], -1), LOWEST, out=flat[:, :, 1:])
+        flat = np.full((*seen.shape[:2], 1 + math.prod(seen.shape[2:])), LOWEST, x.dtype)
+        np.fmax(seen.reshape(flat[:, :, 1:].shape), LOWEST, out=flat[:, :, 1:])
         at = flat.argmax(axis=2)
         y[:, :, o, p] = flat.max(axis=2)
         if winner is not None:
@@ -157,7 +161,7 @@ def _hits(geometry: PoolGeometry, axis: int, x: Array, y: Array) -> list[tuple[s
 
 
 def _planes_per_tile(x: Array) -> int:
-    return evenly(x.shape[0] * x.shape[1], TILE_BYTES // (x[0, 0].size * x.itemsize))
+    return evenly(x.shape[0] * x.shape[1], TILE_BYTES // (math.prod(x.shape[2:]) * x.itemsize))
 
 
 def _tiles(step: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:

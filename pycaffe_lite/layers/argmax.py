@@ -52,7 +52,7 @@ class ArgMax(Layer):
             order = np.argsort(-back, axis=axis, kind="stable").take(range(p.top_k), axis=axis)
         index = x.shape[axis] - 1 - order
         if not p.HasField("axis"):
-            y = top[0].data.reshape(shape[0], -1, p.top_k)
+            y = top[0].data.reshape(shape[0], 1 + p.out_max_val, p.top_k)
             y[:, 0] = index
             if p.out_max_val:
                 y[:, 1] = np.take_along_axis(x, index, axis)

@@ -75,6 +75,8 @@ class BatchNorm(Layer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data.reshape(self._view), top[0].data.reshape(self._view)
+        if not x.size:  # after a Filter that let nothing through: nothing to learn from
+            return
         mean, var, factor = (blob.data for blob in self.blobs)
         if self._global():
             scale = 1 / factor[0] if factor[0] else 0
@@ -97,7 +99,7 @@ class BatchNorm(Layer):
             blob.data[...] += now
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
+        if not (propagate_down[0] and bottom[0].count):
             return
         dy, dx = top[0].diff.reshape(self._view), bottom[0].diff.reshape(self._view)
         deviation = self._deviation(dy)[:, None]

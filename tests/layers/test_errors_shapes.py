@@ -157,6 +157,40 @@ def test_argmax_of_equal_numbers_is_the_last() -> None:
     np.testing.assert_array_equal(bench.forward()[0], [[2, 1, 4]])
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        LayerCase("Convolution", "convolution_param { num_output: 2 kernel_size: 2 }", [IMAGES]),
+        LayerCase("Convolution", "convolution_param { num_output: 2 kernel_size: 1 }", [IMAGES]),
+        LayerCase("Deconvolution", "convolution_param { num_output: 2 kernel_size: 2 }", [IMAGES]),
+        LayerCase("Im2col", "convolution_param { kernel_size: 2 }", [IMAGES]),
+        LayerCase("Pooling", "pooling_param { kernel_size: 2 }", [IMAGES]),
+        LayerCase("Pooling", "pooling_param { kernel_size: 2 pool: AVE }", [IMAGES]),
+        LayerCase("Pooling", "pooling_param { global_pooling: true }", [IMAGES]),
+        LayerCase("SPP", "spp_param { pyramid_height: 2 }", [IMAGES]),
+        LayerCase("ArgMax", "argmax_param { out_max_val: true top_k: 2 }", [IMAGES]),
+        LayerCase("BatchNorm", "", [IMAGES], keep_params=True),
+        LayerCase("MVN", "", [IMAGES]),
+        LayerCase("Reduction", "reduction_param { operation: MEAN axis: 1 }", [IMAGES]),
+        LayerCase("Tile", "tile_param { tiles: 2 }", [IMAGES]),
+        LayerCase("Reshape", "reshape_param { shape { dim: [0, -1] } }", [IMAGES]),
+    ],
+    ids=str,
+)
+def test_no_items(case: LayerCase) -> None:
+    """What a Filter may leave: nothing comes of it, parameters get no gradient, statistics stay."""
+    bench = Bench(case)
+    before = [blob.data.copy() for blob in bench.layer.blobs]
+    bench.inputs[0].reshape(0, 3, 5, 7)
+    (top,) = bench.forward()
+    assert top.shape[0] == 0
+    if bench.has_backward:
+        bench.net.clear_param_diffs()
+        assert not any(gradient.any() for gradient in bench.backward().params)
+    for blob, kept in zip(bench.layer.blobs, before, strict=True):
+        np.testing.assert_array_equal(blob.data, kept)
+
+
 def test_layers_behind_a_filter_follow_its_size() -> None:
     text = """
     force_backward: true
