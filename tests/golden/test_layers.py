@@ -18,11 +18,13 @@ TYPES = sorted(p.stem for p in (FOLDER / "layers").glob("*.npz"))
 # and bottom are of one size): the number stored is 1 less than the gradient.
 OVERWRITTEN = {("BatchReindex", 1): "paramdiff/pre/0"}
 
+FEWER = {"InfogainLoss": 4}  # cases than 8
+
 
 @pytest.mark.parametrize("type_name", TYPES)
 def test_layer(type_name: str) -> None:
     cases = list(golden_cases(type_name))
-    assert len(cases) == 8
+    assert len(cases) == FEWER.get(type_name, 8)
     for n, golden in enumerate(cases):
         if (type_name, n) in OVERWRITTEN:
             golden.expected[OVERWRITTEN[type_name, n]] += 1
@@ -33,8 +35,9 @@ def test_layer(type_name: str) -> None:
 
 
 def test_golden_covers_every_layer_that_computes() -> None:
-    sources = {"Input", "DummyData", "Silence"}  # nothing to compare
-    assert {case.type for case in CASES} - sources <= set(TYPES)
+    without = {"Input", "DummyData", "Silence"}  # nothing to compare
+    without |= {"LSTMUnit"}  # none came with the reference data: see test_lstm_unit.py, which uses those of LSTM
+    assert {case.type for case in CASES} - without <= set(TYPES)
 
 
 def test_the_reference_check_agrees(shared: Path) -> None:
@@ -47,7 +50,7 @@ def test_the_reference_check_agrees(shared: Path) -> None:
         timeout=120,
         check=False,
     )
-    agree = 8 * len(TYPES) - len(OVERWRITTEN)
-    assert f"{agree}/{8 * len(TYPES)} layer cases agree" in done.stdout, done.stdout + done.stderr
+    count = sum(FEWER.get(name, 8) for name in TYPES)
+    assert f"{count - len(OVERWRITTEN)}/{count} layer cases agree" in done.stdout, done.stdout + done.stderr
     for (type_name, n), key in OVERWRITTEN.items():
         assert f"{type_name} #{n}: {key}: error" in done.stdout

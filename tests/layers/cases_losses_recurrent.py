@@ -10,6 +10,7 @@ from pycaffe_lite.testing import LayerCase, Values, integers, uniform
 SCORES = uniform(5, 7, low=-3, high=3, avoid=[-1, 1])
 CLASSES = integers(5, below=7)
 PROBABILITIES = uniform(5, 7, low=0.2, high=1)
+PLANES = uniform(2, 5, 3, 4, low=-3, high=3)
 FAR = (uniform(4, 5, low=1, high=2), uniform(4, 5, low=-2, high=-1))  # at least 4.4 apart
 NEAR = (uniform(4, 5), uniform(4, 5))
 
@@ -30,6 +31,35 @@ LOSSES = [
         [uniform(6, 2, 3), uniform(6, 6), integers(6, 1, below=2)],
     ),
     LayerCase("ContrastiveLoss", "contrastive_loss_param { legacy_version: true }", [*FAR, integers(4, below=2)]),
+    LayerCase("InfogainLoss", "", [SCORES, CLASSES, uniform(7, 7, low=0)], resizable=False),
+    LayerCase(
+        "InfogainLoss",
+        "loss_weight: [0.3, 0] loss_param { ignore_label: 3 }",
+        [PLANES, integers(2, 1, 3, 4, below=5), uniform(1, 1, 5, 5)],
+        tops=2,
+        ignored_tops=[1],
+        resizable=False,
+    ),
+    LayerCase(
+        "InfogainLoss",
+        "infogain_loss_param { axis: -1 }",
+        [uniform(2, 3, 5), integers(2, 3, below=5), uniform(25)],
+        resizable=False,
+    ),
+    *(
+        LayerCase(
+            "InfogainLoss",
+            f"infogain_loss_param {{ axis: 2 }} loss_param {{ ignore_label: 2 {rule} }}",
+            [PLANES, integers(2, 5, 4, below=3), uniform(3, 3)],
+            resizable=False,
+        )
+        for rule in (
+            "normalization: FULL",
+            "normalization: BATCH_SIZE",
+            "normalization: NONE",
+            "normalize: false",
+        )
+    ),
 ]
 
 
@@ -52,6 +82,8 @@ def recurrent(type_name: str, fields: str, *bottoms: Values, tops: int = 1) -> L
 STATE = uniform(1, 5, 4)
 
 RECURRENT = [
+    LayerCase("LSTMUnit", "", [uniform(1, 5, 3), uniform(1, 5, 12, low=-3, high=3), integers(1, 5, below=2)], tops=2),
+    LayerCase("LSTMUnit", "", [uniform(2, 3), uniform(2, 12), uniform(2)], tops=2),
     *(
         case
         for name, states in (("LSTM", 2), ("RNN", 1))

@@ -11,6 +11,7 @@ from tests.layers.cases_losses_recurrent import recurrent
 SCORES = uniform(5, 7)
 CLASSES = integers(5, below=7)
 X, CONT, STATIC, STATE = uniform(3, 5, 2), uniform(3, 5), uniform(5, 6), uniform(1, 5, 4)
+MATRIX = uniform(7, 7)
 SMALL, EXPOSED = "num_output: 4", "num_output: 4 expose_hidden: true"
 
 REFUSED = [
@@ -31,6 +32,35 @@ REFUSED = [
         LayerCase("ContrastiveLoss", "propagate_down: [true, true, true]", [SCORES, SCORES, CLASSES]),
         GraphError,
         "labels, bottom 2",
+    ),
+    (LayerCase("InfogainLoss", "", [SCORES, CLASSES]), ParameterError, "no infogain matrix.*source"),
+    (LayerCase("InfogainLoss", "", [SCORES, CLASSES, uniform(7, 6)]), ShapeError, r"\(7, 6\), for 7 classes"),
+    (LayerCase("InfogainLoss", "", [SCORES, integers(4, below=7), MATRIX]), ShapeError, r"\(4,\)"),
+    (
+        LayerCase("InfogainLoss", "infogain_loss_param { axis: 2 }", [SCORES, CLASSES, MATRIX]),
+        ParameterError,
+        "axis 2",
+    ),
+    *(
+        (
+            LayerCase("InfogainLoss", f"propagate_down: {down}", [SCORES, CLASSES, MATRIX]),
+            GraphError,
+            f"gradient to the {what}",
+        )
+        for down, what in (("[true, true, false]", "labels"), ("[true, false, true]", "infogain matrix"))
+    ),
+    (LayerCase("LSTMUnit", "", [STATE, uniform(1, 5, 12), uniform(1, 5)], tops=2), ShapeError, r"\(1, 5, 12\)"),
+    (LayerCase("LSTMUnit", "", [STATE, uniform(1, 5, 16), uniform(5, 1)], tops=2), ShapeError, r"\(5, 1\)"),
+    (LayerCase("LSTMUnit", "", [uniform(5), uniform(20), uniform()], tops=2), ShapeError, r"\(5,\)"),
+    (
+        LayerCase(
+            "LSTMUnit",
+            "loss_weight: [1, 1] propagate_down: [true, true, true]",
+            [STATE, uniform(1, 5, 16), uniform(1, 5)],
+            tops=2,
+        ),
+        GraphError,
+        "gradient to cont, bottom 2",
     ),
     *(
         refusal

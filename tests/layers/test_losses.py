@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from pycaffe_lite.testing import Bench, LayerCase, uniform
+import numpy as np
+import pytest
+
+from pycaffe_lite.errors import MissingFileError, ShapeError
+from pycaffe_lite.schema import write_binaryproto
+from pycaffe_lite.testing import Bench, LayerCase, Values, integers, uniform
+
+LOGITS = uniform(3, 4, 5, low=-3, high=3)
+CLASSES = integers(3, 5, below=4)
 
 
 def test_contrastive_loss_pushes_other_pairs_apart_as_caffe_does() -> None:
@@ -38,3 +46,39 @@ def test_contrastive_loss_of_equal_vectors_that_are_not_similar() -> None:
     for blob in bench.inputs:
         blob.data[...] = 0
     assert bench.forward()[0] == 3**2 / 2
+
+
+def infogain(fields: str, *bottoms: Values) -> Bench:
+    return Bench(LayerCase("InfogainLoss", fields, [LOGITS, CLASSES, *bottoms]))
+
+
+def test_infogain_loss_with_the_identity_is_softmax_with_loss() -> None:
+    fields = "loss_weight: 0.3 loss_param { ignore_label: 2 }"
+    bench, softmax = infogain(fields, uniform(4, 4)), Bench(LayerCase("SoftmaxWithLoss", fields, [LOGITS, CLASSES]))
+    for ours, theirs in zip(bench.inputs, softmax.inputs, strict=False):
+        ours.data[...] = theirs.data
+    bench.inputs[2].data[...] = np.eye(4)
+    np.testing.assert_allclose(bench.forward()[0], softmax.forward()[0], rtol=1e-12)
+    np.testing.assert_allclose(bench.gradients().bottoms[0], softmax.gradients().bottoms[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (1, 1, 4, 4)])
+def test_infogain_loss_reads_its_matrix_from_a_file(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "h.binaryproto"
+    matrix = np.arange(16, dtype=np.float32).reshape(shape) / 7  # not symmetric
+    write_binaryproto(path, matrix)
+    from_file, from_bottom = infogain(f"infogain_loss_param {{ source: '{path}' }}"), infogain("", uniform(4, 4))
+    for ours, theirs in zip(from_file.inputs, from_bottom.inputs, strict=False):
+        ours.data[...] = theirs.data
+    from_bottom.inputs[2].data[...] = matrix.reshape(4, 4)
+    assert from_file.forward()[0] == from_bottom.forward()[0]
+    np.testing.assert_array_equal(from_file.gradients().bottoms[0], from_bottom.gradients().bottoms[0])
+
+
+def test_infogain_loss_refuses_a_file_for_other_classes(tmp_path: Path) -> None:
+    path = tmp_path / "h.binaryproto"
+    write_binaryproto(path, np.ones((1, 1, 3, 3), np.float32))
+    with pytest.raises(ShapeError, match=r"\(1, 1, 3, 3\), for 4 classes it must be 4 x 4.*layer 'target' of type"):
+        infogain(f"infogain_loss_param {{ source: '{path}' }}")
+    with pytest.raises(MissingFileError, match="nowhere"):
+        infogain("infogain_loss_param { source: 'nowhere' }")
