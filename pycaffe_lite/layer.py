@@ -34,7 +34,7 @@ from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.errors import GraphError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.storage import check_memory
+from pycaffe_lite.storage import aligned, check_memory
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -105,7 +105,8 @@ class Layer:
     _param_propagate_down: list[bool]
     _rng_of: Callable[[], np.random.Generator]
     _rng_made: np.random.Generator | None
-    _scratch_arrays: dict[str, Array]
+    _scratch_arrays: dict[str, tuple[Array, Array]]
+    """By name: all of the memory, and what was last asked of it."""
 
     # Not __init__: a user's layer may have one of its own and never call this one.
     def __new__(cls, message: pb.LayerParameter | None = None, *args: object, **kwargs: object) -> Self:
@@ -206,13 +207,13 @@ class Layer:
 
         For another shape its numbers are undefined; memory is only taken anew when there are more than ever before.
         """
-        array = self._scratch_arrays.get(name)
+        whole, array = self._scratch_arrays.get(name, (None, None))
         if array is None or array.shape != shape or array.dtype != dtype:
             count = math.prod(shape)
-            whole = None if array is None else array.base
             if whole is None or whole.size < count or whole.dtype != dtype:
-                whole = np.empty(count, dtype)
-            array = self._scratch_arrays[name] = whole[:count].reshape(shape)
+                whole = aligned(count, dtype)
+            array = whole[:count].reshape(shape)
+            self._scratch_arrays[name] = whole, array
         return array
 
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:

@@ -18,6 +18,9 @@ import numpy.typing as npt
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import MemoryLimitError
 
+CACHE_LINE = 64
+"""Bytes."""
+
 
 @functools.cache
 def memory_limit() -> int:
@@ -49,6 +52,20 @@ def human_bytes(nbytes: float) -> str:
     units = ("KiB", "MiB", "GiB", "TiB", "PiB")
     power = min(int(math.log2(nbytes)) // 10, len(units))
     return f"{nbytes / 1024**power:.1f} {units[power - 1]}"
+
+
+def aligned(count: int, dtype: npt.DTypeLike) -> Array:
+    """A flat array of zeros that begins at a cache line, where BLAS and numpy are a few per cent faster.
+
+    Pages stay untouched until they are written. Raises MemoryLimitError.
+    """
+    dtype = np.dtype(dtype)
+    try:
+        raw = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
+    except MemoryError as e:
+        raise MemoryLimitError(f"No memory left for an array of {human_bytes(count * dtype.itemsize)}") from e
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
 class Storage:
@@ -95,12 +112,9 @@ class Storage:
                 self._array = self._parent.array()[self._offset : self._offset + self._count]
             else:
                 check_memory(self.nbytes, "An array")
-                try:
-                    # zeros leaves the pages untouched until they are written
-                    full = np.full(self._count, self.initial, self.dtype) if self.initial else None
-                    self._array = np.zeros(self._count, self.dtype) if full is None else full
-                except MemoryError as e:
-                    raise MemoryLimitError(f"No memory left for an array of {human_bytes(self.nbytes)}") from e
+                self._array = aligned(self._count, self.dtype)
+                if self.initial:
+                    self._array.fill(self.initial)
         return self._array
 
     def clear(self) -> None:

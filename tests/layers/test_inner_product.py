@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pycaffe_lite as caffe
+
+
+@pytest.mark.parametrize("transpose", ["true", "false"])
+@pytest.mark.parametrize("bias", ["true", "false"])
+@pytest.mark.parametrize("items", [1, 2, 3, 20])
+def test_forward_whichever_side_is_longer(tmp_path: Path, items: int, bias: str, transpose: str) -> None:
+    prototxt = tmp_path / "net.prototxt"
+    prototxt.write_text(
+        f"""layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: {items} dim: 3 dim: 5 }} }} }}
+        layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "y" inner_product_param {{
+            num_output: 12 bias_term: {bias} transpose: {transpose} }} }}"""
+    )
+    net = caffe.Net(str(prototxt), caffe.TEST)
+    rng = np.random.default_rng(4)
+    for array in (net.blobs["x"].data, *(blob.data for blob in net.params["ip"])):
+        array[...] = rng.normal(size=array.shape)
+    w = net.params["ip"][0].data
+    wanted = net.blobs["x"].data.reshape(items, 15) @ (w if transpose == "true" else w.T)
+    if bias == "true":
+        wanted += net.params["ip"][1].data
+    net.forward()
+    np.testing.assert_allclose(net.blobs["y"].data, wanted, rtol=1e-5, atol=1e-5)
