@@ -15,6 +15,9 @@ MODELS = {
     "lenet_v1": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
     "cifar10_quick": ("cifar10_quick.prototxt", "cifar10_quick_iter_5000.caffemodel"),
     "cifar10_quick_h5": ("deploy.prototxt", "cifar10_quick_iter_5000.caffemodel.h5"),
+    "resnet20_cifar10": ("deploy.prototxt", "cifar10_res20_iter_64000.caffemodel"),
+    "squeezenet": ("deploy.prototxt", "squeezenet_v1.0.caffemodel"),
+    "fsrcnn": ("FSRCNN_mat.prototxt", "snapshot_iter_2546000.caffemodel"),
 }
 
 
