@@ -12,9 +12,10 @@ import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.constraints import at_least
-from pycaffe_lite.errors import ParameterError, ShapeError
+from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly, from_to
 from pycaffe_lite.layers import _loss
+from pycaffe_lite.layers._classification import check_labels
 from pycaffe_lite.registry import register_layer
 
 
@@ -36,12 +37,7 @@ class Accuracy(Layer):
         p = self._message.accuracy_param
         x, labels = bottom_shapes
         axis = canonical_axis(p.axis, x, "accuracy_param.axis")
-        places = math.prod(x[:axis] + x[axis + 1 :])
-        if math.prod(labels) != places:
-            raise ShapeError(
-                f"The labels have shape {labels}, predictions of shape {x} need {places} of them",
-                hint=f"One label for each place, the classes being axis {axis}.",
-            )
+        check_labels(x, labels, axis)
         if p.top_k > x[axis]:
             raise ParameterError(f"top_k is {p.top_k}, there are {x[axis]} classes", field="accuracy_param.top_k")
         both: list[Shape | None] = [(), (x[axis],)]
