@@ -43,6 +43,11 @@ class SoftmaxLossLayer(LossLayer):
         """Set dx to the derivative of each place's loss by what the softmax was taken of."""
         raise NotImplementedError
 
+    def _divisor(self, labels: Array, valid: Array | None) -> float:
+        """What the sum of all losses is divided by, as `normalization` says."""
+        counted = labels.size if valid is None else int(valid.sum())
+        return _loss.normalizer(self._mode, self._view[0], labels.size, counted)
+
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         x, labels = bottom_shapes[:2]
         axis, field = self._axis()
@@ -68,8 +73,7 @@ class SoftmaxLossLayer(LossLayer):
         losses = self._losses(p, labels, bottom)
         if valid is not None:
             losses *= valid
-        counted = labels.size if valid is None else int(valid.sum())
-        self._normalizer = _loss.normalizer(self._mode, self._view[0], labels.size, counted)
+        self._normalizer = self._divisor(labels, valid)
         top[0].data[...] = losses.sum() / self._normalizer
         if len(top) == 2:
             top[1].data[...] = p.reshape(top[1].shape)

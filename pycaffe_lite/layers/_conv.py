@@ -9,6 +9,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.constraints import at_least as value_at_least
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, at_least, canonical_axis, same_shape
+from pycaffe_lite.layers._auto_pad import pads_itself
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -29,6 +30,10 @@ class WeightedWindows(Layer):
     def backward_reads_top_data(self) -> bool:
         return False
 
+    def windows(self, shape: Shape) -> tuple[int, Geometry]:
+        """As read_windows, for bottoms of this shape."""
+        return read_windows(self._message.convolution_param, shape)
+
     def output_shape(self, geometry: Geometry, shape: Shape, axis: int) -> Shape:
         """The tops' spatial axes, for bottoms of this shape with the channels at `axis`."""
         raise NotImplementedError
@@ -40,12 +45,12 @@ class WeightedWindows(Layer):
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         same_shape(bottom_shapes)
         p, shape = self._message.convolution_param, bottom_shapes[0]
-        axis, geometry = read_windows(p, shape)
+        axis, geometry = self.windows(shape)
         return [(*shape[:axis], p.num_output, *self.output_shape(geometry, shape, axis))] * len(bottom_shapes)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p, shape = self._message.convolution_param, bottom[0].shape
-        self._axis, self._geometry = read_windows(p, shape)
+        self._axis, self._geometry = self.windows(shape)
         self._channels, self._bias = shape[self._axis], p.bias_term
         for what, count in (("num_output", p.num_output), ("the number of channels", self._channels)):
             if count % p.group:
@@ -66,6 +71,7 @@ class WeightedWindows(Layer):
                 hint="The number of channels cannot change once the net is built.",
             )
         super().reshape(bottom, top)
+        _, self._geometry = self.windows(shape)  # auto_pad's padding depends on the size
 
     def _items(self, array: Array) -> Array:
         """The array with one batch axis before the channels: (N, C, *spatial)."""
@@ -79,10 +85,19 @@ def one_batch_axis(array: Array, axis: int) -> Array:
     return array.reshape(math.prod(array.shape[:axis]), *array.shape[axis:])
 
 
-def read_windows(p: pb.ConvolutionParameter, shape: Shape) -> tuple[int, Geometry]:
-    """The axis of the channels, and the windows over the axes behind it. Raises ParameterError."""
+def read_windows(p: pb.ConvolutionParameter, shape: Shape, *, transposed: bool = False) -> tuple[int, Geometry]:
+    """The axis of the channels, and the windows over the axes behind it; where `transposed`, over those of the output.
+
+    Raises ParameterError.
+    """
     axis = canonical_axis(p.axis, shape, _P + "axis")
-    return axis, read_geometry(p, len(shape) - axis - 1)
+    geometry = read_geometry(p, len(shape) - axis - 1)
+    if pads_itself(p, bool(p.pad), _P) and p.auto_pad == pb.SAME:
+        spatial = shape[axis + 1 :]
+        if transposed:
+            spatial = tuple(n * s for n, s in zip(spatial, geometry.stride, strict=True))
+        geometry = geometry.padded_same(spatial)
+    return axis, geometry
 
 
 def count_windows(geometry: Geometry, shape: Shape, axis: int) -> Shape:

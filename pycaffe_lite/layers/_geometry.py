@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,17 @@ class Geometry:
     pad: Shape
     dilation: Shape
     group: int = 1
+    after: Shape | None = None
+    """The padding at each axis's end, where it is not the same as that before it, `pad`."""
+
+    @property
+    def far(self) -> Shape:
+        """The padding at each axis's end."""
+        return self.pad if self.after is None else self.after
+
+    @property
+    def is_padded(self) -> bool:
+        return any(self.pad) or any(self.far)
 
     @property
     def extent(self) -> Shape:
@@ -37,21 +48,26 @@ class Geometry:
     @property
     def pointwise(self) -> bool:
         """Whether every window is one place of its own: a 1x1 convolution."""
-        return all(k == 1 for k in self.kernel) and all(s == 1 for s in self.stride) and not any(self.pad)
+        return all(k == 1 for k in self.kernel) and all(s == 1 for s in self.stride) and not self.is_padded
 
     def output_shape(self, spatial: ShapeLike) -> Shape:
-        """The number of windows: ⌊(in + 2 pad - extent) / stride⌋ + 1 along each axis; below 1 where none fits."""
+        """The number of windows: ⌊(in + padding - extent) / stride⌋ + 1 along each axis; below 1 where none fits."""
         padded = self.padded(spatial)
         return tuple((n - e) // s + 1 for n, e, s in zip(padded, self.extent, self.stride, strict=True))
 
     def input_shape(self, output: ShapeLike) -> Shape:
         """The smallest input with so many windows, which is what a deconvolution makes of `output`."""
         reach = ((n - 1) * s + e for n, s, e in zip(output, self.stride, self.extent, strict=True))
-        return tuple(n - 2 * p for n, p in zip(reach, self.pad, strict=True))
+        return tuple(n - p - q for n, p, q in zip(reach, self.pad, self.far, strict=True))
 
     def padded(self, spatial: ShapeLike) -> Shape:
         """The shape with the padding around it."""
-        return tuple(n + 2 * p for n, p in zip(spatial, self.pad, strict=True))
+        return tuple(n + p + q for n, p, q in zip(spatial, self.pad, self.far, strict=True))
+
+    def padded_same(self, spatial: ShapeLike) -> Geometry:
+        """These windows with the padding of same_padding for such an input."""
+        pad, after = same_padding(spatial, self.extent, self.stride)
+        return replace(self, pad=pad, after=after)
 
     def view(self, padded: Array, axis: int, count: Shape) -> Array:
         """What each of `count` windows sees: the axes of a padded array from `axis` on become (*kernel, *count).
@@ -78,6 +94,9 @@ class PoolGeometry:
     stride: Shape
     pad: Shape
     ceil: bool = True
+    after: Shape | None = None
+    """The padding at each axis's end under TensorFlow's rules: windows are counted as a convolution's, and padding
+    counts nothing in a mean."""
 
     def output_shape(self, spatial: ShapeLike) -> Shape:
         """The number of windows: (in + 2 pad - kernel) / stride + 1 along each axis, rounded up; down without `ceil`.
@@ -86,11 +105,22 @@ class PoolGeometry:
         Without, where stride > kernel, the last window may lie outside altogether.
         """
         counts = []
+        if self.after is not None:
+            return Geometry(self.kernel, self.stride, self.pad, (1, 1), after=self.after).output_shape(spatial)
         for n, k, s, p in zip(spatial, self.kernel, self.stride, self.pad, strict=True):
             room = n + 2 * p - k
             last = -(-room // s) if self.ceil else room // s
             counts.append(last if any(self.pad) and last * s >= n + p else last + 1)
         return tuple(counts)
+
+
+def same_padding(spatial: ShapeLike, extent: Shape, stride: Shape) -> tuple[Shape, Shape]:
+    """TensorFlow's padding SAME, before and behind: the least with which ⌈in / stride⌉ windows fit, the odd place
+    behind.
+    """
+    by_axis = zip(spatial, extent, stride, strict=True)
+    total = [max(0, (-(-n // s) - 1) * s + e - n) for n, e, s in by_axis]
+    return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
 
 
 def hits(offset: int, stride: int, pad: int, size: int, count: int) -> tuple[slice, slice]:

@@ -157,7 +157,7 @@ class _Columns:
     def add(self, columns: Array, dx: Array, images: slice, rows: slice) -> None:
         """Add the columns of the tile to dx, which the first tile of an image overwrites."""
         g, out, padded = self._geometry, dx[images], dx[images]
-        if any(g.pad):
+        if g.is_padded:
             shape = (*out.shape[:2], *g.padded(out.shape[2:]))
             padded = work(self._scratch, "sums", self._images * math.prod(shape[1:]), shape, dx.dtype)
         if rows.start == 0:
@@ -179,7 +179,7 @@ class _Columns:
         g = self._geometry
         first = rows.start * g.stride[0] - g.pad[0]
         stop = (rows.stop - 1) * g.stride[0] - g.pad[0] + g.extent[0]
-        if not any(g.pad):
+        if not g.is_padded:
             return x[:, :, first:stop]
         spatial = g.padded(x.shape[2:])
         most = self._images * x.shape[1] * ((self._rows - 1) * g.stride[0] + g.extent[0]) * math.prod(spatial[1:])

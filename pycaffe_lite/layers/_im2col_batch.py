@@ -143,7 +143,7 @@ class _Rows:
         """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N))."""
         view = self._batch_last(x[images])
         padded, inside = self._padded(view.shape, images, x)
-        if any(self._geometry.pad[1:]):
+        if padded.shape != inside.shape:
             padded.fill(0)
         inside[...] = view
         windows = self._geometry.view(padded, 3, self._rest)
@@ -169,7 +169,7 @@ class _Rows:
     def _padded(self, shape: Shape, images: slice, like: Array) -> tuple[Array, Array]:
         """Memory for rows with the padding of all axes but the first around them; and a view of it without."""
         pad = self._geometry.pad[1:]
-        spatial = tuple(n + 2 * p for n, p in zip(shape[3:], pad, strict=False))
+        spatial = self._geometry.padded((0, *shape[3:-1]))[1:]
         padded = self.room("padded", (*shape[:3], *spatial, shape[-1]), images, like)
         inside = (slice(p, p + n) for n, p in zip(shape[3:], pad, strict=False))
         return padded, padded[(slice(None),) * 3 + tuple(inside)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.errors import DataError, GraphError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -21,6 +22,10 @@ def softmax(x: Array, axis: int, out: Array) -> Array:
     np.exp(out, out=out)
     out /= out.sum(axis=axis, keepdims=True)
     return out
+
+
+NO_CLASS_WEIGHT = {"loss_param.class_weight": Constraint(lambda v: False, "is for SoftmaxWithLoss only", 1.0)}
+"""A constraint of the other losses that read loss_param."""
 
 
 class LossLayer(Layer):

@@ -145,11 +145,17 @@ def _starts(geometry: PoolGeometry, output: ShapeLike, width: int) -> Array:
 
 
 def _areas(geometry: PoolGeometry, x: Array, y: Array) -> Array:
-    """The area of each window as Caffe counts it: cut at the end of the far padding; at least 1, of y's dtype."""
+    """The area of each window, at least 1, of y's dtype. Caffe counts the padding, and cuts at the end of the far one;
+    TensorFlow counts none of it.
+    """
     lengths = []
     for axis, (k, s, p) in enumerate(zip(geometry.kernel, geometry.stride, geometry.pad, strict=True)):
-        start = np.arange(y.shape[2 + axis]) * s - p
-        lengths.append(np.maximum(np.minimum(start + k, x.shape[2 + axis] + p) - start, 1))
+        start, size = np.arange(y.shape[2 + axis]) * s - p, x.shape[2 + axis]
+        if geometry.after is None:
+            length = np.minimum(start + k, size + p) - start
+        else:
+            length = np.minimum(start + k, size) - np.maximum(start, 0)
+        lengths.append(np.maximum(length, 1))
     areas: Array = np.outer(*lengths).astype(y.dtype)
     return areas
 

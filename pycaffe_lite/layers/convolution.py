@@ -29,7 +29,8 @@ class Convolution(WeightedWindows):
     """Convolution over all axes behind `axis` (the channels). Each bottom gives the top of the same number.
 
     Bottoms (..., C, *spatial), all of one shape; tops (..., num_output, *output), output = ⌊(in + 2 pad - dilation
-    (kernel - 1) - 1) / stride⌋ + 1. Blobs: W (num_output, C / group, *kernel), b (num_output) with bias_term.
+    (kernel - 1) - 1) / stride⌋ + 1; auto_pad: SAME instead of pad gives ⌈in / stride⌉ as in TensorFlow, with the odd
+    place of padding behind, VALID no padding. Blobs: W (num_output, C / group, *kernel), b (num_output) with bias_term.
 
     Raises ParameterError where kernel_size, stride, pad and dilation do not fit the axes or group does not divide the
     channels, ShapeError where the kernel does not fit into the bottom or a reshaped bottom has another C.

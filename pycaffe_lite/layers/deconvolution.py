@@ -14,8 +14,9 @@ from pycaffe_lite._typing import Shape
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _im2col
-from pycaffe_lite.layers._conv import WeightedWindows
+from pycaffe_lite.layers._conv import WeightedWindows, read_windows
 from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
 
@@ -24,13 +25,23 @@ class Deconvolution(WeightedWindows):
     """Deconvolution over all axes behind `axis` (the channels). Each bottom gives the top of the same number.
 
     Bottoms (..., C, *spatial), all of one shape; tops (..., num_output, *output), output = stride (in - 1) + dilation
-    (kernel - 1) + 1 - 2 pad. Blobs: W (C, num_output / group, *kernel), b (num_output) with bias_term.
+    (kernel - 1) + 1 - 2 pad. With auto_pad, as in TensorFlow: stride in for SAME, for VALID
+    as much more as the kernel with its dilation is longer than the stride.
+
+    Blobs: W (C, num_output / group, *kernel), b (num_output) with bias_term.
 
     Raises ParameterError as Convolution does, ShapeError where pad leaves nothing of the output or a reshaped bottom
     has another C.
     """
 
+    def windows(self, shape: Shape) -> tuple[int, Geometry]:
+        return read_windows(self._message.convolution_param, shape, transposed=True)
+
     def output_shape(self, geometry: Geometry, shape: Shape, axis: int) -> Shape:
+        auto_pad = self._message.convolution_param.auto_pad
+        if auto_pad != pb.EXPLICIT:
+            by_axis = zip(shape[axis + 1 :], geometry.stride, geometry.extent, strict=True)
+            return tuple(n * s + (max(0, e - s) if auto_pad == pb.VALID else 0) for n, s, e in by_axis)
         spatial = geometry.input_shape(shape[axis + 1 :])
         if any(n < 1 for n in spatial):
             raise ShapeError(

@@ -16,6 +16,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, from_to
 from pycaffe_lite.layers._classification import SoftmaxLossLayer
+from pycaffe_lite.layers._loss import NO_CLASS_WEIGHT
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.schema import read_binaryproto
 
@@ -36,6 +37,7 @@ class InfogainLoss(SoftmaxLossLayer):
     """
 
     bottoms = from_to(2, 3)
+    constraints = NO_CLASS_WEIGHT
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0

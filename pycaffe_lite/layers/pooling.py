@@ -19,6 +19,8 @@ from pycaffe_lite._typing import Shape
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
 from pycaffe_lite.layers import _stochastic, _window
+from pycaffe_lite.layers._auto_pad import pads_itself
+from pycaffe_lite.layers._geometry import same_padding
 from pycaffe_lite.layers._window import PoolGeometry
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
@@ -32,6 +34,9 @@ class Pooling(Layer):
     """Bottom (N, C, H, W); top 0 (N, C, H', W'), H' = (H + 2 pad - kernel) / stride + 1, rounded up (round_mode CEIL,
     the default) or down, less a last window that would start beyond H + pad when there is padding; W' likewise. Top 1,
     for MAX and if wanted: where in the channel's plane each maximum was, h W + w, or -1 for a window outside the image.
+
+    auto_pad in place of pad and round_mode means what it means in TensorFlow. SAME: H' = ⌈H / stride⌉, the odd place of
+    padding behind; VALID: H' = ⌈(H - kernel + 1) / stride⌉, without padding. AVE then counts no padding.
 
     Raises ParameterError for kernel, stride and pad that Caffe refuses, ShapeError for other axes than four.
 
@@ -102,8 +107,8 @@ class Pooling(Layer):
 
 
 def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
-    """Kernel, stride and pad for a bottom of this shape, each given once or as _h and _w; the whole plane with
-    global_pooling. Raises ParameterError.
+    """Kernel, stride and pad for a bottom of this shape, each given once or as _h and _w, or by auto_pad; the whole
+    plane with global_pooling. Raises ParameterError.
     """
 
     def values(name: str, field: str, low: int) -> tuple[int, int]:
@@ -132,6 +137,14 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
         raise ParameterError(
             f"pad is {pad} for STOCHASTIC pooling", field=_P + "pad", hint="Only MAX and AVE pooling take padding."
         )
+    auto_pad = pads_itself(p, p.HasField("pad"), _P)
+    if auto_pad and (p.global_pooling or p.HasField("round_mode")):
+        other = "global_pooling" if p.global_pooling else "round_mode"
+        raise ParameterError(
+            f"{other} and auto_pad are both given",
+            field=_P + "auto_pad",
+            hint="Drop one of them: auto_pad says how many windows there are.",
+        )
     if p.global_pooling:
         if any(p.HasField(n) for n in ("kernel_size", "kernel_h", "kernel_w")):
             raise ParameterError(
@@ -150,4 +163,7 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
         kernel = values("kernel", "kernel_size", 1)
     if any(q >= k for q, k in zip(pad, kernel, strict=True)):
         raise ParameterError(f"pad {pad} is not smaller than the kernel {kernel}", field=_P + "pad")
+    if auto_pad:
+        before, after = same_padding(shape[2:], kernel, stride) if p.auto_pad == pb.SAME else ((0, 0), (0, 0))
+        return PoolGeometry(kernel, stride, before, after=after)
     return PoolGeometry(kernel, stride, pad, ceil=p.round_mode == _POOL.CEIL)

@@ -16,7 +16,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _loss
-from pycaffe_lite.layers._loss import LossLayer
+from pycaffe_lite.layers._loss import NO_CLASS_WEIGHT, LossLayer
 from pycaffe_lite.layers._neuron import sigmoid
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
@@ -27,6 +27,8 @@ class SigmoidCrossEntropyLoss(LossLayer):
     """Cross entropy of independent probabilities; bottoms of equal count. Divided by the batch size unless
     loss_param.normalization says otherwise (SoftmaxWithLoss's default is VALID). Top: ().
     """
+
+    constraints = NO_CLASS_WEIGHT
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         x, target = bottom_shapes

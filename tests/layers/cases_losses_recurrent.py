@@ -15,6 +15,14 @@ FAR = (uniform(4, 5, low=1, high=2), uniform(4, 5, low=-2, high=-1))  # at least
 NEAR = (uniform(4, 5), uniform(4, 5))
 
 LOSSES = [
+    *(
+        LayerCase(
+            "SoftmaxWithLoss",
+            f"loss_weight: 0.7 loss_param {{ class_weight: [0.2, 3, 0, 0.5, 1.5] {rule} }}",
+            [PLANES, integers(2, 3, 4, below=5)],
+        )
+        for rule in ("", "ignore_label: 1", "ignore_label: 4 normalization: FULL", "normalization: BATCH_SIZE")
+    ),
     LayerCase("HingeLoss", "", [SCORES, CLASSES]),
     LayerCase("HingeLoss", "loss_weight: 1.7 hinge_loss_param { norm: L2 }", [SCORES, CLASSES]),
     LayerCase("HingeLoss", "hinge_loss_param { norm: L1 }", [uniform(3, 2, 5, avoid=[-1, 1]), integers(3, 1, below=9)]),

@@ -93,6 +93,34 @@ WINDOWS = [
     ),
 ]
 
+AUTO_PAD = [
+    *(
+        LayerCase("Convolution", f"convolution_param {{ {fields} }}", [bottom])
+        for fields, bottom in (
+            ("num_output: 4 kernel_h: 2 kernel_w: 3 stride_h: 1 stride_w: 2 auto_pad: SAME", uniform(2, 3, 5, 6)),
+            ("num_output: 4 kernel_size: 3 stride: 2 dilation: 2 group: 2 auto_pad: SAME", uniform(3, 2, 6, 8)),
+            ("num_output: 3 kernel_size: [2, 3, 4] stride: [1, 2, 3] auto_pad: SAME", uniform(2, 3, 4, 6, 5)),
+            ("num_output: 2 kernel_size: 4 stride: 3 auto_pad: VALID", uniform(2, 3, 8)),
+            ("num_output: 33 kernel_size: 4 auto_pad: SAME", uniform(7, 9, 5, 6)),  # the batch side by side
+        )
+    ),
+    _deconvolution("num_output: 2 kernel_h: 3 kernel_w: 4 stride: 2 auto_pad: SAME"),
+    _deconvolution("num_output: 4 kernel_size: 2 stride: 3 group: 2 auto_pad: SAME", uniform(3, 2, 4, 5)),
+    _deconvolution("num_output: 2 kernel_size: [2, 5] stride: [3, 2] auto_pad: VALID"),
+    _im2col("kernel_size: 2 stride: 1 auto_pad: SAME"),
+    _im2col("kernel_size: [2, 3] stride: [2, 1] dilation: [2, 1] auto_pad: VALID"),
+    *(
+        LayerCase("Pooling", f"pooling_param {{ pool: {pool} {fields} }}", [uniform(2, 3, 5, 8)])
+        for pool in ("MAX", "AVE")
+        for fields in (
+            "kernel_h: 2 kernel_w: 4 stride_h: 1 stride_w: 3 auto_pad: SAME",
+            "kernel_size: 2 stride: 3 auto_pad: SAME",
+            "kernel_size: 7 auto_pad: SAME",
+            "kernel_size: 3 stride: 2 auto_pad: VALID",
+        )
+    ),
+]
+
 NORMALISED = [
     LayerCase("BatchNorm", "", [IMAGES]),
     LayerCase("BatchNorm", "batch_norm_param { eps: 0.2 moving_average_fraction: 0.7 }", [uniform(5, 3)]),
@@ -107,4 +135,4 @@ NORMALISED = [
     LayerCase("MVN", "", [uniform(2, 3, 4, 2, 3)]),
 ]
 
-CASES: list[LayerCase] = [*CUTS, *VIEWS, *SUMS, *WINDOWS, *NORMALISED]
+CASES: list[LayerCase] = [*CUTS, *VIEWS, *SUMS, *WINDOWS, *AUTO_PAD, *NORMALISED]
