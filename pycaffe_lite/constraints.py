@@ -20,13 +20,14 @@ from pycaffe_lite.errors import ParameterError
 class Constraint:
     """A test, its wording ("must be at least 1") and a value that fails it. Applies to each value of a repeated field.
 
-    A field that is not set is tested by its default, unless `if_set`.
+    A field that is not set is tested by its default, unless `if_set`; a repeated one only if it is `required`.
     """
 
     test: Callable[[Any], bool]
     wording: str
     bad: Any
     if_set: bool = False
+    required: bool = False
 
 
 def at_least(bound: float) -> Constraint:
@@ -62,6 +63,8 @@ def check(message: Message, constraints: Mapping[str, Constraint]) -> None:
         if constraint.if_set and not repeated and not owner.HasField(name):
             continue
         value = getattr(owner, name)
+        if repeated and constraint.required and not value:
+            raise ParameterError(f"{name} is missing, it {constraint.wording}", field=path)
         for item in value if repeated else [value]:
             if not constraint.test(item):
                 raise ParameterError(f"{name} is {item!r}, it {constraint.wording}", field=path)

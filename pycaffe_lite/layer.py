@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -185,6 +185,34 @@ class Layer:
 
     def close(self) -> None:
         """Give back files and threads; the net calls it when it goes."""
+
+    def resume_state(self) -> Mapping[str, Any]:
+        """What the layer has to remember besides `blobs` and random numbers, such as its place in the data, so that
+        training goes on from a snapshot as if it had never stopped: numbers, strings, lists, dicts and arrays.
+        """
+        return {}
+
+    def set_resume_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `resume_state` returned in another process, at the end of a layer of the same name and type.
+
+        Raises DataError, and changes nothing, where the data are not those that it was returned for.
+        """
+
+    def _whole_state(self) -> dict[str, Any]:
+        """`resume_state`, and where the random numbers stand, if any were ever drawn."""
+        state: dict[str, Any] = {}
+        if self._rng_made is not None:
+            state["random"] = self._rng_made.bit_generator.state
+        if own := type(self).resume_state(self):
+            state["own"] = own
+        return state
+
+    def _set_whole_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `_whole_state`. Raises what set_resume_state raises, and then changes nothing."""
+        if "own" in state:
+            type(self).set_resume_state(self, state["own"])
+        if "random" in state:
+            self._rng.bit_generator.state = state["random"]
 
     def __repr__(self) -> str:
         return _display.layer_line(self)

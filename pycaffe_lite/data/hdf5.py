@@ -47,7 +47,8 @@ class HDF5Source:
         self._files = _read_list(list_file)
         self._names = list(names)
         self._batch_size = batch_size
-        self._seed = int(rng.integers(2**63)) if shuffle else None
+        self.seed = int(rng.integers(2**63)) if shuffle else None
+        """What the orders of files and rows follow from; None where nothing is shuffled."""
         self._loaded = ""
         self._data: list[FloatArray] = []
         self.position = HDF5Position(0, 0, 0)
@@ -71,6 +72,22 @@ class HDF5Source:
             raise DataError(f"'{self._loaded}' has no row {row}: it has {len(self._data[0])}")
         self._row = row
 
+    def resume(self, position: HDF5Position, seed: int | None) -> None:
+        """Go on where another source of these files was, with its seed.
+
+        Raises DataError, and changes nothing, where there is no such file or row, or only one of them shuffles.
+        """
+        if (seed is None) != (self.seed is None):
+            raise DataError("Either the snapshot or the net has shuffled rows, not both")
+        before = self.position, self.seed
+        self.seed = seed
+        try:
+            self.position = position
+        except DataError:
+            self.seed = before[1]
+            self.position = before[0]
+            raise
+
     def next_batch(self, outs: Sequence[FloatArray]) -> None:
         """Copy the next rows into `outs`, one array per name, each of `shapes` (or of another number of rows)."""
         filled, wanted = 0, len(outs[0])
@@ -88,14 +105,14 @@ class HDF5Source:
     def _begin(self, epoch: int, file: int) -> None:
         self._epoch, self._file, self._row = epoch, file, 0
         index = file
-        if self._seed is not None:
-            index = int(np.random.default_rng([self._seed, epoch]).permutation(len(self._files))[file])
+        if self.seed is not None:
+            index = int(np.random.default_rng([self.seed, epoch]).permutation(len(self._files))[file])
         if self._files[index] != self._loaded:
             self._data = self._load(self._files[index])
             self._loaded = self._files[index]
         self._rows = None
-        if self._seed is not None:
-            self._rows = np.random.default_rng([self._seed, epoch, file]).permutation(len(self._data[0]))
+        if self.seed is not None:
+            self._rows = np.random.default_rng([self.seed, epoch, file]).permutation(len(self._data[0]))
 
     def _load(self, path: str) -> list[FloatArray]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.errors import DataError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
 
 
@@ -20,3 +21,9 @@ class DataLayer(Layer):
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Nothing: the source has decided."""
+
+
+def check_size(saved: int, found: int, what: str) -> None:
+    """Raise DataError unless a source has as many items (`what`, their plural) as when the layer's state was saved."""
+    if saved != found:
+        raise DataError(f"The source had {saved} {what} when the snapshot was written, it has {found}")

@@ -10,8 +10,8 @@ and a subclass makes the steps, which add W_h h', W_h (G, D), h' being the last 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -155,6 +155,12 @@ class RecurrentLayer(Layer):
             for blob, down, value in zip(bottom[-self.states :], downs, dstates, strict=True):
                 if down:
                     blob.diff.reshape(value.shape)[...] = value
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"carried": [state.copy() for state in self._carried]} if self._carried else {}
+
+    def set_resume_state(self, state: Mapping[str, Any]) -> None:
+        self._carried = [np.array(carried) for carried in state["carried"]]
 
     # What subclasses write.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import at_least, non_empty
@@ -11,6 +13,7 @@ from pycaffe_lite.data.lmdb import LMDBReader
 from pycaffe_lite.data.transformer import DataTransformer
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._data import check_size
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
@@ -61,6 +64,13 @@ class Data(PrefetchingLayer):
         batch = self._buffer(self._shape)
         self._transformer.transform_batch(images, batch)
         return batch, labels
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"position": self._reader.position, "entries": len(self._reader)}
+
+    def set_resume_state(self, state: Mapping[str, Any]) -> None:
+        check_size(state["entries"], len(self._reader), "entries")
+        self._reader.position = state["position"]
 
     def close(self) -> None:
         super().close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pycaffe_lite.constraints import at_least as value_at_least
 from pycaffe_lite.constraints import non_empty
-from pycaffe_lite.data.hdf5 import HDF5Source
+from pycaffe_lite.data.hdf5 import HDF5Position, HDF5Source
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._data import DataLayer
@@ -35,3 +38,9 @@ class HDF5Data(DataLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         self._source.next_batch([blob.data for blob in top])
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"position": [*self._source.position], "seed": self._source.seed}
+
+    def set_resume_state(self, state: Mapping[str, Any]) -> None:
+        self._source.resume(HDF5Position(*state["position"]), state["seed"])

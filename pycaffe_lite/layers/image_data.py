@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,9 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import at_least, non_empty
 from pycaffe_lite.data.images import locate, read_image, read_image_list, resize_image
 from pycaffe_lite.data.transformer import DataTransformer
-from pycaffe_lite.errors import ParameterError
+from pycaffe_lite.errors import DataError, ParameterError
 from pycaffe_lite.layer import Blobs, exactly
+from pycaffe_lite.layers._data import check_size
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
 from pycaffe_lite.registry import register_layer
 
@@ -52,15 +55,19 @@ class ImageData(PrefetchingLayer):
             )
         self._paths, self._labels = read_image_list(p.source)
         self._transformer = DataTransformer(self._message.transform_param, self.phase, self._rng)
-        self._order = self._new_order()
+        self._seed = int(self._rng.integers(2**63)) if p.shuffle else None
+        self._begin_pass(0)
         self._next = int(self._rng.integers(p.rand_skip)) % len(self._paths) if p.rand_skip else 0
         image = self._read(self._order[self._next])
         shape = (p.batch_size, *self._transformer.shape(image.shape))
         self._start(top, shape, self._message.data_param.prefetch)
 
-    def _new_order(self) -> Array:
-        count = len(self._paths)
-        return self._rng.permutation(count) if self._message.image_data_param.shuffle else np.arange(count)
+    def _begin_pass(self, number: int) -> None:
+        """Order the list for a pass over it: the order follows from the layer's seed and the pass's number."""
+        self._pass, self._next = number, 0
+        self._order = np.arange(len(self._paths))
+        if self._seed is not None:
+            np.random.default_rng([self._seed, number]).shuffle(self._order)
 
     def _read(self, index: int) -> Array:
         p = self._message.image_data_param
@@ -74,7 +81,7 @@ class ImageData(PrefetchingLayer):
         self._next += len(taken[0])
         while left > 0 or self._next == len(self._order):
             _log.info("Restarting data prefetching from start.")
-            self._order = self._new_order()
+            self._begin_pass(self._pass + 1)
             taken.append(self._order[:left])
             self._next = len(taken[-1])
             left -= self._next
@@ -86,3 +93,14 @@ class ImageData(PrefetchingLayer):
         batch = self._buffer((len(images), *self._transformer.shape(images[0].shape)))
         self._transformer.transform_batch(images, batch)
         return batch, self._labels[indices]
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"pass": self._pass, "next": self._next, "seed": self._seed, "files": len(self._paths)}
+
+    def set_resume_state(self, state: Mapping[str, Any]) -> None:
+        check_size(state["files"], len(self._paths), "files")
+        if (state["seed"] is None) != (self._seed is None):
+            raise DataError("Either the snapshot or the net has shuffled files, not both")
+        self._seed = state["seed"]
+        self._begin_pass(state["pass"])
+        self._next = state["next"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from pycaffe_lite._typing import Array
@@ -34,7 +37,9 @@ class MemoryData(DataLayer):
     def set_input_arrays(self, data: Array, labels: Array) -> None:
         """Take these arrays, without a copy: data (n, channels, height, width) and labels (n) or (n, 1, 1, 1), float32.
 
-        Raises ShapeError for other shapes and unless n is a multiple of batch_size.
+        They are taken from their first item on; only the first arrays after a snapshot was restored, which cannot
+        hold them, from where it was. Raises ShapeError for other shapes and unless n is a multiple of batch_size;
+        DataError for fewer data than a snapshot had.
         """
         p = self._message.memory_data_param
         shape = (p.channels, p.height, p.width)
@@ -48,7 +53,11 @@ class MemoryData(DataLayer):
                 f"There are {n} data, batch_size is {p.batch_size}",
                 hint="Their number must be a multiple of the batch size.",
             )
-        self._data, self._labels, self._next = data, labels.reshape(n), 0
+        if self._data is None:
+            self._check_next(self._next, n)
+        else:
+            self._next = 0
+        self._data, self._labels = data, labels.reshape(n)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if self._data is None:
@@ -60,3 +69,16 @@ class MemoryData(DataLayer):
         top[0].data[...] = self._data[batch]
         top[1].data[...] = self._labels[batch]
         self._next = (self._next + size) % len(self._data)
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"next": self._next}
+
+    def set_resume_state(self, state: Mapping[str, Any]) -> None:
+        if self._data is not None:
+            self._check_next(state["next"], len(self._data))
+        self._next = state["next"]
+
+    def _check_next(self, item: int, count: int) -> None:
+        size = self._message.memory_data_param.batch_size
+        if item and item + size > count:
+            raise DataError(f"The snapshot goes on at item {item}, in batches of {size}; there are {count} data")

@@ -4,7 +4,7 @@ from pycaffe_lite.solvers.adadelta import AdaDeltaSolver
 from pycaffe_lite.solvers.adagrad import AdaGradSolver
 from pycaffe_lite.solvers.adam import AdamSolver
 from pycaffe_lite.solvers.display import Event, Watcher
-from pycaffe_lite.solvers.lr_policy import register_lr_policy
+from pycaffe_lite.solvers.lr_policy import Progress, register_lr_policy
 from pycaffe_lite.solvers.nesterov import NesterovSolver
 from pycaffe_lite.solvers.rmsprop import RMSPropSolver
 from pycaffe_lite.solvers.sgd import SGDSolver
@@ -19,6 +19,7 @@ __all__ = [
     "AdamSolver",
     "Event",
     "NesterovSolver",
+    "Progress",
     "RMSPropSolver",
     "SGDSolver",
     "SignalActions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -38,15 +38,17 @@ Watcher = Callable[[Event], object]
 
 
 class SmoothedLoss:
-    """The mean of the last `size` losses."""
+    """The mean of the last `size` losses, some of which may be known from before."""
 
-    def __init__(self, size: int) -> None:
-        self._losses: deque[float] = deque(maxlen=size)
+    def __init__(self, size: int, losses: Iterable[float] = ()) -> None:
+        self.losses: deque[float] = deque(maxlen=size)
         self.value = 0.0
+        for loss in losses:
+            self.add(loss)
 
     def add(self, loss: float) -> None:
-        self._losses.append(loss)
-        self.value = sum(self._losses) / len(self._losses)
+        self.losses.append(loss)
+        self.value = sum(self.losses) / len(self.losses)
 
 
 class Clock:

@@ -15,6 +15,9 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "average_loss": at_least(1),
     "iter_size": at_least(1),
     "test_iter": at_least(1),
+    "min_lr": at_least(0),
+    "warmup_iter": at_least(0),
+    "warmup_start_lr": at_least(0),
 }
 
 
@@ -32,6 +35,10 @@ class Settings:
     power: float
     stepsize: int
     stepvalue: list[int]
+    plateau_winsize: list[int]
+    min_lr: float
+    warmup_iter: int
+    warmup_start_lr: float
     max_iter: int
     momentum: float
     momentum2: float
@@ -63,8 +70,8 @@ class Settings:
         """
         _check(message, constraints)
         values: dict[str, Any] = {f.name: getattr(message, f.name) for f in fields(cls)}
-        values.update(stepvalue=list(message.stepvalue), test_iter=list(message.test_iter))
-        return cls(**values)
+        repeated = (name for name in values if message.DESCRIPTOR.fields_by_name[name].default_value == [])
+        return cls(**{**values, **{name: list(values[name]) for name in repeated}})
 
 
 def _check(message: pb.SolverParameter, constraints: Mapping[str, Constraint]) -> None:

@@ -1,6 +1,7 @@
-"""Snapshots: a solver's weights and its state, in two files that belong together, and back.
+"""Snapshots: a solver's weights and its state, in three files that belong together, and back.
 
-`<prefix>_iter_<N>.caffemodel` and `.solverstate`, or with `.h5` behind both, as Caffe names them.
+`<prefix>_iter_<N>.caffemodel` and `.solverstate`, or with `.h5` behind both, as Caffe names them; and beside the latter
+what Caffe does not save, `.solverstate.resume` (see the module `resume`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pycaffe_lite import schema
 from pycaffe_lite._extras import require
@@ -19,13 +21,22 @@ from pycaffe_lite.errors import ParameterError, SnapshotError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import SolverState
+from pycaffe_lite.solvers import resume
 from pycaffe_lite.solvers.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def file_names(settings: Settings, iteration: int) -> tuple[str, str]:
-    """The paths of weights and state. Raises ParameterError without a prefix."""
+class Names(NamedTuple):
+    """The paths of a snapshot's files."""
+
+    weights: str
+    state: str
+    resume: str
+
+
+def file_names(settings: Settings, tag: str) -> Names:
+    """Where the snapshot with this behind the prefix goes. Raises ParameterError without a prefix."""
     if not settings.snapshot_prefix:
         raise ParameterError(
             "A snapshot is to be written, but snapshot_prefix is not given",
@@ -33,8 +44,9 @@ def file_names(settings: Settings, iteration: int) -> tuple[str, str]:
             hint='Give one, such as snapshot_prefix: "snapshots/net".',
         )
     end = ".h5" if settings.snapshot_format == pb.SolverParameter.HDF5 else ""
-    stem = f"{settings.snapshot_prefix}_iter_{iteration}"
-    return f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
+    stem = f"{settings.snapshot_prefix}_{tag}"
+    state = f"{stem}.solverstate{end}"
+    return Names(f"{stem}.caffemodel{end}", state, resume.file_name(state))
 
 
 def check_writable(settings: Settings) -> None:
@@ -45,7 +57,7 @@ def check_writable(settings: Settings) -> None:
     """
     if settings.snapshot_format == pb.SolverParameter.HDF5:
         require("h5py", "write HDF5 snapshots")
-    folder = os.path.dirname(os.path.abspath(file_names(settings, 0)[0]))
+    folder = os.path.dirname(os.path.abspath(file_names(settings, "").weights))
     hint = "Make the folder, or change snapshot_prefix."
     if not os.path.isdir(folder):
         raise SnapshotError(f"There is no folder {folder} for snapshots", field="snapshot_prefix", hint=hint)
@@ -58,20 +70,25 @@ def check_writable(settings: Settings) -> None:
         ) from e
 
 
-def write(settings: Settings, net: Net, state: SolverState) -> str:
-    """Write both files, or neither; returns the weights' name. Raises SnapshotError, MissingPackageError (h5py)."""
-    model, state_file = file_names(settings, state.iter)
+def write(settings: Settings, names: Names, net: Net, state: SolverState, rest: resume.Resume) -> None:
+    """Write all files, or none. Raises SnapshotError, MissingPackageError (h5py)."""
+    model, state_file, resume_file = names
     hdf5 = settings.snapshot_format == pb.SolverParameter.HDF5
     kind = "HDF5" if hdf5 else "binary proto"
     state.learned_net = model
-    with atomic_write(state_file) as state_part, atomic_write(model) as model_part:
+    with (
+        atomic_write(resume_file) as resume_part,
+        atomic_write(state_file) as state_part,
+        atomic_write(model) as model_part,
+    ):
         log.info("Snapshotting to %s file %s", kind, model)
         save_net = net.save_hdf5 if hdf5 else net.save
         _write_part(model_part, model, lambda: save_net(model_part, settings.snapshot_diff))
         log.info("Snapshotting solver state to %s file %s", kind, state_file)
         save_state = schema.write_solverstate_hdf5 if hdf5 else schema.write_solverstate
         _write_part(state_part, state_file, lambda: save_state(state_part, state))
-    return model
+        log.info("Snapshotting data positions and random numbers to %s", resume_file)
+        _write_part(resume_part, resume_file, lambda: resume.write(resume_part, state_part, rest))
 
 
 def read(path: PathLike, shapes: Sequence[Shape]) -> SolverState:

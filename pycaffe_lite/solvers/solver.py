@@ -7,8 +7,10 @@ Callbacks run at start, after testing and before the first forward pass, and at 
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from pycaffe_lite import _mode
@@ -18,9 +20,9 @@ from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import SolverState
-from pycaffe_lite.solvers import nets, snapshot
+from pycaffe_lite.solvers import nets, resume, snapshot
 from pycaffe_lite.solvers.display import Clock, Event, SmoothedLoss, Watcher, log_outputs
-from pycaffe_lite.solvers.lr_policy import lr_policies
+from pycaffe_lite.solvers.lr_policy import Progress, learning_rate, lr_policies
 from pycaffe_lite.solvers.settings import Settings
 from pycaffe_lite.solvers.signals import Action
 from pycaffe_lite.solvers.solver_file import SolverFile
@@ -79,11 +81,14 @@ class Solver(ABC):
         self.action_source: Callable[[], Action] = lambda: Action.NONE
         """Asked after each iteration and before each test batch what somebody outside wants; see SignalActions."""
         self._policy = lr_policies[self.param.lr_policy].rate
-        self._current_step = 0
+        self._progress = Progress()
         self._parameters = Parameters(self.net, self.histories)
         self._loss = SmoothedLoss(self.param.average_loss)
         self._clock = Clock(0)
         self._last_snapshot = -1
+        self._resumed = False  # by a snapshot whose losses the next step goes on averaging
+        self._tested = False  # in this iteration
+        self._states_before_test: list[resume.LayerStates] | None = None
         self._on_start: list[Callable[[], object]] = []
         self._on_gradients_ready: list[Callable[[], object]] = []
         self._watchers: list[Watcher] = []
@@ -122,10 +127,13 @@ class Solver(ABC):
         p = self.param
         stop = self.iter + n
         self.stopped = False
-        self._loss = SmoothedLoss(p.average_loss)
+        if not self._resumed:
+            self._loss, self._tested = SmoothedLoss(p.average_loss), False
+        self._resumed = False
         self._clock.start(self.iter)
         while self.iter < stop:
-            if p.test_interval and self.iter % p.test_interval == 0 and (self.iter or p.test_initialization):
+            due = p.test_interval and self.iter % p.test_interval == 0 and (self.iter or p.test_initialization)
+            if due and not self._tested:
                 self._test_all()
                 if self.stopped:
                     break
@@ -177,13 +185,16 @@ class Solver(ABC):
         self._begin_update()
         self._parameters.update(rate, p.weight_decay, p.regularization_type == "L1", self._compute_update)
         self.iter += 1
+        self._tested = False
         return rate
 
     def _next_rate(self) -> float:
-        before = self._current_step
-        rate, self._current_step = self._policy(self.param, self.iter, before)
-        if self._current_step != before and self.param.lr_policy == "multistep":
-            log.info("MultiStep Status: Iteration %d, step = %d", self.iter, self._current_step)
+        before = self._progress
+        loss = self._loss.value if self._loss.losses else math.inf
+        rate, self._progress = learning_rate(self._policy, self.param, self.iter, replace(before, loss=loss))
+        policy = {"multistep": "MultiStep", "plateau": "Plateau"}.get(self.param.lr_policy)
+        if policy and self._progress.current_step != before.current_step:
+            log.info("%s Status: Iteration %d, step = %d", policy, self.iter, self._progress.current_step)
         return rate
 
     # What each type of solver has of its own.
@@ -205,29 +216,37 @@ class Solver(ABC):
     @property
     def lr(self) -> float:
         """The learning rate of the next iteration."""
-        return self._policy(self.param, self.iter, self._current_step)[0]
+        return learning_rate(self._policy, self.param, self.iter, self._progress)[0]
 
     def snapshot(self) -> None:
-        """Write weights and state, named by snapshot_prefix and iteration: both whole, or neither (SnapshotError)."""
-        state = SolverState(self.iter, "", self._parameters.history, self._current_step)
-        name = snapshot.file_names(self.param, self.iter)[0]
-        self._notify(Event("snapshotting", self.iter, self._loss.value, self.lr, name))
-        snapshot.write(self.param, self.net, state)
+        """Write weights, state and where the data stand, named by snapshot_prefix and iteration: all files whole, or
+        none (SnapshotError).
+        """
+        self._snapshot(f"iter_{self.iter}")
         self._last_snapshot = self.iter
-        self._notify(Event("snapshot", self.iter, self._loss.value, self.lr, name))
 
     def restore(self, state_file: PathLike) -> None:
-        """Take weights, history and iteration from a snapshot's .solverstate or .solverstate.h5.
+        """Take weights, history and iteration from a snapshot's .solverstate or .solverstate.h5, and what lies beside
+        it, so that training goes on bit by bit as if it had never stopped, on the same machine with as many threads.
+
+        Beside a state that Caffe wrote there is nothing: data and random numbers then begin anew, as in Caffe; so they
+        do, with a warning, for a layer that is another, and all of them for a file that belongs to another state.
 
         Raises MissingFileError, ParseError, WeightsError; SnapshotError for the state of another net or type of solver.
         """
         history = self._parameters.history
         state = snapshot.read(state_file, [array.shape for array in history])
+        rest = resume.read(state_file)
         if state.learned_net:
             self.net.copy_from(state.learned_net)
         for mine, saved in zip(history, state.history, strict=True):
             mine[...] = saved
-        self.iter, self._current_step = state.iter, state.current_step
+        self.iter, self._progress = state.iter, Progress(state.current_step)
+        self._resumed, self._tested, self._states_before_test = rest is not None, False, None
+        if rest is not None:
+            self._loss = SmoothedLoss(self.param.average_loss, rest.losses)
+            self._tested, self._progress = rest.tested, rest.progress
+            resume.set_all_layer_states([self.net, *self.test_nets], rest)
 
     def share_weights(self, net: Net) -> None:
         """Train in the weight memory of another net, for layers of the same name (WeightsError if they do not fit)."""
@@ -250,6 +269,20 @@ class Solver(ABC):
 
     # Helpers.
 
+    def _snapshot(self, tag: str) -> None:
+        names = snapshot.file_names(self.param, tag)
+        state = SolverState(self.iter, "", self._parameters.history, self._progress.current_step)
+        rest = resume.Resume(
+            [*self._loss.losses],
+            self._tested,
+            self._progress,
+            resume.layer_states(self.net),
+            self._states_before_test or [resume.layer_states(net) for net in self.test_nets],
+        )
+        self._notify(Event("snapshotting", self.iter, self._loss.value, self.lr, names.weights))
+        snapshot.write(self.param, names, self.net, state, rest)
+        self._notify(Event("snapshot", self.iter, self._loss.value, self.lr, names.weights))
+
     def _display(self) -> None:
         p = self.param
         speed, seconds = self._clock.lap(self.iter)
@@ -259,6 +292,8 @@ class Solver(ABC):
         log_outputs("Train", self.net, {name: self.net.blobs[name].data for name in self.net.outputs})
 
     def _test_all(self) -> None:
+        # A test that is interrupted is made again from its beginning after a snapshot has been restored.
+        self._states_before_test = [resume.layer_states(net) for net in self.test_nets]
         for i, (net, batches) in enumerate(zip(self.test_nets, self.param.test_iter, strict=True)):
             log.info("Iteration %d, Testing net (#%d)", self.iter, i)
             nets.share_weights(net, self.net)
@@ -271,6 +306,7 @@ class Solver(ABC):
             if means is None:
                 return
             self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(i), batches, batches, means))
+        self._tested, self._states_before_test = True, None
 
     def _poll(self) -> bool:
         """Do what somebody outside has asked for during a test; False to stop."""

@@ -295,7 +295,8 @@ def test_a_full_disk(saved: Path, cli: Cli, tiny_disk: Callable[[int], Path]) ->
     change("solver.prototxt", '"small"', f'"{disk}/small"')
     result = cli(*TRAIN)
     check(result, r"Cannot write .*small_iter_20\.(caffemodel|solverstate)", "No space left", "MB are free there")
-    assert sorted(p.name for p in disk.iterdir()) == ["small_iter_10.caffemodel", "small_iter_10.solverstate"]
+    ends = ("caffemodel", "solverstate", "solverstate.resume")
+    assert sorted(p.name for p in disk.iterdir()) == [f"small_iter_10.{end}" for end in ends]
     net = caffe.Net("net.prototxt", caffe.TRAIN, weights=f"{disk}/small_iter_10.caffemodel")
     net.close()
     change("solver.prototxt", f'"{disk}/small"', '"other"')

@@ -18,7 +18,7 @@ def test_trains_tests_and_snapshots(project: Path, cli: Cli) -> None:
     result = cli("train", "--solver=solver.prototxt")
     assert (result.status, result.out) == (0, "")
     assert [p.name for p in sorted(project.glob("small_*"))] == [
-        f"small_iter_{n}.{end}" for n in (10, 20) for end in ("caffemodel", "solverstate")
+        f"small_iter_{n}.{end}" for n in (10, 20) for end in ("caffemodel", "solverstate", "solverstate.resume")
     ]
     for line in (
         "Solving small",

@@ -39,7 +39,7 @@ def test_no_batch_is_overwritten_while_it_is_used(depth: int) -> None:
     layer._start(top, (2, 3), depth)
     assert [t.shape for t in top] == [(2, 3), (2,)]
     for n in range(8):
-        images, labels = layer._prefetcher.get()
+        images, labels, _ = layer._prefetcher.get()
         wait_until(lambda n=n: layer.made == n + 1 + depth)  # all that fits has been made
         time.sleep(0.02)
         assert (images == n).all()

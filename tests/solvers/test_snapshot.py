@@ -22,8 +22,8 @@ from pycaffe_lite.schema import SolverState, read_caffemodel, read_solverstate, 
 from pycaffe_lite.solvers import Solver
 from tests.solvers import toy
 
-BINARY = {"s_iter_6.caffemodel", "s_iter_6.solverstate"}
-HDF5 = {"s_iter_6.caffemodel.h5", "s_iter_6.solverstate.h5"}
+BINARY = {"s_iter_6.caffemodel", "s_iter_6.solverstate", "s_iter_6.solverstate.resume"}
+HDF5 = {"s_iter_6.caffemodel.h5", "s_iter_6.solverstate.h5", "s_iter_6.solverstate.h5.resume"}
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ def test_a_file_too_large_leaves_neither_half(size: int, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["", "snapshot_format: HDF5"])
-@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
 def test_a_full_disk_leaves_neither_half(text: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = make(tmp_path, text)
     solver.step(6)
