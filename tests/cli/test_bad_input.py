@@ -32,7 +32,7 @@ def saved(project: Path, cli: Cli) -> Iterator[Path]:
     assert cli(*TRAIN).status == 0
     Path("solver.prototxt").write_text(SOLVER)
     before = {p: p.read_bytes() for p in project.glob("small_iter_10.*")}
-    assert len(before) == 2
+    assert len(before) == 3
     yield project
     assert {p: p.read_bytes() for p in before} == before
     assert not list(project.glob("*.part")) + list(project.glob(".*.part"))

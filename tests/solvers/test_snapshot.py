@@ -198,7 +198,7 @@ def test_a_file_too_large_leaves_neither_half(size: int, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["", "snapshot_format: HDF5"])
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 7, 8])
 def test_a_full_disk_leaves_neither_half(text: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = make(tmp_path, text)
     solver.step(6)
