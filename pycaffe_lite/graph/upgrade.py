@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pycaffe_lite.errors import GraphError
 from pycaffe_lite.graph.upgrade_positions import moved
 from pycaffe_lite.graph.upgrade_v0 import upgrade_v0
-from pycaffe_lite.graph.upgrade_v1 import upgrade_transform, upgrade_v1
+from pycaffe_lite.graph.upgrade_v1 import ignored_transform, upgrade_transform, upgrade_v1
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions
 
@@ -22,11 +22,21 @@ _Upgraded = tuple[pb.NetParameter, "Positions | None"]
 
 
 def upgrade_net(net: pb.NetParameter, positions: Positions | None = None) -> _Upgraded:
-    """The net in today's format, all upgrades applied in Caffe's order, with a line in the log for each.
+    """The net in today's format, all upgrades applied in Caffe's order, with a line in the log for each, and a
+    warning for fields that have no meaning in a net of today's form, whose author may think they have.
 
     Raises GraphError, ParameterError and UnknownTypeError, with the place in the file, for what has no form of today.
     """
     file = (positions.file if positions else "") or net.name or "the network"
+    for path, layer in ignored_transform(net):
+        position = positions.find(path) if positions else None
+        field = path.partition(".")[2]
+        log.warning(
+            "%s: layer '%s': %s is ignored, as in Caffe (old 'layers' may have it there): write it in transform_param",
+            position or file,
+            layer.name,
+            field,
+        )
     for step, what in _STEPS:
         new, positions = step(net, positions)
         if new is not net:

@@ -125,6 +125,18 @@ def upgrade_v1(net: pb.NetParameter, positions: Positions | None) -> tuple[pb.Ne
     return new, moved(positions, paths)
 
 
+def ignored_transform(net: pb.NetParameter) -> list[tuple[str, pb.LayerParameter]]:
+    """The paths of those fields, and the layers, in which the net of today's form still has them: they do nothing."""
+    return [
+        (f"layer[{i}].{owner}.{name}", layer)
+        for i, layer in enumerate(net.layer)
+        for owner in _TRANSFORMED.values()
+        if layer.HasField(owner)
+        for name in _TRANSFORM
+        if getattr(layer, owner).HasField(name)
+    ]
+
+
 def _type_name(layer: pb.V1LayerParameter) -> str:
     return pb.V1LayerParameter.LayerType.Name(layer.type)
 

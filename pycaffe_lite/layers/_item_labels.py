@@ -20,16 +20,16 @@ class ItemLabelLoss(LossLayer):
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         x, labels = bottom_shapes
-        if not x or x[0] == 0 or math.prod(labels) != x[0]:
+        if not x or math.prod(labels) != x[0]:
             raise ShapeError(
                 f"The labels have shape {labels}, predictions of shape {x}",
-                hint="There must be one label for each item of a batch that is not empty.",
+                hint="There must be one label for each item.",
             )
         return super().infer_shapes(bottom_shapes)
 
     def per_item(self, array: Array) -> Array:
         """A view of shape (N, K)."""
-        return array.reshape(len(array), -1)
+        return array.reshape(len(array), math.prod(array.shape[1:]))
 
     def labels(self, bottom: Blobs) -> Array:
         """The labels as N indices."""

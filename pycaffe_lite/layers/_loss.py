@@ -18,7 +18,7 @@ _MODE = pb.LossParameter
 
 def softmax(x: Array, axis: int, out: Array) -> Array:
     """Softmax along an axis, shifted by the maximum so that nothing overflows. `out` may be x."""
-    np.subtract(x, x.max(axis=axis, keepdims=True), out=out)
+    np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(out, out=out)
     out /= out.sum(axis=axis, keepdims=True)
     return out
@@ -31,7 +31,7 @@ NO_CLASS_WEIGHT = {"loss_param.class_weight": Constraint(lambda v: False, "is fo
 class LossLayer(Layer):
     """Predictions and targets in, one number out; its weight in the net's loss stands in the top's diff.
 
-    Gradients go to the predictions only, unless a subclass says otherwise.
+    Gradients go to the predictions only, unless a subclass says otherwise. The loss of a batch without items is 0.
     """
 
     bottoms = exactly(2)
@@ -52,6 +52,10 @@ class LossLayer(Layer):
         if x[:1] != target[:1]:
             raise ShapeError(f"The bottoms have shapes {x} and {target}", hint="Their first dimension must be equal.")
         return [()]
+
+    def items(self, bottom: Blobs) -> int:
+        """What a mean over the items of the batch divides by; at least 1, for a Filter may leave none."""
+        return max(1, bottom[0].shape[0])
 
     def no_gradient_to(self, index: int, propagate_down: Sequence[bool], what: str) -> None:
         """Raise GraphError when a gradient is asked for that the loss does not have."""

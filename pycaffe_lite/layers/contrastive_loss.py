@@ -43,10 +43,10 @@ class ContrastiveLoss(LossLayer):
         a, b, labels = bottom_shapes
         if math.prod(a[1:]) != math.prod(b[1:]):
             raise ShapeError(f"The bottoms have shapes {a} and {b}", hint="They must have as many numbers per item.")
-        if not a or a[0] == 0 or math.prod(labels) != a[0]:
+        if not a or math.prod(labels) != a[0]:
             raise ShapeError(
                 f"The labels have shape {labels}, the vectors {a}",
-                hint="There must be one label for each pair of a batch that is not empty.",
+                hint="There must be one label for each pair.",
             )
         return super().infer_shapes(bottom_shapes)
 
@@ -61,7 +61,7 @@ class ContrastiveLoss(LossLayer):
             apart = np.maximum(0, self._margin - square)
         else:
             apart = np.maximum(0, self._margin - np.sqrt(square)) ** 2
-        top[0].data[...] = np.where(similar, square, apart).sum() / (2 * len(delta))
+        top[0].data[...] = np.where(similar, square, apart).sum() / (2 * self.items(bottom))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         self.no_gradient_to(2, propagate_down, "labels")
@@ -74,14 +74,14 @@ class ContrastiveLoss(LossLayer):
         else:
             d = np.sqrt(square)
             push = np.maximum(0, self._margin - d) / (d + _NO_ZERO)
-        delta *= (np.where(similar, 1, -push) * (_loss.weight_of(top) / len(delta)))[:, None]
+        delta *= (np.where(similar, 1, -push) * (_loss.weight_of(top) / self.items(bottom)))[:, None]
         for blob, sign, down in zip(bottom[:2], (1, -1), propagate_down[:2], strict=True):
             if down:
                 np.multiply(delta, sign, out=blob.diff.reshape(delta.shape))
 
     def _pairs(self, bottom: Blobs) -> tuple[Array, Array]:
         """a - b, (N, K), and which pairs are similar, (N,)."""
-        a = bottom[0].data.reshape(bottom[0].shape[0], -1)
+        a = bottom[0].data.reshape(bottom[0].shape[0], math.prod(bottom[0].shape[1:]))
         delta = self._scratch("delta", a.shape, a.dtype)
         np.subtract(a, bottom[1].data.reshape(a.shape), out=delta)
         return delta, np.trunc(bottom[2].data.reshape(-1)) != 0

@@ -30,14 +30,14 @@ class EuclideanLoss(LossLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         d = self._difference(bottom)
-        top[0].data[...] = np.dot(d, d) / (2 * bottom[0].num)
+        top[0].data[...] = np.dot(d, d) / (2 * self.items(bottom))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if any(propagate_down):
             d = self._difference(bottom)
         for blob, sign, down in zip(bottom, (1, -1), propagate_down, strict=True):
             if down:
-                np.multiply(d, sign * _loss.weight_of(top) / bottom[0].num, out=blob.diff.reshape(-1))
+                np.multiply(d, sign * _loss.weight_of(top) / self.items(bottom), out=blob.diff.reshape(-1))
 
     def _difference(self, bottom: Blobs) -> Array:
         d = self._scratch("difference", (bottom[0].count,), bottom[0].dtype)

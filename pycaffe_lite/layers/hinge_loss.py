@@ -31,7 +31,7 @@ class HingeLoss(ItemLabelLoss):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = self.per_item(bottom[0].data)
         margin = self._margins(x, self.labels(bottom), out=self._scratch("margin", x.shape, x.dtype))
-        top[0].data[...] = (np.vdot(margin, margin) if self._squared else margin.sum()) / len(x)
+        top[0].data[...] = (np.vdot(margin, margin) if self._squared else margin.sum()) / self.items(bottom)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         self.no_gradient_to(1, propagate_down, "labels")
@@ -44,7 +44,7 @@ class HingeLoss(ItemLabelLoss):
         else:
             np.sign(dx, out=dx)
         dx[np.arange(len(dx)), labels] *= -1
-        dx *= _loss.weight_of(top) / len(dx)
+        dx *= _loss.weight_of(top) / self.items(bottom)
 
     def _margins(self, x: Array, labels: Array, out: Array) -> Array:
         np.copyto(out, x)

@@ -29,7 +29,7 @@ class MultinomialLogisticLoss(ItemLabelLoss):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         p = self._picked(bottom, self.labels(bottom))
-        top[0].data[...] = -np.log(p).sum() / len(p)
+        top[0].data[...] = -np.log(p).sum() / self.items(bottom)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         self.no_gradient_to(1, propagate_down, "labels")
@@ -38,7 +38,7 @@ class MultinomialLogisticLoss(ItemLabelLoss):
         labels = self.labels(bottom)
         dx = self.per_item(bottom[0].diff)
         dx[...] = 0
-        dx[np.arange(len(dx)), labels] = -_loss.weight_of(top) / len(dx) / self._picked(bottom, labels)
+        dx[np.arange(len(dx)), labels] = -_loss.weight_of(top) / self.items(bottom) / self._picked(bottom, labels)
 
     def _picked(self, bottom: Blobs, labels: Array) -> Array:
         """Each item's probability of its label."""

@@ -24,9 +24,9 @@ class Values:
     shape: Shape
     draw: Callable[[np.random.Generator, Shape], Array]
 
-    def more(self, items: int) -> Shape:
-        """The shape with this many more items along its first axis."""
-        return (self.shape[0] + items, *self.shape[1:]) if self.shape else ()
+    def more(self, items: int | None) -> Shape:
+        """The shape with this many more items along its first axis; None: with no item at all."""
+        return (0 if items is None else self.shape[0] + items, *self.shape[1:]) if self.shape else ()
 
 
 def uniform(*shape: int, low: float = -1.0, high: float = 1.0, avoid: Sequence[float] = ()) -> Values:
@@ -118,8 +118,8 @@ class Bench:
     def has_backward(self) -> bool:
         return self.node.need_backward
 
-    def fill(self, seed: int = 0, more_items: int = 0) -> None:
-        """Draw bottoms, of `more_items` more than the case says, and parameters."""
+    def fill(self, seed: int = 0, more_items: int | None = 0) -> None:
+        """Draw bottoms, of `more_items` more than the case says (None: without any item), and parameters."""
         rng = np.random.default_rng([seed, zlib.crc32(str(self.case).encode())])
         for values, blob in zip(self.case.bottoms, self.inputs, strict=True):
             blob.reshape(*values.more(more_items))

@@ -415,6 +415,27 @@ def test_a_net_is_built_of_it(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+def test_old_fields_of_a_net_of_today_are_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Caffe moves them to transform_param in `layers` only."""
+    text = """layer { name: "d" type: "Data" top: "x"
+      data_param { source: "db" batch_size: 2 scale: 0.5 mirror: true } }
+    layer { name: "w" type: "WindowData" window_data_param {
+      crop_size: 3 } transform_param { crop_size: 5 } }
+    layer { name: "p" type: "Power" bottom: "x" top: "y" power_param { scale: 3 } }"""
+    net, positions = parse_text(text, pb.NetParameter, "old.prototxt")
+    assert upgrade_net(net, positions)[0] == net
+    assert [r.getMessage().partition(" is ignored, as in Caffe")[0] for r in caplog.records] == [
+        "old.prototxt:2:47: layer 'd': data_param.scale",
+        "old.prototxt:2:58: layer 'd': data_param.mirror",
+        "old.prototxt:4:7: layer 'w': window_data_param.crop_size",
+    ]
+    assert {r.levelname for r in caplog.records} == {"WARNING"}
+    caplog.clear()
+    old = text.replace("layer {", "layers {").replace('"Data"', "DATA").replace('"WindowData"', "WINDOW_DATA")
+    upgrade_net(net_of(old.replace('"Power"', "POWER")))
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+
+
 def test_rules_and_phase() -> None:
     text = """input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1
     layers { name: "a" type: RELU bottom: "x" top: "y" include: { phase: TRAIN } }

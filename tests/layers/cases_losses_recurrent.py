@@ -74,7 +74,7 @@ LOSSES = [
 def _cont(rng: np.random.Generator, shape: Shape) -> Array:
     """Every sequence begins in the first step, so that passes do not depend on those before; others anywhere."""
     cont = rng.integers(0, 2, shape).astype(np.float64)
-    cont[0] = 0
+    cont[:1] = 0
     return cont
 
 

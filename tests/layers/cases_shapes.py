@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycaffe_lite import TEST
+from pycaffe_lite import TEST, TRAIN
 from pycaffe_lite.testing import LayerCase, Values, integers, uniform
 
 IMAGES = uniform(2, 3, 5, 7)
@@ -90,6 +90,12 @@ WINDOWS = [
         LayerCase("SPP", f"spp_param {{ pool: {pool} pyramid_height: {height} }}", [uniform(*shape)])
         for pool in ("MAX", "AVE")
         for height, shape in ((1, (2, 3, 5, 7)), (2, (2, 3, 5, 4)), (3, (2, 2, 9, 11)))
+    ),
+    *(
+        LayerCase(
+            "SPP", "spp_param { pool: STOCHASTIC pyramid_height: 2 }", [uniform(2, 3, 5, 4, low=0.1)], phase=phase
+        )
+        for phase in (TRAIN, TEST)
     ),
 ]
 

@@ -84,3 +84,33 @@ def test_windows_of_zeros_and_windows_outside() -> None:
 def test_padding_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"pad is \(1, 1\) for STOCHASTIC.*layer 'p'"):
         net_on(np.ones((1, 1, 4, 4)), "kernel_size: 2 pad: 1")
+
+
+@pytest.mark.parametrize("phase", [TRAIN, TEST])
+def test_every_level_of_a_pyramid_draws_from_its_bins(phase: int) -> None:
+    """5 x 4 numbers in 2 x 2 bins of 3 x 2: the upper two, whose first row is padding, see two rows of the image."""
+    x = np.random.default_rng(4).uniform(0.1, 1, (2, 3, 5, 4))
+    text = LayerCase("SPP", "spp_param { pool: STOCHASTIC pyramid_height: 2 }", [uniform(*x.shape)]).prototxt()
+    net = net_of(text, phase, dtype=np.float64)
+    net.blobs["x0"].data[...] = x
+    y = net.forward()["y0"].copy()
+    net.blobs["y0"].diff[...] = 1
+    net.backward()
+    whole, bins = y[:, :3], y[:, 3:].reshape(2, 3, 2, 2)
+    received = np.zeros_like(x)
+    for n, c in np.ndindex(2, 3):
+        windows = [(np.s_[:, :], whole[n, c])]
+        windows += [
+            (np.s_[r, k], bins[n, c, i, j])
+            for i, r in enumerate((np.s_[:2], np.s_[2:]))
+            for j, k in enumerate((np.s_[:2], np.s_[2:]))
+        ]
+        for where, value in windows:
+            seen = x[n, c][where]
+            if phase == TRAIN:
+                assert value in seen
+                received[n, c][where] += seen == value
+            else:
+                np.testing.assert_allclose(value, (seen**2).sum() / seen.sum())
+                received[n, c][where] += (2 * seen - value) / seen.sum()
+    np.testing.assert_allclose(net.blobs["x0"].diff, received)

@@ -89,7 +89,6 @@ REFUSED = [
     ),
     (LayerCase("SPP", "spp_param { pyramid_height: 1 }", [uniform(2, 3, 5)]), ShapeError, r"\(2, 3, 5\)"),
     (LayerCase("SPP", "spp_param { pyramid_height: 3 }", [uniform(2, 3, 2, 9)]), ParameterError, "4 x 4 bins"),
-    (LayerCase("SPP", "spp_param { pyramid_height: 1 pool: STOCHASTIC }", [IMAGES]), ParameterError, "STOCHASTIC"),
 ]
 
 
