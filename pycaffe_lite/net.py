@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pycaffe_lite import _display, _random, weights_io
+from pycaffe_lite import _debug_info, _display, _random, weights_io
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, BlobVec, shapes_of
@@ -90,6 +90,8 @@ class Net:
         message, positions = upgrade_net(message, positions)
         self.name = message.name
         self.phase = message.state.phase
+        self.debug_info = message.debug_info
+        """Whether passes log the mean absolute values of all that they compute."""
         self.seed = _random.new_seed() if seed is None else seed
         self.dtype = np.dtype(dtype)
         graph = build(message, positions, self.dtype, self.seed)
@@ -159,6 +161,8 @@ class Net:
                 node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
+            if self.debug_info:
+                _debug_info.log_forward(node, self.learnable)
             for top, weight in node.losses:
                 loss += weight * (top.data.item() if top.count == 1 else float(top.data.sum(dtype=np.float64)))
         return loss
@@ -177,6 +181,10 @@ class Net:
                     original.diff[...] = node.bottoms[i].diff
             for i, weight in node.bottom_weights:
                 node.bottoms[i].diff[...] += weight
+            if self.debug_info:
+                _debug_info.log_backward(node)
+        if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
+            _debug_info.log_all_params(self.learnable)
 
     def reshape(self) -> None:
         """Reshape every layer for the present shapes of its bottoms, from the inputs on."""

@@ -61,6 +61,7 @@ class Settings:
     snapshot_after_train: bool
     random_seed: int
     layer_wise_reduce: bool
+    debug_info: bool
 
     @classmethod
     def of(cls, message: pb.SolverParameter, constraints: Mapping[str, Constraint]) -> Settings:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from pycaffe_lite import _mode
+from pycaffe_lite import _debug_info, _mode
 from pycaffe_lite._files import PathLike
 from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import Constraint
@@ -67,13 +67,12 @@ class Solver(ABC):
                 snapshot.check_writable(self.param)
         if message.HasField("solver_mode") and message.solver_mode == pb.SolverParameter.GPU:
             _mode.set_mode_gpu()
-        if message.debug_info:
-            log.warning("debug_info is not supported: the means of blobs and gradients are not logged")
         log.info("Initializing solver from parameters: \n%s", message)
         self.net = nets.make_train_net(file, level, stages)
         self.test_nets = nets.make_test_nets(file)
         nets.load_weights([self.net, *self.test_nets], message.weights if weights is None else weights)
         for test_net in self.test_nets:
+            test_net.debug_info = message.debug_info
             nets.share_weights(test_net, self.net)
         self.iter = 0
         self.stopped = False
@@ -137,9 +136,11 @@ class Solver(ABC):
                 self._test_all()
                 if self.stopped:
                     break
+            display = bool(p.display and self.iter % p.display == 0)
+            self.net.debug_info = display and p.debug_info
             self._start()
             self._loss.add(self._gradients())
-            if p.display and self.iter % p.display == 0:
+            if display:
                 self._display()
             self._ready()
             rate = self._update()
@@ -183,7 +184,10 @@ class Solver(ABC):
             self._parameters.clip(p.clip_gradients)
         self._parameters.normalise(p.iter_size)
         self._begin_update()
+        before = _debug_info.means(self.net.learnable) if self.net.debug_info else None
         self._parameters.update(rate, p.weight_decay, p.regularization_type == "L1", self._compute_update)
+        if before is not None:
+            _debug_info.log_update(self.net._nodes, self.net.learnable, before)
         self.iter += 1
         self._tested = False
         return rate

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pycaffe_lite.glog import GlogFormatter
@@ -124,3 +125,80 @@ def test_each_number_of_an_output_has_a_line(tmp_path: Path, caplog: pytest.LogC
     toy.make(tmp_path, "display: 1 max_iter: 1", net=net, size=2, basis=toy.BASIS.replace("max_iter: 12", "")).step(1)
     outputs = [re.sub(r"= .*", "", m) for m in caplog.messages if "Train net output" in m]
     assert outputs == [f"    Train net output #{i}: {name} " for i, name in enumerate(["also", "also", "loss"])]
+
+
+def test_debug_info(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Caffe's lines and their order; all numbers are ones that the blobs tell."""
+    caplog.set_level(logging.INFO, "pycaffe_lite")
+    shared_weights = """layer { name: "ip3" type: "InnerProduct" bottom: "data" top: "ip3"
+      param { name: "w" lr_mult: 3 } inner_product_param { num_output: 3 bias_term: false } }
+      layer { name: "ip4" type: "InnerProduct" bottom: "data" top: "ip4"
+      param { name: "w" lr_mult: 3 } inner_product_param { num_output: 3 bias_term: false } }
+      layer { name: "far" type: "EuclideanLoss" bottom: "ip3" bottom: "ip4" top: "far" }"""
+    text = "display: 2 debug_info: true momentum: 0.9 snapshot_after_train: false max_iter: 3 iter_size: 2"
+    solver = toy.make(tmp_path, text, net=toy.NET + shared_weights, basis=toy.BASIS.replace("max_iter: 12", ""))
+    blobs, told = solver.net.blobs, []
+    solver.net.params["ip3"][0].data[...] = np.arange(15).reshape(3, 5) - 4
+
+    def mean(array: np.ndarray) -> float:
+        return float(np.abs(array).mean())
+
+    def ready() -> None:
+        params = [b for layer in ("ip1", "ip2", "ip3") for b in solver.net.params[layer]]
+        data, diff = (np.concatenate([getattr(b, what).ravel() for b in params]) for what in ("data", "diff"))
+        told.append([np.abs(data).sum(), np.abs(diff).sum(), np.linalg.norm(data), np.linalg.norm(diff)])
+        told.append([mean(blobs[name].data) for name in ("ip1", "ip2", "loss")])
+        told.append([mean(blobs["ip2"].diff), mean(solver.net.params["ip2"][0].data)])
+
+    solver.add_callback(None, ready)
+    solver.step(1)
+    lines = [m for m in caplog.messages if re.match(r" +\[", m)]
+    splits = [f"data_data_0_split_{k}" for k in range(3)]
+    forward = [
+        "data, top blob data", "data, top blob label", *(f"data_data_0_split, top blob {s}" for s in splits),
+        "ip1, top blob ip1", "ip1, param blob 0", "ip1, param blob 1", "tanh, top blob ip1",
+        "ip2, top blob ip2", "ip2, param blob 0", "ip2, param blob 1", "loss, top blob loss",
+        "ip3, top blob ip3", "ip3, param blob w", "ip4, top blob ip4", "ip4, param blob w", "far, top blob far",
+    ]  # fmt: skip
+    backward = [
+        "far, bottom blob ip3", "far, bottom blob ip4", "ip4, param blob 0", "ip3, param blob 0",
+        "loss, bottom blob ip2", "ip2, bottom blob ip1", "ip2, param blob 0", "ip2, param blob 1",
+        "tanh, bottom blob ip1", "ip1, param blob 0", "ip1, param blob 1",
+    ]  # fmt: skip
+    one_pass = [f"    [Forward] Layer {f} data: #" for f in forward]
+    one_pass += [f"    [Backward] Layer {b} diff: #" for b in backward]
+    one_pass += ["    [Backward] All net params (data, diff): L1 norm = (#, #); L2 norm = (#, #)"]
+    update = [f"    [Update] Layer {p} data: #; diff: #" for p in ("ip1, param 0", "ip1, param 1")]
+    update += [f"    [Update] Layer {p} data: #; diff: #" for p in ("ip2, param 0", "ip2, param 1", "ip3, param w")]
+    update += ["    [Update] Layer ip4, param blob w (owned by layer ip3, param w) diff: #"]
+    assert [re.sub(rf"(?<=[(: ]){NUMBER}(?=[;,)]|$)", "#", m) for m in lines] == [*one_pass * 2, *update]
+
+    values = {m.rpartition(": ")[0].strip(): float(m.rpartition(" ")[2]) for m in lines if "All net" not in m}
+    pairs = re.findall(rf"\(({NUMBER}), ({NUMBER})\)", lines[2 * len(one_pass) - 1])
+    assert [float(v) for pair in pairs for v in pair] == pytest.approx(told[0], rel=1e-4)
+    assert values["[Forward] Layer tanh, top blob ip1 data"] == pytest.approx(told[1][0], rel=1e-4)
+    assert values["[Forward] Layer ip2, top blob ip2 data"] == pytest.approx(told[1][1], rel=1e-4)
+    assert values["[Forward] Layer loss, top blob loss data"] == pytest.approx(told[1][2], rel=1e-4)
+    assert values["[Backward] Layer loss, bottom blob ip2 diff"] == pytest.approx(told[2][0], rel=1e-4)
+    data, diff = (float(v) for v in re.findall(rf": ({NUMBER})", next(m for m in lines if "ip2, param 0 " in m)))
+    assert data == pytest.approx(told[2][1], rel=1e-4)  # before the update
+    assert diff == pytest.approx(mean(solver.net.params["ip2"][0].diff), rel=1e-4)
+
+    caplog.clear()
+    solver.step(1)  # an iteration that is not displayed
+    assert not [m for m in caplog.messages if re.match(r" +\[", m)]
+
+
+def test_debug_info_of_a_net_and_of_test_nets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pycaffe_lite")
+    solver = toy.make(tmp_path, "debug_info: true test_iter: 2 test_interval: 5", net="debug_info: true" + toy.NET)
+    solver.step(1)
+    lines = [m for m in caplog.messages if re.match(r" +\[", m)]
+    assert sum("[Forward] Layer accuracy, top blob accuracy" in m for m in lines) == 2
+    assert not [m for m in lines if "[Backward]" in m]  # there is no display, and the solver decides
+    caplog.clear()
+    solver.net.debug_info = True
+    solver.net.forward()
+    solver.net.backward(end="ip2")
+    lines = [m for m in caplog.messages if re.match(r" +\[", m)]
+    assert "[Backward] Layer ip2" in lines[-1]  # no line for all parameters: the pass was not whole

@@ -266,10 +266,6 @@ def test_level_and_stages_of_the_training_net(tmp_path: Path) -> None:
         (toy.BASIS, []),
         (toy.BASIS.replace("solver_mode: CPU", ""), []),
         (toy.BASIS.replace("CPU", "GPU"), ["There is no GPU engine: computing on the CPU"]),
-        (
-            toy.BASIS + "debug_info: true",
-            ["debug_info is not supported: the means of blobs and gradients are not logged"],
-        ),
     ],
 )
 def test_what_cannot_be_had_is_said(
