@@ -12,13 +12,6 @@ from pycaffe_lite.cli import main
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_list_of_layers_is_the_registry() -> None:
-    found = re.search(r"^Layers \((\d+)\): (.*?)\.$", README, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    assert int(found[1]) == len(caffe.layer_type_list())
-    assert re.split(r",\s+", found[2]) == caffe.layer_type_list()
-
-
 def test_every_verb_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     verbs = set(re.findall(r"^    ([a-z-]+)  ", capsys.readouterr().out, re.MULTILINE))

@@ -29,8 +29,8 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("BatchNorm")
 class BatchNorm(Layer):
-    """Bottom (N, C, ...), or (N) as one channel; top the same. Blobs: mean (C), var (C), factor (1), all moved by
-    forward passes and never by a solver.
+    """Bottom (N, C, ...), or (N) as one channel; top the same. Blobs: mean (C), var (C), factor (1). Forward passes
+    move them, never a solver.
 
     Raises ShapeError when a reshaped bottom has another C.
     """

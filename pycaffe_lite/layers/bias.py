@@ -16,6 +16,7 @@ from pycaffe_lite.registry import register_layer
 @register_layer("Bias")
 class Bias(BroadcastLayer):
     """Adds bottom 1, or a learnable blob of x.shape[axis : axis + num_axes], filled with 0 by default.
+    Blob: b unless it is bottom 1.
 
     Raises ParameterError for axes that x does not have, ShapeError for a bottom 1 that does not fit.
     """

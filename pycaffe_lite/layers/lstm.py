@@ -1,4 +1,4 @@
-"""LSTM, long short-term memory over T time steps: at every step, of the gates' inputs p_t (see _recurrent),
+"""LSTM, long short-term memory over T time steps. At every step, of the gates' inputs p_t (see _recurrent),
 
 i, f, o = sigmoid, g = tanh of the quarters of p_t + W_h cont_t h_{t-1}
 c_t = f cont_t c_{t-1} + i g        h_t = o tanh(c_t)        y_t = h_t

@@ -1,4 +1,4 @@
-"""LSTMUnit, one step of an LSTM without its weights: i, f, o = sigmoid(x), g = tanh(x), each a quarter of x, and
+"""LSTMUnit, one step of an LSTM without its weights. i, f, o = sigmoid(x), g = tanh(x), each a quarter of x, and
 
 c = f · cont · c_prev + i g        h = o tanh(c)
 """

@@ -14,7 +14,7 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("Parameter")
 class Parameter(Layer):
-    """Blob and top: parameter_param.shape; zeros, as there is no filler.
+    """Top: parameter_param.shape. Blob: the top; zeros, as there is no filler.
 
     Differences from Caffe: it overwrites the parameter's gradient, we add to it; the top is a copy of the blob, so that
     layers that run in place on it do not change the parameter.

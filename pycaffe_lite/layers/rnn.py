@@ -1,4 +1,4 @@
-"""RNN, a plain recurrent network over T time steps: of the input part p_t (see _recurrent),
+"""RNN, a plain recurrent network over T time steps. Of the input part p_t (see _recurrent),
 
 h_t = tanh(p_t + W_hh cont_t h_{t-1})        y_t = tanh(W_ho h_t + b_o)
 """
