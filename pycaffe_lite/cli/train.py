@@ -112,7 +112,15 @@ def in_words(scores: dict[str, float]) -> str:
 
 
 def _closing(solver: Solver, record: Record, solver_file: str, seconds: float) -> str:
+    from pycaffe_lite.solvers.snapshot import file_names
+
     lines: Sequence[str]
+    early = solver.early_stopping
+    if early is not None and solver.stopped_early:
+        lines = [f"Stopped early at iteration {solver.iter}, after {clock(seconds)}: {early}."]
+        if early.best is not None:
+            lines += [f"Best weights: {file_names(solver.param, 'best').weights}"]
+        return "\n".join(lines)
     if solver.stopped:
         lines = [f"Stopped at iteration {solver.iter}, after {clock(seconds)}."]
         if record.weights:

@@ -4,7 +4,7 @@ It lies beside the solver state in `<solver state>.resume`, a JSON text:
 
     {"version": 1,
      "solverstate": {"bytes": 1234, "crc32": 567},      the file that it belongs to
-     "losses": [...], "tested": false, "progress": {...},    the solver's, see Resume
+     "losses": [...], "tested": false, "progress": {...}, "early_stopping": null,     the solver's, see Resume
      "train": [{"layer": "data", "type": "Data", "random": {...}, "own": {...}}, ...],
      "tests": [[...], ...]}                             likewise for each test net
 
@@ -49,15 +49,21 @@ class Resume:
     tested: bool
     """Whether the test that is due in the iteration has been made."""
     progress: Progress
+    early_stopping: dict[str, Any] | None
     train: LayerStates
     tests: list[LayerStates]
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Resume:
         """Raises KeyError and TypeError for what is not there or not so."""
-        tests = [_layers(states) for states in content["tests"]]
-        losses, progress = [float(v) for v in content["losses"]], Progress(**content["progress"])
-        return cls(losses, bool(content["tested"]), progress, _layers(content["train"]), tests)
+        return cls(
+            losses=[float(v) for v in content["losses"]],
+            tested=bool(content["tested"]),
+            progress=Progress(**content["progress"]),
+            early_stopping=content["early_stopping"],
+            train=_layers(content["train"]),
+            tests=[_layers(states) for states in content["tests"]],
+        )
 
 
 def _layers(states: LayerStates) -> LayerStates:

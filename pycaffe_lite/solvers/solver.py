@@ -22,6 +22,7 @@ from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import SolverState
 from pycaffe_lite.solvers import nets, resume, snapshot
 from pycaffe_lite.solvers.display import Clock, Event, SmoothedLoss, Watcher, log_outputs
+from pycaffe_lite.solvers.early_stopping import EarlyStopping
 from pycaffe_lite.solvers.lr_policy import Progress, learning_rate, lr_policies
 from pycaffe_lite.solvers.settings import Settings
 from pycaffe_lite.solvers.signals import Action
@@ -63,7 +64,7 @@ class Solver(ABC):
         message = file.message
         with file.blame():
             self.param = Settings.of(message, self.constraints)
-            if self.param.snapshot:
+            if self.param.snapshot or message.HasField("early_stopping"):
                 snapshot.check_writable(self.param)
         if message.HasField("solver_mode") and message.solver_mode == pb.SolverParameter.GPU:
             _mode.set_mode_gpu()
@@ -74,9 +75,16 @@ class Solver(ABC):
         for test_net in self.test_nets:
             test_net.debug_info = message.debug_info
             nets.share_weights(test_net, self.net)
+        self.early_stopping: EarlyStopping | None = None
+        """Where it stands, if the file asks for it."""
+        if message.HasField("early_stopping"):
+            with file.blame():
+                self.early_stopping = EarlyStopping(message, self.test_nets)
         self.iter = 0
         self.stopped = False
-        """Whether the last step or solve was told to stop before its end."""
+        """Whether the last step or solve ended before its time."""
+        self.stopped_early = False
+        """Whether that was early stopping."""
         self.action_source: Callable[[], Action] = lambda: Action.NONE
         """Asked after each iteration and before each test batch what somebody outside wants; see SignalActions."""
         self._policy = lr_policies[self.param.lr_policy].rate
@@ -125,7 +133,7 @@ class Solver(ABC):
         """Train for n iterations, with the tests, displays and snapshots that fall due."""
         p = self.param
         stop = self.iter + n
-        self.stopped = False
+        self.stopped = self.stopped_early = False
         if not self._resumed:
             self._loss, self._tested = SmoothedLoss(p.average_loss), False
         self._resumed = False
@@ -134,6 +142,9 @@ class Solver(ABC):
             due = p.test_interval and self.iter % p.test_interval == 0 and (self.iter or p.test_initialization)
             if due and not self._tested:
                 self._test_all()
+                if self.early_stopping is not None and self.early_stopping.exhausted and not self.stopped:
+                    log.info("Early stopping: Iteration %d, %s", self.iter, self.early_stopping)
+                    self.stopped = self.stopped_early = True
                 if self.stopped:
                     break
             display = bool(p.display and self.iter % p.display == 0)
@@ -250,6 +261,8 @@ class Solver(ABC):
         if rest is not None:
             self._loss = SmoothedLoss(self.param.average_loss, rest.losses)
             self._tested, self._progress = rest.tested, rest.progress
+            if self.early_stopping is not None:
+                self.early_stopping.set_state(rest.early_stopping)
             resume.set_all_layer_states([self.net, *self.test_nets], rest)
 
     def share_weights(self, net: Net) -> None:
@@ -280,6 +293,7 @@ class Solver(ABC):
             [*self._loss.losses],
             self._tested,
             self._progress,
+            None if self.early_stopping is None else self.early_stopping.state(),
             resume.layer_states(self.net),
             self._states_before_test or [resume.layer_states(net) for net in self.test_nets],
         )
@@ -298,6 +312,7 @@ class Solver(ABC):
     def _test_all(self) -> None:
         # A test that is interrupted is made again from its beginning after a snapshot has been restored.
         self._states_before_test = [resume.layer_states(net) for net in self.test_nets]
+        scores = []
         for i, (net, batches) in enumerate(zip(self.test_nets, self.param.test_iter, strict=True)):
             log.info("Iteration %d, Testing net (#%d)", self.iter, i)
             nets.share_weights(net, self.net)
@@ -310,7 +325,11 @@ class Solver(ABC):
             if means is None:
                 return
             self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(i), batches, batches, means))
+            scores.append(means)
         self._tested, self._states_before_test = True, None
+        early = self.early_stopping
+        if early is not None and early.update(self.iter, scores[early.test_net]):
+            self._snapshot("best")
 
     def _poll(self) -> bool:
         """Do what somebody outside has asked for during a test; False to stop."""

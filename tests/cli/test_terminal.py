@@ -96,3 +96,17 @@ def test_the_line_never_mixes_with_the_log_and_is_gone_at_the_end(spawn: Spawn) 
     assert all(dump.match(line) for line in lines[:closing])
     assert re.fullmatch(r"Test at iteration 20: accuracy \S+, loss \S+\.", lines[closing + 1])
     assert lines[closing + 2 :] == ["Weights: small_iter_20.caffemodel", ""]
+
+
+def test_early_stopping_says_why_and_where_the_best_is(spawn: Spawn) -> None:
+    early = 'early_stopping { monitor: "loss" patience: 1 min_delta: 99 }\n'
+    Path("solver.prototxt").write_text(SOLVER + early)
+    child = spawn("train", "--solver=solver.prototxt")
+    child.expect(r"Stopped early at iteration 10, after 0:\d\d: loss was best, \S+, at iteration 0, and has not become")
+    child.expect(r"Best weights: (\S+)\r\n")
+    assert Path(child.match[1]).name == "small_best.caffemodel"
+    assert Path(child.match[1]).exists()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert Path("small_iter_10.solverstate").exists()
