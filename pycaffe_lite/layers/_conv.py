@@ -50,7 +50,7 @@ class WeightedWindows(Layer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p, shape = self._message.convolution_param, bottom[0].shape
-        self._axis, self._geometry = self.windows(shape)
+        self._axis, geometry = self.windows(shape)
         self._channels, self._bias = shape[self._axis], p.bias_term
         for what, count in (("num_output", p.num_output), ("the number of channels", self._channels)):
             if count % p.group:
@@ -59,7 +59,7 @@ class WeightedWindows(Layer):
                     field=_P + "group",
                     hint="group must divide both num_output and the channels.",
                 )
-        self._add_param((*self.weight_channels(self._channels), *self._geometry.kernel), p.weight_filler)
+        self._add_param((*self.weight_channels(self._channels), *geometry.kernel), p.weight_filler)
         if p.bias_term:
             self._add_param((p.num_output,), p.bias_filler)
 
@@ -71,18 +71,22 @@ class WeightedWindows(Layer):
                 hint="The number of channels cannot change once the net is built.",
             )
         super().reshape(bottom, top)
-        _, self._geometry = self.windows(shape)  # auto_pad's padding depends on the size
+        self._geometry = over_a_place(self.windows(shape)[1])  # auto_pad's padding depends on the size
 
     def _items(self, array: Array) -> Array:
-        """The array with one batch axis before the channels: (N, C, *spatial)."""
+        """The array with one batch axis before the channels, and at least one behind: (N, C, *spatial)."""
         return one_batch_axis(array, self._axis)
 
 
 def one_batch_axis(array: Array, axis: int) -> Array:
-    """The array with one axis in place of those before `axis`."""
-    if axis == 1:
-        return array
-    return array.reshape(math.prod(array.shape[:axis]), *array.shape[axis:])
+    """The array with one axis in place of those before `axis`; one of 1 behind it where there is none."""
+    behind = array.shape[axis + 1 :] or (1,)
+    return array.reshape(math.prod(array.shape[:axis]), array.shape[axis], *behind)
+
+
+def over_a_place(geometry: Geometry) -> Geometry:
+    """Windows over no axes at all, as those over an axis of one place, which one_batch_axis adds."""
+    return geometry if geometry.kernel else Geometry((1,), (1,), (0,), (1,), geometry.group)
 
 
 def read_windows(p: pb.ConvolutionParameter, shape: Shape, *, transposed: bool = False) -> tuple[int, Geometry]:

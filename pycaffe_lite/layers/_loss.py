@@ -55,7 +55,8 @@ class LossLayer(Layer):
 
     def items(self, bottom: Blobs) -> int:
         """What a mean over the items of the batch divides by; at least 1, for a Filter may leave none."""
-        return max(1, bottom[0].shape[0])
+        shape = bottom[0].shape
+        return max(1, shape[0]) if shape else 1
 
     def no_gradient_to(self, index: int, propagate_down: Sequence[bool], what: str) -> None:
         """Raise GraphError when a gradient is asked for that the loss does not have."""

@@ -7,6 +7,7 @@ MAX   y = max x_i                 dx_i = dy where x_i was the largest
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from pycaffe_lite.layer import Blobs, Layer, at_least, exactly, same_shape
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
+log = logging.getLogger(__name__)
+
 _OP = pb.EltwiseParameter
 
 
@@ -24,8 +27,8 @@ _OP = pb.EltwiseParameter
 class Eltwise(Layer):
     """Top: the bottoms' common shape. Where MAX ties, Caffe's choice: the second of the first two, else the earlier.
 
-    Raises ParameterError for coeff with another operation than SUM or of another number than bottoms, ShapeError for
-    bottoms of different shapes.
+    Raises ParameterError for coeff with PROD or of another number than bottoms, ShapeError for bottoms of different
+    shapes. MAX ignores coeff, as in Caffe, with a warning.
     """
 
     bottoms = at_least(2)
@@ -39,8 +42,10 @@ class Eltwise(Layer):
                 field="eltwise_param.coeff[0]",
                 hint="Give it for every bottom or for none.",
             )
-        if p.coeff and p.operation != _OP.SUM:
+        if p.coeff and p.operation == _OP.PROD:
             raise ParameterError("coeff is given, but only SUM takes coefficients", field="eltwise_param.coeff[0]")
+        if p.coeff and p.operation == _OP.MAX:
+            log.warning("Layer '%s': coeff is ignored, as in Caffe: only SUM takes coefficients", self._message.name)
         self._op, self._stable = p.operation, p.stable_prod_grad
         self._coeff = list(p.coeff) or [1.0] * len(bottom)
 

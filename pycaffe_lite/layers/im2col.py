@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.layers import _im2col
-from pycaffe_lite.layers._conv import count_windows, one_batch_axis, read_windows
+from pycaffe_lite.layers._conv import count_windows, one_batch_axis, over_a_place, read_windows
 from pycaffe_lite.registry import register_layer
 
 
@@ -40,7 +40,8 @@ class Im2col(Layer):
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
-        self._axis, self._geometry = read_windows(self._message.convolution_param, bottom[0].shape)
+        self._axis, geometry = read_windows(self._message.convolution_param, bottom[0].shape)
+        self._geometry = over_a_place(geometry)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = one_batch_axis(bottom[0].data, self._axis), one_batch_axis(top[0].data, self._axis)

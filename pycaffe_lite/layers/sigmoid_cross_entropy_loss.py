@@ -48,7 +48,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         if valid is not None:
             loss *= valid
         count = x.size if valid is None else int(valid.sum())
-        self._normalizer = _loss.normalizer(self._mode, bottom[0].num, x.size, count)
+        self._normalizer = _loss.normalizer(self._mode, self.items(bottom), x.size, count)
         top[0].data[...] = loss.sum(dtype=np.float64) / self._normalizer
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:

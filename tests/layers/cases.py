@@ -71,6 +71,8 @@ WITH_PARAMETERS = [
     convolution("num_output: 3 kernel_size: 3 pad: 1", uniform(2, 4, 7)),
     convolution("num_output: 3 kernel_size: 2 axis: 2", uniform(2, 3, 4, 5)),
     convolution("num_output: 3 kernel_size: 2 axis: -3", uniform(2, 3, 4, 5)),
+    convolution("num_output: 3 axis: 3", uniform(2, 5, 3, 4)),  # over no axes
+    convolution("num_output: 6 kernel_size: 1 group: 2 bias_term: false", uniform(3, 4)),
     lrn("local_size: 3 alpha: 0.7 beta: 0.6 k: 1.3", uniform(2, 7, 3, 5)),
     lrn("alpha: 1.5", uniform(2, 3, 5, 4)),
     lrn("local_size: 9 alpha: 0.7 beta: 0.5", uniform(3, 5, 2, 4)),
@@ -145,9 +147,12 @@ LOSSES = [
     LayerCase("SoftmaxWithLoss", "softmax_param { axis: -1 }", [uniform(2, 3, 5), integers(2, 3, below=5)]),
     LayerCase("SoftmaxWithLoss", "softmax_param { axis: 2 }", [PLANES, integers(2, 5, 4, below=3)]),
     LayerCase("EuclideanLoss", "", [uniform(3, 5), uniform(3, 5)]),
+    LayerCase("EuclideanLoss", "", [uniform(2, 1, 3, 1, 2), uniform(2, 6)]),
+    LayerCase("EuclideanLoss", "", [uniform(), uniform()]),
     LayerCase("EuclideanLoss", "loss_weight: 0.3", [uniform(3, 5, 2), uniform(3, 10)]),
     LayerCase("SigmoidCrossEntropyLoss", "", [LOGITS, uniform(5, 7, low=0)]),
     LayerCase("SigmoidCrossEntropyLoss", "loss_weight: 2.5", [PLANES, integers(2, 60, below=2)]),
+    LayerCase("SigmoidCrossEntropyLoss", "", [uniform(2, 1, 3, 1, 2), uniform(2, 6, low=0)]),
     *(
         LayerCase("SigmoidCrossEntropyLoss", f"loss_param {{ {rule} }}", [LOGITS, integers(5, 7, below=2)])
         for rule in (

@@ -79,6 +79,9 @@ WINDOWS = [
     _deconvolution("num_output: 3 kernel_size: 3 stride: 2", uniform(2, 4, 5)),
     _deconvolution("num_output: 3 kernel_size: 2 axis: -3 stride: 2", uniform(2, 3, 4, 5)),
     _deconvolution("num_output: 5 kernel_size: 2 axis: 2", uniform(2, 3, 4, 5)),
+    _deconvolution("num_output: 3 axis: 3 bias_term: false", uniform(2, 3, 5, 4)),  # over no axes
+    _deconvolution("num_output: 6 kernel_size: 1 group: 2", uniform(2, 4)),
+    _im2col("kernel_size: 1 axis: -1", uniform(2, 3, 4)),
     _im2col("kernel_size: 3"),
     _im2col("kernel_h: 2 kernel_w: 3 stride_h: 3 stride_w: 2 pad_h: 1 pad_w: 2"),
     _im2col("kernel_size: 2 dilation: 2 pad: 1 group: 3 num_output: 5"),

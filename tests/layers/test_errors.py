@@ -43,7 +43,7 @@ REFUSED = [
     (LayerCase("Concat", "concat_param { axis: 4 }", [IMAGES, IMAGES]), ParameterError, "axis 4"),
     (LayerCase("Eltwise", "", [IMAGES, uniform(2, 3, 7, 5)]), ShapeError, r"\(2, 3, 7, 5\)"),
     (LayerCase("Eltwise", "eltwise_param { coeff: [1, 2, 3] }", [IMAGES, IMAGES]), ParameterError, "coeff is given 3"),
-    (LayerCase("Eltwise", "eltwise_param { coeff: [1, 2] operation: MAX }", [IMAGES, IMAGES]), ParameterError, "SUM"),
+    (LayerCase("Eltwise", "eltwise_param { coeff: [1, 2] operation: PROD }", [IMAGES, IMAGES]), ParameterError, "SUM"),
     (LayerCase("Softmax", "softmax_param { axis: 2 }", [SCORES]), ParameterError, "axis 2"),
     (LayerCase("SoftmaxWithLoss", "", [SCORES, integers(4, below=7)]), ShapeError, r"\(4,\)"),
     (LayerCase("SoftmaxWithLoss", "", [SCORES, integers(5, 7, below=7)]), ShapeError, r"\(5, 7\)"),
