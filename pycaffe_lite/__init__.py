@@ -7,17 +7,33 @@ The names are pycaffe's::
     net = caffe.Net("deploy.prototxt", caffe.TEST, weights="net.caffemodel")
     net.blobs["data"].data[...] = image
     prob = net.forward()["prob"]
+
+`layers` is what a NetSpec is made of, as in pycaffe; the layers' own modules are the package pycaffe_lite.layers.
 """
 
 import logging as _logging
 
-from pycaffe_lite import layers as _layers  # noqa: F401  registers the layer types
+from pycaffe_lite import io
+from pycaffe_lite._install import install_as_caffe
 from pycaffe_lite._mode import set_device, set_mode_cpu, set_mode_gpu
+from pycaffe_lite._parallel import (
+    NCCL,
+    has_nccl,
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
 from pycaffe_lite._random import set_random_seed
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.classifier import Classifier
+from pycaffe_lite.detector import Detector
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.glog import init_log, log
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.net import Net
+from pycaffe_lite.net_spec import NetSpec, layers, params, to_proto
 from pycaffe_lite.proto.caffe_pb2 import TEST, TRAIN
 from pycaffe_lite.registry import layer_types as layer_type_list
 from pycaffe_lite.solvers import (
@@ -29,10 +45,12 @@ from pycaffe_lite.solvers import (
     SGDSolver,
     get_solver,
 )
+from pycaffe_lite.timer import Timer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "AdaDeltaSolver",
@@ -40,17 +58,34 @@ __all__ = [
     "AdamSolver",
     "Blob",
     "CaffeError",
+    "Classifier",
+    "Detector",
     "Layer",
     "NesterovSolver",
     "Net",
+    "NetSpec",
     "RMSPropSolver",
     "SGDSolver",
+    "Timer",
     "get_solver",
+    "has_nccl",
+    "init_log",
+    "install_as_caffe",
+    "io",
     "layer_type_list",
+    "layers",
+    "log",
+    "params",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",
+    "set_multiprocess",
     "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
 ]
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())  # quiet until somebody asks for logs

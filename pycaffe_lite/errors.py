@@ -9,9 +9,9 @@
     │   └── UnknownTypeError        a layer, solver, filler or lr policy that nobody registered
     ├── GraphError                  layers and blobs that do not fit together by name or number
     │   └── UnknownNameError        a blob or layer that this net does not have (also a KeyError)
-    ├── ShapeError                  blobs that do not fit together by shape
-    ├── WeightsError                weights that are not this net's
-    ├── DataError                   databases, lists, labels and images
+    ├── ShapeError                  blobs that do not fit together by shape (also a ValueError)
+    ├── WeightsError                weights that are not this net's (also a ValueError)
+    ├── DataError                   databases, lists, labels and images (also a ValueError)
     ├── SnapshotError               snapshots that could not be written or resumed
     ├── MemoryLimitError            a net larger than this machine's memory (also a MemoryError)
     └── MissingPackageError         an optional package that is not installed (also an ImportError)
@@ -121,15 +121,15 @@ class UnknownNameError(GraphError, KeyError):
     __str__ = CaffeError.__str__
 
 
-class ShapeError(CaffeError):
+class ShapeError(CaffeError, ValueError):
     """Blobs that do not fit together by shape."""
 
 
-class WeightsError(CaffeError):
+class WeightsError(CaffeError, ValueError):
     """Weights that are not this net's."""
 
 
-class DataError(CaffeError):
+class DataError(CaffeError, ValueError):
     """A database, list, label or image that cannot be used."""
 
 

@@ -69,6 +69,19 @@ def uninstall() -> None:
     logger.removeHandler(_handler)
 
 
+def init_log(level: int = 0, stderr: bool = True) -> None:
+    """Log as Caffe does from now on (pycaffe's init_log): from `level` on, or without `stderr` errors only.
+
+    glog would write what does not go to stderr into files of its own; we write none.
+    """
+    install(level if stderr else max(level, _LEVELS.index(logging.ERROR)))
+
+
+def log(text: str) -> None:
+    """Write a line of one's own into the log (pycaffe's log)."""
+    logging.getLogger(_LOGGER).info("%s", text, stacklevel=2)
+
+
 def _from_environment() -> int:
     try:
         return int(os.environ.get("GLOG_minloglevel", "0"))  # noqa: SIM112  the name is glog's

@@ -99,6 +99,8 @@ class Layer:
     type: str = ""
     phase: int
     param_str: str = ""
+    param_str_: str = ""
+    """`param_str` by its name of 2015."""
     blobs: BlobVec
 
     _message: pb.LayerParameter

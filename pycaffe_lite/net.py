@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pycaffe_lite import _debug_info, _display, _random, weights_io
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
+from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, BlobVec, shapes_of
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
@@ -18,7 +19,6 @@ from pycaffe_lite.graph.build import build, reshape
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
-from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net
 from pycaffe_lite.summary import Summary, summary
@@ -26,13 +26,14 @@ from pycaffe_lite.summary import Summary, summary
 PathLike = str | os.PathLike[str]
 
 
-class Net:
+class Net(PycaffeNames):
     """A network in one phase.
 
     Net(network_file, phase, level=0, stages=None, weights=None) or, as in old scripts,
     Net(network_file, weights_file, phase). `network_file` may also be a NetParameter message; weights that come with
     it, as in a .caffemodel, are taken. `dtype` is np.float32 or np.float64, `seed` derives every layer's random numbers
-    (default: set_random_seed's).
+    (default: set_random_seed's). A net from a stranger is opened with `trusted=False`: it may not import modules, as
+    Python layers do.
 
     Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
     MemoryLimitError, each naming layer and place, for what they say.
@@ -51,6 +52,7 @@ class Net:
         *,
         dtype: npt.DTypeLike = np.float32,
         seed: int | None = None,
+        trusted: bool = True,
     ) -> None:
         if isinstance(phase, str | os.PathLike):
             weights, phase, level = phase, level, 0
@@ -64,7 +66,7 @@ class Net:
         message.state.phase = phase  # type: ignore[assignment]
         message.state.level = level
         message.state.stage.extend(stages or [])
-        self._init(message, positions, dtype, seed)
+        self._init(message, positions, dtype, seed, trusted)
         if weights is not None:
             self.copy_from(weights)
 
@@ -76,16 +78,22 @@ class Net:
         *,
         dtype: npt.DTypeLike = np.float32,
         seed: int | None = None,
+        trusted: bool = True,
     ) -> Net:
         """A net of this message in the state that the message itself gives; the message is copied."""
         self = cls.__new__(cls)
         own = pb.NetParameter()
         own.CopyFrom(message)
-        self._init(own, positions, dtype, seed)
+        self._init(own, positions, dtype, seed, trusted)
         return self
 
     def _init(
-        self, message: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int | None
+        self,
+        message: pb.NetParameter,
+        positions: Positions | None,
+        dtype: npt.DTypeLike,
+        seed: int | None,
+        trusted: bool,
     ) -> None:
         message, positions = upgrade_net(message, positions)
         self.name = message.name
@@ -94,7 +102,7 @@ class Net:
         """Whether passes log the mean absolute values of all that they compute."""
         self.seed = _random.new_seed() if seed is None else seed
         self.dtype = np.dtype(dtype)
-        graph = build(message, positions, self.dtype, self.seed)
+        graph = build(message, positions, self.dtype, self.seed, trusted)
         self.memory_for_data = graph.memory_for_data
         self.learnable = graph.params
         self.blobs: OrderedDict[str, Blob] = NamedBlobs(graph.blobs)
@@ -110,6 +118,7 @@ class Net:
         self._nodes: list[Node] = graph.nodes
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
+        self._callbacks = Callbacks()
         weights_io.copy_own(self)
 
     # Passes.
@@ -152,7 +161,10 @@ class Net:
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
         loss = 0.0
+        before, after = self._callbacks.before_forward, self._callbacks.after_forward
         for node in self._nodes[start : end + 1]:
+            for call in before:
+                call(node.index)
             try:
                 if node.always_reshape or node.shapes != shapes_of(node.blobs):
                     reshape(node)
@@ -165,24 +177,22 @@ class Net:
                 _debug_info.log_forward(node, self.learnable)
             for top, weight in node.losses:
                 loss += weight * (top.data.item() if top.count == 1 else float(top.data.sum(dtype=np.float64)))
+            for call in after:
+                call(node.index)
         return loss
 
     def _backward(self, start: int, end: int) -> None:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
+        before, after = self._callbacks.before_backward, self._callbacks.after_backward
         for node in reversed(self._nodes[end : start + 1]):
-            if not node.need_backward:
-                continue
-            try:
-                node.layer.backward(node.tops, node.propagate_down, node.bottoms)
-            except CaffeError as e:
-                raise node.spec.blame(e) from e.__cause__
-            for i, original in node.copies:
-                if node.propagate_down[i]:
-                    original.diff[...] = node.bottoms[i].diff
-            for i, weight in node.bottom_weights:
-                node.bottoms[i].diff[...] += weight
-            if self.debug_info:
-                _debug_info.log_backward(node)
+            for call in before:
+                call(node.index)
+            if node.need_backward:
+                _backward(node)
+                if self.debug_info:
+                    _debug_info.log_backward(node)
+            for call in after:
+                call(node.index)
         if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
             _debug_info.log_all_params(self.learnable)
 
@@ -194,30 +204,9 @@ class Net:
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
 
-    def set_input_arrays(self, data: Array, labels: Array) -> None:
-        """Hand the net's first layer, a MemoryData, its data (n, channels, height, width) and labels (n), float32.
-
-        Raises GraphError when the first layer is of another type, ShapeError when the arrays do not fit it.
-        """
-        node = self._nodes[0] if self._nodes else None
-        if node is None or not isinstance(node.layer, MemoryData):
-            raise GraphError("set_input_arrays needs a net whose first layer is of type MemoryData")
-        try:
-            node.layer.set_input_arrays(data, labels)
-        except CaffeError as e:
-            raise node.spec.blame(e) from e.__cause__
-
     def clear_param_diffs(self) -> None:
         """Set the gradients of all learnable parameters to zero."""
         self.learnable.diff.clear()
-
-    @property
-    def blob_loss_weights(self) -> OrderedDict[str, float]:
-        """Blob name -> its weight in the loss, 0 for most."""
-        weights = OrderedDict((name, 0.0) for name in self.blobs)
-        for node in self._nodes:
-            weights.update({t: w for t, w in zip(node.top_names, node.loss_weights, strict=True) if w})
-        return weights
 
     # Weights.
 
@@ -297,3 +286,15 @@ class Net:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def _backward(node: Node) -> None:
+    try:
+        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+    except CaffeError as e:
+        raise node.spec.blame(e) from e.__cause__
+    for i, original in node.copies:
+        if node.propagate_down[i]:
+            original.diff[...] = node.bottoms[i].diff
+    for i, weight in node.bottom_weights:
+        node.bottoms[i].diff[...] += weight

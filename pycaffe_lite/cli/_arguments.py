@@ -110,10 +110,15 @@ def _common() -> argparse.ArgumentParser:
 
 
 def _like_gflags(argv: Sequence[str]) -> Iterator[str]:
-    """The arguments with two dashes before long options, and a value with every switch of glog's."""
+    """The arguments with two dashes before long options, and a value with every switch of glog's.
+
+    What follows the script of `run` is the script's.
+    """
     rest = iter(argv)
+    positional: list[str] = []
     for argument in rest:
-        if argument == "--":
+        positional += [] if argument.startswith("-") else [argument]
+        if argument == "--" or (len(positional) == 2 and positional[0] == "run"):
             yield argument
             yield from rest
             return

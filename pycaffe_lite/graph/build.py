@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pycaffe_lite import _random
 from pycaffe_lite.blob import Blob, shapes_of
-from pycaffe_lite.errors import CaffeError, GraphError
+from pycaffe_lite.errors import CaffeError, GraphError, ParameterError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
 from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, plan_backward
@@ -64,8 +64,10 @@ class Memory:
         log.info("Memory required for data: %d", self.counted)
 
 
-def build(net: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int) -> Graph:
-    """Build the layers of `net` that take part in `net.state`.
+def build(
+    net: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int, trusted: bool = True
+) -> Graph:
+    """Build the layers of `net` that take part in `net.state`; no Python layers unless the net is `trusted`.
 
     Raises a CaffeError that names the layer and its place in the file: UnknownTypeError, ParameterError, GraphError,
     ShapeError, MemoryLimitError.
@@ -77,6 +79,8 @@ def build(net: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLik
     for index, spec in enumerate(specs):
         node = Node(_inherit_phase(spec, net.state.phase), index)
         try:
+            if not trusted:
+                _refuse_foreign_code(node)
             _create(node, dtype, seed)
             _connect(node, wiring, blobs, dtype)
             node.layer.setup(node.bottoms, node.tops)
@@ -111,6 +115,16 @@ def _inherit_phase(spec: LayerSpec, phase: int) -> LayerSpec:
     if not spec.message.HasField("phase"):
         spec.message.phase = phase  # type: ignore[assignment]
     return spec
+
+
+def _refuse_foreign_code(node: Node) -> None:
+    if node.type == "Python":
+        p = node.message.python_param
+        raise ParameterError(
+            f"The layer would import the module '{p.module}' and run its class '{p.layer}'",
+            field="python_param.module",
+            hint="The net was opened with trusted=False; leave that out if you trust the module.",
+        )
 
 
 def _create(node: Node, dtype: npt.DTypeLike, seed: int) -> None:

@@ -48,6 +48,6 @@ class Python(Layer):
                 hint=did_you_mean(p.layer, classes) or "It must be a subclass of pycaffe_lite.Layer.",
             )
         layer: Layer = user_class(message)
-        layer.param_str = p.param_str
+        layer.param_str = layer.param_str_ = p.param_str
         layer.type = "Python"
         return layer

@@ -1,0 +1,89 @@
+"""Classifier: pictures in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from pycaffe_lite._files import PathLike
+from pycaffe_lite._transformer import Transformer
+from pycaffe_lite._typing import Array
+from pycaffe_lite.data.pictures import resize_image
+from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.io import oversample as crops_of
+from pycaffe_lite.net import Net
+from pycaffe_lite.proto.caffe_pb2 import TEST
+
+
+class PictureNet(Net):
+    """A net in phase TEST whose first input is made of pictures by `transformer`."""
+
+    def __init__(
+        self,
+        model_file: PathLike,
+        pretrained_file: PathLike,
+        mean: Array | None,
+        input_scale: float | None,
+        raw_scale: float | None,
+        channel_swap: Sequence[int] | None,
+    ) -> None:
+        super().__init__(model_file, TEST, weights=pretrained_file)
+        name = self.inputs[0]
+        self.transformer = Transformer({name: self.blobs[name].shape})
+        self.transformer.set_transpose(name, (2, 0, 1))
+        if mean is not None:
+            self.transformer.set_mean(name, mean)
+        if input_scale is not None:
+            self.transformer.set_input_scale(name, input_scale)
+        if raw_scale is not None:
+            self.transformer.set_raw_scale(name, raw_scale)
+        if channel_swap is not None:
+            self.transformer.set_channel_swap(name, channel_swap)
+
+    def _run(self, pictures: Iterable[Array]) -> Array:
+        """The first output for pictures (height, width, channels), batch by batch."""
+        name = self.inputs[0]
+        ready = np.stack([self.transformer.preprocess(name, picture) for picture in pictures])
+        return self.forward_all(**{name: ready})[self.outputs[0]]
+
+
+class Classifier(PictureNet):
+    """A net that classifies pictures.
+
+    `image_dims` (height, width) is what pictures are resized to before they are cropped to the net's input, default
+    the input's own size; the rest are the Transformer's settings. Raises what Net raises, and ShapeError.
+    """
+
+    def __init__(
+        self,
+        model_file: PathLike,
+        pretrained_file: PathLike,
+        image_dims: Sequence[int] | None = None,
+        mean: Array | None = None,
+        input_scale: float | None = None,
+        raw_scale: float | None = None,
+        channel_swap: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(model_file, pretrained_file, mean, input_scale, raw_scale, channel_swap)
+        self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
+        self.image_dims = self.crop_dims if image_dims is None or not len(image_dims) else np.array(image_dims)
+        if (self.image_dims < self.crop_dims).any():
+            raise ShapeError(
+                f"image_dims {tuple(map(int, self.image_dims))} are smaller than the net's input, "
+                f"{tuple(map(int, self.crop_dims))}"
+            )
+
+    def predict(self, inputs: Sequence[Array], oversample: bool = True) -> Array:
+        """The net's first output for each of N pictures (height, width, channels).
+
+        With `oversample`, (N, classes): the mean over ten crops, corners, middle and their mirror images; without, the
+        middle's output, (N, ...).
+        """
+        images = [resize_image(picture, self.image_dims) for picture in inputs]
+        if oversample:
+            found = self._run(crops_of(images, self.crop_dims))
+            mean: Array = found.reshape(len(found) // 10, 10, -1).mean(1)
+            return mean
+        (y, x), (height, width) = (self.image_dims - self.crop_dims) // 2, self.crop_dims
+        return self._run([image[y : y + height, x : x + width] for image in images])
