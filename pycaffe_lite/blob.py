@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pycaffe_lite import _display
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.storage import Storage
 
 MAX_AXES = 32
@@ -181,6 +181,16 @@ class Blob:
                 hint="Use shape.",
             )
         return self._shape[axis] if axis < len(self._shape) else 1
+
+    @property
+    def _gpu_data_ptr(self) -> int:
+        """pycaffe's address of `data` on a GPU: raises CaffeError, there is none."""
+        raise CaffeError("There is no GPU memory: blobs live in the host's", hint="Use blob.data.")
+
+    @property
+    def _gpu_diff_ptr(self) -> int:
+        """As `_gpu_data_ptr`, for `diff`."""
+        raise CaffeError("There is no GPU memory: blobs live in the host's", hint="Use blob.diff.")
 
     def __repr__(self) -> str:
         return _display.blob_line(self)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import pycaffe_lite as caffe
 from pycaffe_lite import glog
 
 log = logging.getLogger("pycaffe_lite.some.module")
@@ -104,3 +105,18 @@ logging.getLogger("pycaffe_lite.x").error("loud")
 pycaffe_lite.set_mode_gpu()"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
+
+
+def test_pycaffes_init_log_and_log(capsys: pytest.CaptureFixture[str]) -> None:
+    caffe.log("before")
+    caffe.init_log()
+    caffe.log("100 % mine")
+    caffe.init_log(1)
+    caffe.log("an info")
+    caffe.init_log(0, False)
+    caffe.log("another")
+    logging.getLogger("pycaffe_lite").error("an error")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("] ")[2] for line in lines] == ["100 % mine", "an error"]
+    assert lines[0].startswith("I")
+    assert "test_glog.py:" in lines[0]

@@ -69,7 +69,7 @@ def test_a_layer_as_for_pycaffe(module: Writer) -> None:
     np.testing.assert_array_equal(net.backward()["x"], -2.5 * x)
     own = net.layers[1]
     assert own.type == "Python"
-    assert own.param_str == "-2.5"
+    assert own.param_str == own.param_str_ == "-2.5"
     assert own.phase == caffe.TRAIN
     assert list(own.blobs) == []
 
@@ -318,3 +318,67 @@ def test_a_module_with_a_mistake_says_so_itself(module: Writer) -> None:
     name = module("def f(:\n")
     with pytest.raises(SyntaxError):
         net_of(INPUT + layer(name, "A"))
+
+
+def test_a_stranger_may_not_import(module: Writer) -> None:
+    name = module("raise SystemExit('imported')\n")
+    with pytest.raises(ParameterError, match=f"would import the module '{name}' and run its class 'A'") as caught:
+        net_of(INPUT + layer(name, "A"), trusted=False)
+    assert "layer 'p' of type Python, net.prototxt:2:" in str(caught.value)
+    assert "trusted=False" in str(caught.value)
+    assert name not in sys.modules
+
+
+def test_a_stranger_may_do_everything_else(module: Writer, tmp_path: Path) -> None:
+    (tmp_path / "n.prototxt").write_text(INPUT + 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }')
+    assert caffe.Net(tmp_path / "n.prototxt", caffe.TEST, trusted=False).outputs == ["y"]
+    (tmp_path / "m.prototxt").write_text(INPUT + layer(module(SCALE), "Scale", 'param_str: "2" '))
+    with pytest.raises(ParameterError, match="trusted=False"):
+        caffe.Net(tmp_path / "m.prototxt", caffe.TEST, trusted=False)
+    assert caffe.Net(tmp_path / "m.prototxt", caffe.TEST).outputs == ["y"]
+
+
+PARAMETER = """
+class Parameter(caffe.Layer):
+    def setup(self, bottom, top):
+        self.blobs.add_blob(1)
+        self.blobs[0].data[0] = 0
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].data.shape)
+    def forward(self, bottom, top):
+        pass
+    def backward(self, top, propagate_down, bottom):
+        self.blobs[0].diff[0] = 1
+"""
+
+
+def test_parameters_are_saved_loaded_and_shared(module: Writer, tmp_path: Path) -> None:
+    text = INPUT + layer(module(PARAMETER), "Parameter")
+    net = net_of(text)
+    net.forward()
+    net.backward()
+    own = net.layers[net._layer_names.index("p")].blobs[0]
+    assert (own.data[0], own.diff[0]) == (0, 1)
+    own.data[0] = 5
+    net.save(tmp_path / "p.caffemodel")
+    own.data[0] = -1
+    net.copy_from(tmp_path / "p.caffemodel")
+    assert own.data[0] == 5
+    other = net_of(text)
+    other.share_with(net)
+    own.data[0] = 7
+    assert other.params["p"][0].data[0] == 7
+
+
+def test_a_top_without_axes(module: Writer) -> None:
+    name = module("""
+class Phase(caffe.Layer):
+    def setup(self, bottom, top):
+        pass
+    def reshape(self, bottom, top):
+        top[0].reshape()
+    def forward(self, bottom, top):
+        top[0].data[()] = self.phase
+""")
+    for phase in caffe.TRAIN, caffe.TEST:
+        assert net_of(layer(name, "Phase", blobs='top: "phase"'), phase).forward()["phase"] == phase
