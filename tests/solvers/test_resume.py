@@ -117,7 +117,9 @@ def make(data: str, text: str, seed: int = 4, more: str = RANDOM) -> Solver:
     solver = caffe.get_solver(write(data, text, seed, more))
     for net in (solver.net, *solver.test_nets):
         if "MemoryData" in data:
-            net.set_input_arrays(np.ascontiguousarray(IMAGES[:20, :, :7, :7] / np.float32(256)), LABELS[:20])
+            net.set_input_arrays(
+                np.ascontiguousarray(IMAGES[:20, :, :7, :7] / np.float32(256)), LABELS[:20].astype(np.float32)
+            )
     return solver
 
 
@@ -318,7 +320,7 @@ def test_another_database_or_layer_begins_anew(caplog: pytest.LogCaptureFixture)
 def test_memory_data_goes_on_with_arrays_that_come_later(caplog: pytest.LogCaptureFixture) -> None:
     whole = snapshot_at_2(MEMORY)
     whole.step(2)
-    arrays = np.ascontiguousarray(IMAGES[:20, :, :7, :7] / np.float32(256)), LABELS[:20]
+    arrays = np.ascontiguousarray(IMAGES[:20, :, :7, :7] / np.float32(256)), LABELS[:20].astype(np.float32)
     later = caffe.get_solver(write(MEMORY, ""))
     later.restore("s_iter_2.solverstate")
     with pytest.raises(caffe.CaffeError, match="goes on at item 16, in batches of 4; there are 8 data"):
