@@ -71,12 +71,12 @@ def read_labels(labels: Array, classes: int, shape: Shape, ignore_label: int | N
 
     Ignored ones become 0, so that they can be used as indices. Raises DataError for a label that is no class.
     """
-    index = labels.reshape(shape).astype(np.intp)
-    valid = None if ignore_label is None else index != ignore_label
-    wrong = (index < 0) | (index >= classes)
+    whole = np.trunc(labels.reshape(shape))
+    valid = None if ignore_label is None else whole != ignore_label
+    wrong = ~((whole >= 0) & (whole < classes))  # so that NaN is
     if valid is not None:
         wrong &= valid
-        index = np.where(valid, index, 0)
+        whole = np.where(valid, whole, 0)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         value = labels.reshape(shape)[at]
@@ -85,7 +85,7 @@ def read_labels(labels: Array, classes: int, shape: Shape, ignore_label: int | N
             f"Label {value:g} of {place} is not between 0 and {classes - 1}",
             hint="Check the labels, or give the layer before the loss as many outputs as there are classes.",
         )
-    return index, valid
+    return whole.astype(np.intp), valid
 
 
 def normalizer(mode: int, batch: int, full: int, valid: int) -> float:

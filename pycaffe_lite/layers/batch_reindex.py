@@ -41,15 +41,15 @@ class BatchReindex(Layer):
         return [(*index, *x[1:])]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        index = bottom[1].data.astype(np.intp)
-        wrong = (index < 0) | (index >= bottom[0].shape[0])
+        whole = np.trunc(bottom[1].data)
+        wrong = ~((whole >= 0) & (whole < bottom[0].shape[0]))
         if wrong.any():
             at = int(wrong.argmax())
             raise DataError(
                 f"Index {bottom[1].data[at]:g}, at place {at}, is not between 0 and {bottom[0].shape[0] - 1}",
                 hint="Indices are those of bottom 0's items.",
             )
-        np.take(bottom[0].data, index, axis=0, out=top[0].data, mode="clip")
+        np.take(bottom[0].data, whole.astype(np.intp), axis=0, out=top[0].data, mode="clip")
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[1]:

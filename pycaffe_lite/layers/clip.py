@@ -14,14 +14,17 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("Clip")
 class Clip(NeuronLayer):
-    """Numbers held between clip_param.min and max. Top: the bottom's shape. Raises ParameterError for min above max.
+    """Numbers held between clip_param.min and max. Top: the bottom's shape. Raises ParameterError without both, and
+    for min above max.
 
-    Differences from Caffe: it does not run in place, where Caffe lets every gradient through; min above max, of which
-    Caffe makes a constant, is refused.
+    Differences from Caffe: it does not run in place, where Caffe lets every gradient through; min above max and a
+    message without clip_param, of which Caffe makes a constant, are refused.
     """
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.clip_param
+        if not self._message.HasField("clip_param"):
+            raise ParameterError("There is no clip_param", hint="Clip needs one with min and max.")
         if p.min > p.max:
             raise ParameterError(
                 f"min is {p.min:g} and max is {p.max:g}", field="clip_param.min", hint="min must not be above max."

@@ -65,4 +65,4 @@ class SigmoidCrossEntropyLoss(LossLayer):
         dx *= _loss.weight_of(top) / self._normalizer
 
     def _valid(self, target: Array) -> Array | None:
-        return None if self._ignore is None else target.astype(np.intp) != self._ignore
+        return None if self._ignore is None else np.trunc(target) != self._ignore

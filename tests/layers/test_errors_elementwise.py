@@ -26,6 +26,7 @@ def layer(fields: str, type_name: str, *bottoms: Values) -> LayerCase:
 
 
 REFUSED = [
+    (layer("", "Clip", IMAGES), ParameterError, "There is no clip_param"),
     (layer("clip_param { min: 2 max: 1.5 }", "Clip", IMAGES), ParameterError, "min is 2 and max is 1.5"),
     (layer("exp_param { base: -2 }", "Exp", IMAGES), ParameterError, "base is -2.0, it must be -1, for e, or positive"),
     (layer("exp_param { base: 0 }", "Exp", IMAGES), ParameterError, "base is 0"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.errors import MissingFileError, ShapeError
+from pycaffe_lite.errors import DataError, MissingFileError, ShapeError
 from pycaffe_lite.schema import write_binaryproto
 from pycaffe_lite.testing import Bench, LayerCase, Values, integers, uniform
 
@@ -82,3 +82,32 @@ def test_infogain_loss_refuses_a_file_for_other_classes(tmp_path: Path) -> None:
         infogain(f"infogain_loss_param {{ source: '{path}' }}")
     with pytest.raises(MissingFileError, match="nowhere"):
         infogain("infogain_loss_param { source: 'nowhere' }")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e30, -1.0, 4.0])
+@pytest.mark.parametrize(
+    ("case", "at"),
+    [
+        (LayerCase("SoftmaxWithLoss", "loss_param { ignore_label: 9 }", [LOGITS, CLASSES]), (1, 2)),
+        (LayerCase("InfogainLoss", "", [LOGITS, CLASSES, uniform(4, 4)]), (1, 2)),
+        (LayerCase("Accuracy", "", [LOGITS, CLASSES]), (1, 2)),
+        (LayerCase("HingeLoss", "", [uniform(3, 4), integers(3, below=4)]), (1,)),
+        (LayerCase("MultinomialLogisticLoss", "", [uniform(3, 4, low=0.1), integers(3, below=4)]), (1,)),
+        (LayerCase("BatchReindex", "", [uniform(4, 2), integers(3, below=4)]), (1,)),
+    ],
+    ids=lambda v: v.type if isinstance(v, LayerCase) else "",
+)
+def test_what_is_no_class_is_refused(case: LayerCase, at: tuple[int, ...], wrong: float) -> None:
+    """Numbers that are no number of an integer type neither: numpy would warn, and take the smallest."""
+    bench = Bench(case)
+    bench.inputs[1].data[at] = wrong
+    with pytest.raises(DataError, match=f"{wrong:g}".replace("+", r"\+") + " ?(of|,).*'target'"):
+        bench.forward()
+
+
+def test_a_target_that_is_no_number_is_not_ignored() -> None:
+    bench = Bench(LayerCase("SigmoidCrossEntropyLoss", "loss_param { ignore_label: 1 }", [LOGITS, LOGITS]))
+    bench.inputs[1].data[...] = 1
+    assert bench.forward()[0] == 0
+    bench.inputs[1].data[1, 2, 3] = np.nan
+    assert np.isnan(bench.forward()[0])
