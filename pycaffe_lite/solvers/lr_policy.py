@@ -8,6 +8,7 @@ iterations from the beginning, as the forks of Caffe that have a warm-up do.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from pycaffe_lite.registry import Registry
 
 if TYPE_CHECKING:
     from pycaffe_lite.solvers.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,32 @@ def register_lr_policy(name: str, **constraints: Constraint) -> Callable[[Rate],
     return decorate
 
 
-def learning_rate(policy: Rate, p: Settings, iteration: int, progress: Progress) -> tuple[float, Progress]:
-    """The rate of an iteration, warm-up included, and the progress that the policy has made."""
-    if iteration < p.warmup_iter:
-        return p.warmup_start_lr + (p.base_lr - p.warmup_start_lr) * iteration / p.warmup_iter, progress
-    return policy(p, iteration, progress)
+class Schedule:
+    """The learning rates of a solver, one iteration after the other: warm-up, then what the policy says."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._policy = lr_policies[settings.lr_policy].rate
+        self.progress = Progress()
+
+    def rate(self, iteration: int) -> float:
+        """What the rate would be if the last loss were no news. Looking changes nothing."""
+        return self._ask(iteration, self.progress)[0]
+
+    def next(self, iteration: int, loss: float) -> float:
+        """The rate of an iteration whose smoothed loss is this; logs a step."""
+        before = self.progress.current_step
+        rate, self.progress = self._ask(iteration, replace(self.progress, loss=loss))
+        name = {"multistep": "MultiStep", "plateau": "Plateau"}.get(self._settings.lr_policy)
+        if name and self.progress.current_step != before:
+            log.info("%s Status: Iteration %d, step = %d", name, iteration, self.progress.current_step)
+        return rate
+
+    def _ask(self, iteration: int, progress: Progress) -> tuple[float, Progress]:
+        p = self._settings
+        if iteration < p.warmup_iter:
+            return p.warmup_start_lr + (p.base_lr - p.warmup_start_lr) * iteration / p.warmup_iter, progress
+        return self._policy(p, iteration, progress)
 
 
 @register_lr_policy("fixed")

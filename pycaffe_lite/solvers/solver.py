@@ -10,7 +10,6 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from pycaffe_lite import _debug_info, _mode
@@ -23,11 +22,11 @@ from pycaffe_lite.schema import SolverState
 from pycaffe_lite.solvers import nets, resume, snapshot
 from pycaffe_lite.solvers.display import Clock, Event, SmoothedLoss, Watcher, log_outputs
 from pycaffe_lite.solvers.early_stopping import EarlyStopping
-from pycaffe_lite.solvers.lr_policy import Progress, learning_rate, lr_policies
+from pycaffe_lite.solvers.lr_policy import Progress, Schedule
 from pycaffe_lite.solvers.settings import Settings
 from pycaffe_lite.solvers.signals import Action
 from pycaffe_lite.solvers.solver_file import SolverFile
-from pycaffe_lite.solvers.testing import run_test
+from pycaffe_lite.solvers.testing import Tests
 from pycaffe_lite.solvers.update import Parameters
 
 log = logging.getLogger(__name__)
@@ -43,8 +42,9 @@ class Solver(ABC):
     Raises MissingFileError and ParseError for the file; ParameterError for its fields; SnapshotError when snapshots
     could not be written; what Net raises.
 
-    Differences from Caffe: all fields are checked here, not when they are first used; a snapshot's two files are
-    written whole or not at all; test nets use the trained weights from the beginning.
+    Differences from Caffe: all fields are checked here, not when they are first used; a snapshot's files are written
+    whole or not at all; a third one lets training go on bit by bit as if it had never stopped, `average_loss` included;
+    test nets use the trained weights from the beginning; there is early stopping.
     """
 
     type: ClassVar[str] = ""
@@ -87,15 +87,13 @@ class Solver(ABC):
         """Whether that was early stopping."""
         self.action_source: Callable[[], Action] = lambda: Action.NONE
         """Asked after each iteration and before each test batch what somebody outside wants; see SignalActions."""
-        self._policy = lr_policies[self.param.lr_policy].rate
-        self._progress = Progress()
+        self._rates = Schedule(self.param)
+        self._tests = Tests(self.test_nets, self.net, self.early_stopping)
         self._parameters = Parameters(self.net, self.histories)
         self._loss = SmoothedLoss(self.param.average_loss)
         self._clock = Clock(0)
         self._last_snapshot = -1
         self._resumed = False  # by a snapshot whose losses the next step goes on averaging
-        self._tested = False  # in this iteration
-        self._states_before_test: list[resume.LayerStates] | None = None
         self._on_start: list[Callable[[], object]] = []
         self._on_gradients_ready: list[Callable[[], object]] = []
         self._watchers: list[Watcher] = []
@@ -135,12 +133,11 @@ class Solver(ABC):
         stop = self.iter + n
         self.stopped = self.stopped_early = False
         if not self._resumed:
-            self._loss, self._tested = SmoothedLoss(p.average_loss), False
+            self._loss, self._tests.made = SmoothedLoss(p.average_loss), False
         self._resumed = False
         self._clock.start(self.iter)
         while self.iter < stop:
-            due = p.test_interval and self.iter % p.test_interval == 0 and (self.iter or p.test_initialization)
-            if due and not self._tested:
+            if self._tests.due(p, self.iter):
                 self._test_all()
                 if self.early_stopping is not None and self.early_stopping.exhausted and not self.stopped:
                     log.info("Early stopping: Iteration %d, %s", self.iter, self.early_stopping)
@@ -188,7 +185,7 @@ class Solver(ABC):
     def _update(self) -> float:
         """Clip, normalise, regularise, update; returns the learning rate."""
         p = self.param
-        rate = self._next_rate()
+        rate = self._rates.next(self.iter, self._loss.value if self._loss.losses else math.inf)
         if p.display and self.iter % p.display == 0:
             log.info("Iteration %d, lr = %g", self.iter, rate)
         if p.clip_gradients >= 0:
@@ -200,16 +197,7 @@ class Solver(ABC):
         if before is not None:
             _debug_info.log_update(self.net._nodes, self.net.learnable, before)
         self.iter += 1
-        self._tested = False
-        return rate
-
-    def _next_rate(self) -> float:
-        before = self._progress
-        loss = self._loss.value if self._loss.losses else math.inf
-        rate, self._progress = learning_rate(self._policy, self.param, self.iter, replace(before, loss=loss))
-        policy = {"multistep": "MultiStep", "plateau": "Plateau"}.get(self.param.lr_policy)
-        if policy and self._progress.current_step != before.current_step:
-            log.info("%s Status: Iteration %d, step = %d", policy, self.iter, self._progress.current_step)
+        self._tests.made = False
         return rate
 
     # What each type of solver has of its own.
@@ -231,7 +219,7 @@ class Solver(ABC):
     @property
     def lr(self) -> float:
         """The learning rate of the next iteration."""
-        return learning_rate(self._policy, self.param, self.iter, self._progress)[0]
+        return self._rates.rate(self.iter)
 
     def snapshot(self) -> None:
         """Write weights, state and where the data stand, named by snapshot_prefix and iteration: all files whole, or
@@ -256,11 +244,12 @@ class Solver(ABC):
             self.net.copy_from(state.learned_net)
         for mine, saved in zip(history, state.history, strict=True):
             mine[...] = saved
-        self.iter, self._progress = state.iter, Progress(state.current_step)
-        self._resumed, self._tested, self._states_before_test = rest is not None, False, None
+        self.iter, self._rates.progress = state.iter, Progress(state.current_step)
+        self._resumed = rest is not None
+        self._tests.resumed(rest is not None and rest.tested)
         if rest is not None:
             self._loss = SmoothedLoss(self.param.average_loss, rest.losses)
-            self._tested, self._progress = rest.tested, rest.progress
+            self._rates.progress = rest.progress
             if self.early_stopping is not None:
                 self.early_stopping.set_state(rest.early_stopping)
             resume.set_all_layer_states([self.net, *self.test_nets], rest)
@@ -288,14 +277,14 @@ class Solver(ABC):
 
     def _snapshot(self, tag: str) -> None:
         names = snapshot.file_names(self.param, tag)
-        state = SolverState(self.iter, "", self._parameters.history, self._progress.current_step)
+        state = SolverState(self.iter, "", self._parameters.history, self._rates.progress.current_step)
         rest = resume.Resume(
             [*self._loss.losses],
-            self._tested,
-            self._progress,
+            self._tests.made,
+            self._rates.progress,
             None if self.early_stopping is None else self.early_stopping.state(),
             resume.layer_states(self.net),
-            self._states_before_test or [resume.layer_states(net) for net in self.test_nets],
+            self._tests.layer_states(),
         )
         self._notify(Event("snapshotting", self.iter, self._loss.value, self.lr, names.weights))
         snapshot.write(self.param, names, self.net, state, rest)
@@ -310,25 +299,14 @@ class Solver(ABC):
         log_outputs("Train", self.net, {name: self.net.blobs[name].data for name in self.net.outputs})
 
     def _test_all(self) -> None:
-        # A test that is interrupted is made again from its beginning after a snapshot has been restored.
-        self._states_before_test = [resume.layer_states(net) for net in self.test_nets]
-        scores = []
-        for i, (net, batches) in enumerate(zip(self.test_nets, self.param.test_iter, strict=True)):
-            log.info("Iteration %d, Testing net (#%d)", self.iter, i)
-            nets.share_weights(net, self.net)
+        def go_on(net: int, batches: int, batch: int) -> bool:
+            self._notify(Event("testing", self.iter, self._loss.value, self.lr, str(net), batch, batches))
+            return self._poll()
 
-            def go_on(batch: int, i: int = i, batches: int = batches) -> bool:
-                self._notify(Event("testing", self.iter, self._loss.value, self.lr, str(i), batch, batches))
-                return self._poll()
+        def tested(net: int, batches: int, means: dict[str, Array]) -> None:
+            self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(net), batches, batches, means))
 
-            means = run_test(net, batches, self.param.test_compute_loss, go_on)
-            if means is None:
-                return
-            self._notify(Event("tested", self.iter, self._loss.value, self.lr, str(i), batches, batches, means))
-            scores.append(means)
-        self._tested, self._states_before_test = True, None
-        early = self.early_stopping
-        if early is not None and early.update(self.iter, scores[early.test_net]):
+        if self._tests.run(self.param, self.iter, go_on, tested):
             self._snapshot("best")
 
     def _poll(self) -> bool:
