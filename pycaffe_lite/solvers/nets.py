@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from pycaffe_lite._parallel import solver_rank
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -113,7 +114,8 @@ def _make(file: SolverFile, source: _Source, phase: pb.Phase, state: pb.NetState
     own.MergeFrom(state)
     message.state.CopyFrom(own)
     seed = file.message.random_seed
-    return Net.from_message(message, positions, seed=seed if seed >= 0 else None)
+    # As in Caffe, solvers that train together draw numbers of their own.
+    return Net.from_message(message, positions, seed=seed + solver_rank() if seed >= 0 else None)
 
 
 def _described(message: pb.SolverParameter, source: _Source) -> str:

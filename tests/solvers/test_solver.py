@@ -82,6 +82,15 @@ def test_a_seed_makes_it_deterministic(tmp_path: Path) -> None:
     assert not same(runs[0], runs[2])
 
 
+def test_the_rank_is_added_to_the_seed(tmp_path: Path) -> None:
+    try:
+        caffe.set_solver_rank(2)
+        solver = toy.make(tmp_path, TESTS)
+    finally:
+        caffe.set_solver_rank(0)
+    assert [net.seed for net in (solver.net, *solver.test_nets)] == [7, 7]
+
+
 def test_callbacks_and_watchers_in_order(tmp_path: Path) -> None:
     solver = toy.make(
         tmp_path,
