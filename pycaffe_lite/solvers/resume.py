@@ -115,7 +115,7 @@ def write(path: Path, state_file: PathLike, resume: Resume) -> None:
     """Write, atomically, the file that belongs to this solver state. Raises SnapshotError, also for what JSON lacks."""
     content = {"version": VERSION, "solverstate": _mark(state_file), **asdict(resume)}
     try:
-        text = json.dumps(content, default=_plain, indent=1)
+        text = to_json(content)
     except (TypeError, ValueError) as e:
         raise SnapshotError(
             f"A layer's resume_state cannot be written: {e}",
@@ -135,7 +135,7 @@ def read(state_file: PathLike) -> Resume | None:
         log.info("There is no %s: data and random numbers begin anew", path)
         return None
     try:
-        content = json.loads(read_bytes(path).decode(), object_hook=_array)
+        content = from_json(read_bytes(path).decode())
         version, mark = content["version"], content["solverstate"]
         if version == VERSION:
             found = Resume.of(content)
@@ -147,6 +147,16 @@ def read(state_file: PathLike) -> Resume | None:
         log.warning("%s was written with another solver state: data and random numbers begin anew", path)
         return None
     return found
+
+
+def to_json(content: object) -> str:
+    """The text of plain values and arrays. Raises TypeError and ValueError for others."""
+    return json.dumps(content, default=_plain, indent=1)
+
+
+def from_json(text: str) -> Any:
+    """What `to_json` was given, tuples now being lists. Raises ValueError, KeyError and TypeError for other texts."""
+    return json.loads(text, object_hook=_array)
 
 
 def _mark(path: PathLike) -> dict[str, int]:

@@ -15,6 +15,7 @@ from pycaffe_lite.testing.cases import Bench, LayerCase
 from pycaffe_lite.testing.facts import check_in_place, check_reads, check_signs
 from pycaffe_lite.testing.gradients import check_gradient
 from pycaffe_lite.testing.refusals import check_arity, check_constraints
+from pycaffe_lite.testing.resuming import check_resume
 
 
 def check_layer(case: LayerCase) -> None:
@@ -164,6 +165,7 @@ CHECKS: dict[str, Callable[[LayerCase], None]] = {
         check_leaves_alone,
         check_number_types,
         check_determinism,
+        check_resume,
         check_constraints,
         check_arity,
     )

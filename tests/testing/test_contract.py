@@ -174,6 +174,21 @@ class GlobalRandom(Good):
         top[0].data[...] += np.random.default_rng().normal(size=top[0].shape)
 
 
+class ForgetsItsPasses(Good):
+    """Its snapshots say nothing of what its output depends on."""
+
+    passes = 0
+
+    def forward_cpu(self, bottom, top):
+        self.passes += 1
+        top[0].data[...] = self.passes * bottom[0].data
+
+
+class RemembersWhatCannotBeWritten(Good):
+    def resume_state(self):
+        return {"layer": self}
+
+
 class NeverRefuses(Good):
     constraints: ClassVar = {"power_param.scale": Constraint(lambda v: True, "must be at least 0", -1.0)}
 
@@ -198,6 +213,8 @@ BROKEN = {
     WritesTopDiff: "leaves_alone",
     Unstable: "number_types",
     GlobalRandom: "determinism",
+    ForgetsItsPasses: "resume",
+    RemembersWhatCannotBeWritten: "resume",
     NeverRefuses: "constraints",
 }
 
