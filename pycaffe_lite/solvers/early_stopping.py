@@ -21,6 +21,8 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "early_stopping.test_net": at_least(0),
     "early_stopping.mode": Constraint(lambda v: v in ("min", "max"), 'must be "min" or "max"', "auto"),
 }
+STATE = ("monitor", "mode", "test_net", "best", "best_iter", "tests_since")
+"""What a snapshot remembers: of what score, and how it stands."""
 
 
 class EarlyStopping:
@@ -91,8 +93,7 @@ class EarlyStopping:
 
     def state(self) -> dict[str, Any]:
         """What to remember in a snapshot, as plain values."""
-        names = ("monitor", "mode", "test_net", "best", "best_iter", "tests_since")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in STATE}
 
     def set_state(self, state: Mapping[str, Any] | None) -> None:
         """Go on from there; where the snapshot has none, or another score was looked at, from the beginning."""

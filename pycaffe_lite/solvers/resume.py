@@ -29,6 +29,7 @@ import numpy as np
 from pycaffe_lite._files import PathLike, atomic_write, read_bytes
 from pycaffe_lite.errors import DataError, ParseError, SnapshotError
 from pycaffe_lite.net import Net
+from pycaffe_lite.solvers import early_stopping
 from pycaffe_lite.solvers.lr_policy import Progress
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,13 @@ class Resume:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Resume:
-        """Raises KeyError and TypeError for what is not there or not so."""
+        """Raises KeyError, TypeError and ValueError for what is not there or not so."""
+        progress, early = content["progress"], content["early_stopping"]
         return cls(
             losses=[float(v) for v in content["losses"]],
             tested=bool(content["tested"]),
-            progress=Progress(**content["progress"]),
-            early_stopping=content["early_stopping"],
+            progress=Progress(**{name: type(default)(progress[name]) for name, default in asdict(Progress()).items()}),
+            early_stopping=None if early is None else {name: early[name] for name in early_stopping.STATE},
             train=_layers(content["train"]),
             tests=[_layers(states) for states in content["tests"]],
         )
@@ -96,7 +98,7 @@ def set_layer_states(net: Net, saved: Sequence[Mapping[str, Any]]) -> None:
             type(node.layer)._set_whole_state(node.layer, left.pop(at))
         except DataError as e:
             log.warning("%s '%s' begins anew: %s", node.type, node.name, e.found)
-        except (KeyError, TypeError, ValueError) as e:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
             raise ParseError(f"The state of layer '{node.name}' in the snapshot is broken: {e!r}", hint=_REMOVE) from e
     for state in left:
         log.warning("The snapshot knows %s '%s', this net does not", state["type"], state["layer"])
@@ -139,7 +141,7 @@ def read(state_file: PathLike) -> Resume | None:
         version, mark = content["version"], content["solverstate"]
         if version == VERSION:
             found = Resume.of(content)
-    except (ValueError, KeyError, TypeError) as e:
+    except (LookupError, TypeError, ValueError, RecursionError) as e:
         raise ParseError(f"{path} is broken: {e!r}", hint=_REMOVE) from e
     if version != VERSION:
         raise ParseError(f"{path} is of version {version}, this program reads version {VERSION}", hint=_REMOVE)

@@ -337,7 +337,17 @@ def test_memory_data_goes_on_with_arrays_that_come_later(caplog: pytest.LogCaptu
         (lambda c: c[: len(c) // 2], "is broken"),
         (lambda c: "[]", "is broken"),
         (lambda c: c.replace('"losses"', '"lasses"'), "is broken: KeyError"),
-        (lambda c: c.replace('"lowest_loss"', '"highest"'), "is broken: TypeError"),
+        (lambda c: c.replace('"lowest_loss"', '"highest"'), "is broken: KeyError"),
+        (
+            lambda c: c.replace('"last_event": 0', '"last_event": "a"').replace('"last_event": 1', '"last_event": "a"'),
+            "is broken: ValueError",
+        ),
+        (lambda c: c.replace('"early_stopping": null', '"early_stopping": {}'), "is broken: KeyError"),
+        (lambda c: "[" * 100000, "is broken"),
+        (
+            lambda c: c.replace('"has_uint32": ', '"has_uint32": 99999999999999999999'),
+            "state of layer 'train' in the snapshot is broken",
+        ),
         (lambda c: c.replace('"version": 1', '"version": 7'), "is of version 7"),
         (lambda c: c.replace('"position"', '"place"'), "state of layer 'train' in the snapshot is broken"),
         (lambda c: c.replace("PCG64", "MT"), "state of layer 'train' in the snapshot is broken"),
