@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.storage import Storage
 
 MAX_AXES = 32
+MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch innermost
+
+Side = Literal["data", "diff"]
 
 
 class Blob:
@@ -22,6 +26,10 @@ class Blob:
 
     `data` and `diff` are plain C-ordered numpy arrays of shape `shape`; writing into them counts. They stay valid until
     the blob is reshaped to more numbers than it ever had: ask the blob each time instead of keeping one.
+
+    Between layers that can do with it (Layer.any_order) the numbers may lie in another order, the batch innermost, as
+    that makes numpy's loops long. `stored` shows them as they lie, `open` gives the memory to write them. Whoever asks
+    for `data` or `diff` gets plain order, in an array that stays live: the blob never takes the other order again.
 
     Differences from Caffe: more than 2**31 numbers are fine; `reshape` takes a sequence as well as separate numbers.
     """
@@ -67,6 +75,48 @@ class Blob:
             self._diff_view, self._diff_of = whole[: self._count].reshape(self._shape), whole
         return self._diff_view
 
+    def get(self, what: Side) -> Array:
+        """`data` or `diff`."""
+        return self.data if what == "data" else self.diff
+
+    def stored(self, what: Side) -> Array:
+        """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass."""
+        storage = self._data if what == "data" else self._diff
+        laid = storage.laid
+        if laid is not None and self._shape and laid.size == self._count and laid.shape[1] == self._shape[0]:
+            return np.moveaxis(laid.reshape(*self._shape[1:], -1), -1, 0)
+        if not storage.free:
+            return self.get(what)
+        storage.put_in_order()
+        return storage.plain()[: self._count].reshape(self._shape)
+
+    def open(self, what: Side, batch_innermost: bool) -> Array:
+        """As `stored`, to be overwritten whole: in this order where that is possible, else in plain order. The numbers
+        are still there if that was the order before: in-place layers open what they have read.
+        """
+        storage = self._data if what == "data" else self._diff
+        if not storage.free:
+            return self.get(what)
+        if batch_innermost and self._count:
+            storage.lay(self._shape[0], self._count)
+        else:
+            storage.laid = None
+        return self.stored(what)
+
+    def written(self, what: Side) -> int | None:
+        """A number that is the same as last time if nobody can have changed `data` or `diff` since; None: who knows."""
+        storage = self._data if what == "data" else self._diff
+        return None if storage.laid is None else storage.writes
+
+    @property
+    def order_is_free(self) -> bool:
+        """Whether `open` may choose in which order `data` lie."""
+        return self._data.free
+
+    def leave_order_free(self) -> None:
+        """Allow layers to choose the order in which data and diff lie, until somebody looks at them."""
+        self._data.free = self._diff.free = True
+
     @property
     def has_diff(self) -> bool:
         """Whether `diff` can be other than zero: somebody looked at it, or it holds a loss weight."""
@@ -107,6 +157,8 @@ class Blob:
             raise ShapeError(f"A blob has at most {MAX_AXES} axes, not {len(shape)}")
         if any(d < 0 for d in shape):
             raise ShapeError(f"A blob cannot have the shape {shape}", hint="Every dimension must be 0 or more.")
+        self._data.put_in_order()
+        self._diff.put_in_order()
         self._shape = shape
         self._count = math.prod(shape)
         self._data.require(self._count)
@@ -200,6 +252,11 @@ class Blob:
 
 
 _shape_of = operator.attrgetter("_shape")
+
+
+def batch_innermost(array: Array) -> bool:
+    """Whether an array, as `Blob.stored` gives it, has its items side by side in memory."""
+    return array.ndim > 1 and array.strides[0] == array.itemsize < array.strides[-1]
 
 
 def shapes_of(blobs: Iterable[Blob]) -> list[Shape]:

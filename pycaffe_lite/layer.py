@@ -92,6 +92,8 @@ class Layer:
     """All that backward_cpu needs of data are signs, and these only where the top's gradient is not 0 (ReLU)."""
     keeps_signs: ClassVar[bool] = False
     """A top has its bottom's sign wherever it lets a gradient through (ReLU, Dropout)."""
+    any_order: ClassVar[bool] = False
+    """It asks for bottoms and tops by Blob.stored and Blob.open, wherever their numbers may lie in any order."""
     frozen_params: ClassVar[bool] = False
     """Its learnable blobs are statistics of its own (BatchNorm): they have no gradient, no solver moves them."""
     constraints: ClassVar[Mapping[str, Constraint]] = {}

@@ -71,10 +71,12 @@ def aligned(count: int, dtype: npt.DTypeLike) -> Array:
 class Storage:
     """A flat run of `dtype` numbers, allocated (all of them `initial`) at the first look.
 
-    `array()` is the plain host array, always up to date; writing into it counts.
+    `array()` is the plain host array, always up to date; writing into it counts. A storage that is `free` may hold its
+    newest numbers in another order, `laid`, until somebody asks for the array: they are then put in order, and stay so
+    from there on, because nobody knows when an array that has been handed out is read or written.
     """
 
-    __slots__ = ("_array", "_count", "_offset", "_parent", "dtype", "initial")
+    __slots__ = ("_array", "_count", "_offset", "_parent", "dtype", "free", "initial", "laid", "writes")
 
     def __init__(self, dtype: npt.DTypeLike = np.float32, count: int = 0) -> None:
         self.dtype: np.dtype[np.generic] = np.dtype(dtype)
@@ -83,6 +85,11 @@ class Storage:
         self._array: Array | None = None
         self._parent: Storage | None = None
         self._offset = 0
+        self.free = False
+        self.laid: Array | None = None
+        """The newest numbers with the batch innermost, (count / num, num); None where the plain array is newest."""
+        self.writes = 0
+        """How often `laid` was opened for writing: while this stays the same, so do the numbers."""
 
     @property
     def count(self) -> int:
@@ -96,17 +103,32 @@ class Storage:
     @property
     def allocated(self) -> bool:
         """Whether the memory has been taken; False means that every number is still `initial`."""
-        return self._array is not None or (self._parent is not None and self._parent.allocated)
+        if self._array is not None or self.laid is not None:
+            return True
+        return self._parent is not None and self._parent.allocated
 
     def require(self, count: int) -> None:
         """Make room for `count` numbers. Growing forgets the old ones; shrinking keeps the room, as in Caffe."""
         if count > self._count:
             self._count = count
-            self._array = None
+            self._array = self.laid = None
             self._parent = None
 
     def array(self) -> Array:
         """The numbers, 1-D, `count` of them. The same object until `require` grows the storage."""
+        if self.free:
+            self.free = False
+            self.put_in_order()
+        return self.plain()
+
+    def put_in_order(self) -> None:
+        """Let the plain array be the newest."""
+        if self.laid is not None:
+            laid, self.laid = self.laid, None
+            self.plain()[: laid.size].reshape(laid.shape[::-1])[...] = laid.T
+
+    def plain(self) -> Array:
+        """As `array`, for those who neither keep it nor ask while `laid` is newer: the storage stays free."""
         if self._array is None:
             if self._parent is not None:
                 self._array = self._parent.array()[self._offset : self._offset + self._count]
@@ -117,11 +139,24 @@ class Storage:
                     self._array.fill(self.initial)
         return self._array
 
+    def lay(self, num: int, count: int) -> Array:
+        """Memory for `count` numbers that are `num` items, innermost, to be overwritten whole: `laid`, now the newest.
+
+        Only for a storage that is free.
+        """
+        shape = (count // num, num)
+        if self.laid is None or self.laid.shape != shape:
+            self.laid = aligned(count, self.dtype).reshape(shape)
+            self._array = None
+        self.writes += 1
+        return self.laid
+
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
         self.initial = 0.0
+        self.laid = None
         if self.allocated:
-            self.array()[...] = 0
+            self.plain()[...] = 0
 
     def slice(self, offset: int, count: int) -> Storage:
         """A Storage that is numbers offset .. offset + count of this one, still without allocating."""

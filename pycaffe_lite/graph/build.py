@@ -94,6 +94,7 @@ def build(
     plan_backward(nodes, net.force_backward)
     current = _resolve_hazards(nodes, set(wiring.unread.values()), blobs, dtype)
     _list_losses(nodes)
+    _leave_orders_free(nodes)
     flatten_params(params, nodes, dtype)
     outputs = OrderedDict((name, current[wiring.unread[name]]) for name in sorted(wiring.unread))
     for name in outputs:
@@ -212,3 +213,17 @@ def _list_losses(nodes: list[Node]) -> None:
             node.bottom_weights = [
                 (i, weights[v]) for i, v in enumerate(node.bottom_versions) if node.propagate_down[i] and weights[v]
             ]
+
+
+def _leave_orders_free(nodes: list[Node]) -> None:
+    """Let layers choose in which order the blobs between them lie, where all who touch a blob can do with any.
+
+    Inputs and outputs of the net are the user's: they stay in plain order, as everything does once it is looked at.
+    """
+    bound = {id(b) for n in nodes if not type(n.layer).any_order for b in (*n.bottoms, *n.tops)}
+    bound |= {id(top) for n in nodes for top, _ in n.losses}
+    read = {id(b) for n in nodes for b in n.bottoms if b not in n.tops}
+    for node in nodes:
+        for top in node.tops:
+            if id(top) in read - bound:
+                top.leave_order_free()

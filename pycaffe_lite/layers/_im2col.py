@@ -9,7 +9,8 @@ A row of ones under X makes b one more column of W, so that the bias costs no pa
 larger than x: it is made for a tile of images (of rows, where images are large) that fits a core's cache, and made
 again for backward, which is cheaper than fetching it from memory. Small images make thin matrices: _im2col_batch.
 
-Arrays are C-contiguous, of one dtype: x (N, C, *spatial), y (N, M, *output), w (M, C / group, *kernel), b (M,).
+Arrays are of one dtype: x (N, C, *spatial), y (N, M, *output), w (M, C / group, *kernel), b (M,). C-contiguous;
+with by_batch, for who has asked suits_batch, x and y may lie in any order.
 A deconvolution is the same with roles swapped: conv_backward_data(x, w, y) is its forward pass, conv_forward(dy, w,
 None, dx) and conv_backward_weight(dy, x, dw, None) are its backward.
 """
@@ -32,9 +33,14 @@ TILE_BYTES = 5 << 18  # of columns: about the second-level cache of a core
 MIN_PLACES = 256  # columns that a product needs to run at speed, whatever the cache
 
 
-def conv_forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch) -> None:
+suits_batch = _im2col_batch.suits
+
+
+def conv_forward(
+    x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch, by_batch: bool | None = None
+) -> None:
     """Set y = W X + b; without b where it is None."""
-    if _im2col_batch.suits(geometry, w, y):
+    if suits_batch(geometry, w.shape, y.shape) if by_batch is None else by_batch:
         _im2col_batch.forward(x, w, b, y, geometry, scratch)
         return
     weights = w.reshape(geometry.group, -1, w[0].size)
@@ -50,11 +56,18 @@ def conv_forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geomet
 
 
 def conv_backward_weight(
-    x: Array, dy: Array, dw: Array | None, db: Array | None, geometry: Geometry, scratch: Scratch
+    x: Array,
+    dy: Array,
+    dw: Array | None,
+    db: Array | None,
+    geometry: Geometry,
+    scratch: Scratch,
+    by_batch: bool | None = None,
+    same_x: bool = False,
 ) -> None:
-    """Add: dw += dy Xᵀ and db += Σ dy; each only where it is not None."""
-    if dw is not None and _im2col_batch.suits(geometry, dw, dy):
-        _im2col_batch.backward_weight(x, dy, dw, db, geometry, scratch)
+    """Add: dw += dy Xᵀ and db += Σ dy; each only where it is not None. same_x: x is what conv_forward has seen last."""
+    if dw is not None and (suits_batch(geometry, dw.shape, dy.shape) if by_batch is None else by_batch):
+        _im2col_batch.backward_weight(x, dy, dw, db, geometry, scratch, same_x)
         return
     ones = dw is not None and db is not None and not geometry.pointwise
     if db is not None and not ones:
@@ -80,9 +93,11 @@ def conv_backward_weight(
         db += total[:, depth].reshape(-1)
 
 
-def conv_backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: Scratch) -> None:
+def conv_backward_data(
+    dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: Scratch, by_batch: bool | None = None
+) -> None:
     """Set dx = Wᵀ dy, summed where windows overlap."""
-    if _im2col_batch.suits(geometry, w, dy):
+    if suits_batch(geometry, w.shape, dy.shape) if by_batch is None else by_batch:
         _im2col_batch.backward_data(dy, w, dx, geometry, scratch)
         return
     weights = w.reshape(geometry.group, -1, w[0].size).swapaxes(1, 2)

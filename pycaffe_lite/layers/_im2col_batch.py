@@ -9,6 +9,9 @@ the input as a matrix ((C, rest of the kernel), (rest of the output, N)), and W_
 Rows follow each other in memory, so the sums over k are products as well: of [W_0 W_1 ...] with row o · stride - pad
 and those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. The
 idea is that of MEC (Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
+
+x and y are (N, C, *spatial) whichever way they lie in memory; where the batch is innermost already (Blob.open), most of
+the copies that put it there fall away.
 """
 
 from __future__ import annotations
@@ -19,22 +22,27 @@ from collections.abc import Iterator
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.layers._geometry import Geometry, Scratch, evenly, work
 
 TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
+WHOLE_BYTES = 4 << 20  # of rows x of the whole batch, where that saves a copy
 MIN_COLUMNS = 128  # that a product needs to run at speed, whatever the cache
-# Where the way pays. The depth is that of one row x_h: below, more time goes into calls than into products.
-MAX_PLACES, MIN_DEPTH, MIN_ALL_COLUMNS = 1024, 32, 32
+# Where the way pays. The depth is that of one row x_h: below, more time goes into calls than into products, which other
+# layers make good where y stays with the batch innermost.
+MAX_PLACES, MIN_DEPTH, MIN_DEPTH_INNERMOST, MIN_ALL_COLUMNS = 1024, 32, 4, 32
 
 
-def suits(geometry: Geometry, w: Array, y: Array) -> bool:
-    """Whether this way is the faster, and possible: rows seen by a dilated kernel do not follow each other."""
+def suits(geometry: Geometry, w: Shape, y: Shape, innermost: bool = False) -> bool:
+    """For shapes w and y, y with the batch innermost in memory or not: whether this way is the faster, and possible.
+    Rows seen by a dilated kernel do not follow each other.
+    """
     return (
         geometry.dilation[0] == 1
         and not geometry.pointwise
-        and 1 < y.shape[2] <= math.prod(y.shape[2:]) <= MAX_PLACES
-        and w[0].size // geometry.kernel[0] >= MIN_DEPTH
-        and y.size // (y.shape[1] * y.shape[2]) >= MIN_ALL_COLUMNS
+        and 1 < y[2] <= math.prod(y[2:]) <= MAX_PLACES
+        and math.prod(w[1:]) // geometry.kernel[0] >= (MIN_DEPTH_INNERMOST if innermost else MIN_DEPTH)
+        and y[0] * math.prod(y[3:]) >= MIN_ALL_COLUMNS
     )
 
 
@@ -44,24 +52,29 @@ def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, s
     weights = rows.by_kernel_row(w).swapaxes(2, 3).reshape(rows.group, rows.outputs, -1)
     for images in rows.tiles():
         unrolled = rows.unroll(x, images)
-        out = rows.room("y", (rows.group, rows.outputs, rows.y_rows, unrolled.shape[-1]), images, y)
+        view = rows.channels_first(y, images)
+        direct = view.flags.c_contiguous
+        out = view if direct else rows.room("y", view.shape, images, y)
+        places = out.reshape(*view.shape[:3], -1)
         for o in range(rows.y_rows):
             seen, kernel = rows.seen(o)
-            np.matmul(weights[..., kernel], _stacked(unrolled[:, seen]), out=out[:, :, o])
+            np.matmul(weights[..., kernel], _stacked(unrolled[:, seen]), out=places[:, :, o])
         if b is not None:
-            out += b.reshape(rows.group, -1, 1, 1)
-        flat = y[images].reshape(images.stop - images.start, -1)
-        flat[...] = out.reshape(flat.shape[1], -1).T
+            places += b.reshape(rows.group, -1, 1, 1)
+        if not direct:
+            view[...] = out
 
 
-def backward_weight(x: Array, dy: Array, dw: Array, db: Array | None, geometry: Geometry, scratch: Scratch) -> None:
+def backward_weight(
+    x: Array, dy: Array, dw: Array, db: Array | None, geometry: Geometry, scratch: Scratch, same_x: bool = False
+) -> None:
     """As conv_backward_weight."""
     rows = _Rows(x, dy, dw, geometry, scratch)
     total = scratch("total", (rows.group, geometry.kernel[0] * rows.depth, rows.outputs), dw.dtype)
     total.fill(0)
     product = scratch("product", total.shape, dw.dtype)
     for images in rows.tiles():
-        unrolled = rows.unroll(x, images)
+        unrolled = rows.unroll(x, images, same_x)
         places = rows.innermost_channels(dy, images)
         for o in range(rows.y_rows):
             seen, kernel = rows.seen(o)
@@ -107,7 +120,10 @@ class _Rows:
         self.x_rows, self.y_rows, self._rest = x.shape[2], y.shape[2], y.shape[3:]
         columns = math.prod(self._rest)
         per_image = self.group * self.x_rows * self.depth * columns * x.itemsize
-        self._images = evenly(self._num, max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns)))
+        whole = batch_innermost(y) and self._num * per_image <= WHOLE_BYTES
+        self._images = (
+            self._num if whole else evenly(self._num, max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns)))
+        )
 
     def tiles(self) -> Iterator[slice]:
         for i in range(0, self._num, self._images):
@@ -125,6 +141,11 @@ class _Rows:
         most = math.prod(shape) // (images.stop - images.start) * self._images
         return work(self._scratch, name, most, shape, like.dtype)
 
+    def channels_first(self, y: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as a view (group, C / group, rows, *rest, N)."""
+        by_group = y[images].reshape(images.stop - images.start, self.group, -1, *y.shape[2:])
+        return np.moveaxis(by_group, 0, -1)
+
     def innermost_batch(self, y: Array, images: slice) -> Array:
         """(N, C, rows, *rest) as (group, rows, C / group, (rest, N))."""
         view = self._batch_last(y[images])
@@ -134,33 +155,51 @@ class _Rows:
 
     def innermost_channels(self, y: Array, images: slice) -> Array:
         """(N, C, rows, *rest) as (group, rows, (rest, N), C / group): faster as the right factor of a product."""
+        places = self.channels_first(y, images)
+        if places.flags.c_contiguous:
+            return places.reshape(*places.shape[:3], -1).transpose(0, 2, 3, 1)  # as fast, and there already
         view = np.moveaxis(self._batch_last(y[images]), 2, -1)
         out = self.room("y", view.shape, images, y)
         out[...] = view
         return out.reshape(*view.shape[:2], -1, view.shape[-1])
 
-    def unroll(self, x: Array, images: slice) -> Array:
-        """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N))."""
+    def unroll(self, x: Array, images: slice, same_x: bool = False) -> Array:
+        """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N)).
+
+        same_x: the last call was for this x, too. Then the work is done already, if the tile is the whole batch.
+        """
         view = self._batch_last(x[images])
-        padded, inside = self._padded(view.shape, images, x)
-        if padded.shape != inside.shape:
-            padded.fill(0)
-        inside[...] = view
-        windows = self._geometry.view(padded, 3, self._rest)
-        out = self.room("rows", windows.shape, images, x)
-        out[...] = windows
-        return out.reshape(self.group, self.x_rows, self.depth, -1)
+        shape = (*view.shape[:3], *self._geometry.kernel[1:], *self._rest, view.shape[-1])
+        out = self.room("rows", shape, images, x)
+        unrolled = out.reshape(self.group, self.x_rows, self.depth, -1)
+        if same_x and self._images == self._num:
+            return unrolled
+        pad = self._pads_rest()
+        if pad or not batch_innermost(x):
+            padded, inside = self._padded(view.shape, images, x)
+            if pad:
+                padded.fill(0)
+            inside[...] = view
+        else:
+            padded = view
+        out[...] = self._geometry.view(padded, 3, self._rest)
+        return unrolled
 
     def fold(self, unrolled: Array, dx: Array, images: slice) -> None:
         """The transpose of unroll: dx becomes, place by place, the sum of what the rows hold of it."""
         view = self._batch_last(dx[images])
-        padded, inside = self._padded(view.shape, images, dx)
+        direct = batch_innermost(dx) and not self._pads_rest()
+        padded, inside = (view, view) if direct else self._padded(view.shape, images, dx)
         padded.fill(0)
         windows = self._geometry.view(padded, 3, self._rest)
         unrolled = unrolled.reshape(windows.shape)
         for k in np.ndindex(*self._geometry.kernel[1:]):
             windows[(slice(None),) * 3 + k] += unrolled[(slice(None),) * 3 + k]
-        view[...] = inside
+        if not direct:
+            view[...] = inside
+
+    def _pads_rest(self) -> bool:
+        return any(self._geometry.pad[1:]) or any(self._geometry.far[1:])
 
     def by_kernel_row(self, w: Array) -> Array:
         """(group, M / group, C / group, rows, rest) of the weights: a view."""

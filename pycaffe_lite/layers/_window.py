@@ -85,7 +85,7 @@ def max_pool_mask(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> 
 
 def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """Set y to the sum of each window, first along H, over its area; 0 where it sees nothing."""
-    area = _areas(geometry, x, y)
+    area = areas(geometry, x, y)
     step = _planes_per_tile(x)
     for source, sums in _tiles(step, x, y):
         partial = work(scratch, "partial", step * y.shape[2] * x.shape[3], (*sums.shape[:2], x.shape[3]), x.dtype)
@@ -100,7 +100,7 @@ def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratc
 
 def ave_pool_backward(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """Set dx: every dy, over the area of its window, is added to all that the window saw."""
-    area = _areas(geometry, dx, dy)
+    area = areas(geometry, dx, dy)
     step = _planes_per_tile(dx)
     for source, sums in _tiles(step, dy, dx):
         share = work(scratch, "share", step * math.prod(dy.shape[2:]), source.shape, dx.dtype)
@@ -144,7 +144,7 @@ def _starts(geometry: PoolGeometry, output: ShapeLike, width: int) -> Array:
     return row[:, np.newaxis] * width + column
 
 
-def _areas(geometry: PoolGeometry, x: Array, y: Array) -> Array:
+def areas(geometry: PoolGeometry, x: Array, y: Array) -> Array:
     """The area of each window, at least 1, of y's dtype. Caffe counts the padding, and cuts at the end of the far one;
     TensorFlow counts none of it.
     """

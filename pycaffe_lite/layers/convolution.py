@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pycaffe_lite._typing import Shape
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import MIN_ITEMS, Blob, Side
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _im2col
 from pycaffe_lite.layers._conv import WeightedWindows, count_windows
@@ -36,6 +37,12 @@ class Convolution(WeightedWindows):
     channels, ShapeError where the kernel does not fit into the bottom or a reshaped bottom has another C.
     """
 
+    any_order = True
+    _seen: int | None = None
+    """What the last forward pass has seen of the bottom, as Blob.written numbers it."""
+    _by_batch = False
+    """Whether it went the way that takes arrays in any order."""
+
     def output_shape(self, geometry: Geometry, shape: Shape, axis: int) -> Shape:
         return count_windows(geometry, shape, axis)
 
@@ -46,15 +53,30 @@ class Convolution(WeightedWindows):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         w = self.blobs[0].data
         b = self.blobs[1].data if self._bias else None
+        innermost = top[0].shape[0] >= MIN_ITEMS and all(y.order_is_free for y in top)
+        self._by_batch = self._axis == 1 and _im2col.suits_batch(self._geometry, w.shape, top[0].shape, innermost)
+        self._seen = bottom[0].written("data") if len(bottom) == 1 else None
         for x, y in zip(bottom, top, strict=True):
-            _im2col.conv_forward(self._items(x.data), w, b, self._items(y.data), self._geometry, self._scratch)
+            source, target = self._read(x, "data"), self._open(y, "data")
+            _im2col.conv_forward(source, w, b, target, self._geometry, self._scratch, self._by_batch)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         dw = self.blobs[0].diff if self.param_propagate_down(0) else None
         db = self.blobs[1].diff if self._bias and self.param_propagate_down(1) else None
+        how = self._geometry, self._scratch, self._by_batch
+        same_x = self._seen is not None and self._seen == bottom[0].written("data")
+        self._seen = None  # the gradient of the bottom needs the memory
         for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            dy = self._items(y.diff)
+            dy = self._read(y, "diff")
             if dw is not None or db is not None:
-                _im2col.conv_backward_weight(self._items(x.data), dy, dw, db, self._geometry, self._scratch)
+                _im2col.conv_backward_weight(self._read(x, "data"), dy, dw, db, *how, same_x)
             if down:
-                _im2col.conv_backward_data(dy, self.blobs[0].data, self._items(x.diff), self._geometry, self._scratch)
+                _im2col.conv_backward_data(dy, self.blobs[0].data, self._open(x, "diff"), *how)
+
+    def _read(self, blob: Blob, what: Side) -> Array:
+        return blob.stored(what) if self._by_batch else self._items(blob.get(what))
+
+    def _open(self, blob: Blob, what: Side) -> Array:
+        if self._by_batch:
+            return blob.open(what, batch_innermost=blob.shape[0] >= MIN_ITEMS)
+        return self._items(blob.get(what))

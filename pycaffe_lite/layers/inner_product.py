@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite._typing import Shape
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
@@ -26,6 +27,7 @@ class InnerProduct(Layer):
     Top: the bottom's shape up to `axis`, then N. Raises ShapeError when a reshaped bottom has another K.
     """
 
+    any_order = True
     bottoms = exactly(1)
     tops = exactly(1)
     constraints = {"inner_product_param.num_output": at_least(1)}
@@ -42,6 +44,7 @@ class InnerProduct(Layer):
         p = self._message.inner_product_param
         axis = canonical_axis(p.axis, bottom[0].shape, "inner_product_param.axis")
         self._n, self._k = p.num_output, math.prod(bottom[0].shape[axis:])
+        self._axis = axis
         self._transpose, self._bias = p.transpose, p.bias_term
         self._add_param((self._k, self._n) if p.transpose else (self._n, self._k), p.weight_filler)
         if p.bias_term:
@@ -58,23 +61,45 @@ class InnerProduct(Layer):
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data.reshape(-1, self._k), top[0].data.reshape(-1, self._n)
-        w = self.blobs[0].data
-        if self._n >= 4 * len(x) > 4 and not self._transpose:
+        x, w = self._read(bottom[0], "data"), self._weights(self.blobs[0].data)
+        y = self._open(top[0], "data", x.shape[1] >= MIN_ITEMS)
+        if y.flags.c_contiguous:
+            np.dot(w, x, out=y)
+        elif self._n >= 4 * x.shape[1] > 4 and not self._transpose:
             # BLAS is faster with the longer side first, by up to two fifths; copying y costs far less.
-            y[...] = np.dot(w, x.T, out=self._scratch("y", (self._n, len(x)), y.dtype)).T
+            y[...] = np.dot(w, x, out=self._scratch("y", y.shape, y.dtype))
         else:
-            np.dot(x, w if self._transpose else w.T, out=y)
+            np.dot(x.T, w.T, out=y.T)
         if self._bias:
-            y += self.blobs[1].data
+            y += self.blobs[1].data[:, np.newaxis]
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        x, dy = bottom[0].data.reshape(-1, self._k), top[0].diff.reshape(-1, self._n)
+        x, dy = self._read(bottom[0], "data"), self._read(top[0], "diff")
         w = self.blobs[0]
         if self.param_propagate_down(0):
             dw = self._scratch("dw", w.shape, w.dtype)
-            w.diff[...] += np.dot(x.T, dy, out=dw) if self._transpose else np.dot(dy.T, x, out=dw)
+            w.diff[...] += np.dot(x, dy.T, out=dw) if self._transpose else np.dot(dy, x.T, out=dw)
         if self._bias and self.param_propagate_down(1):
-            self.blobs[1].diff[...] += dy.sum(axis=0)
+            self.blobs[1].diff[...] += dy.sum(axis=1)
         if propagate_down[0]:
-            np.dot(dy, w.data.T if self._transpose else w.data, out=bottom[0].diff.reshape(-1, self._k))
+            dx = self._open(bottom[0], "diff", x.flags.c_contiguous)
+            if dx.flags.c_contiguous:
+                np.dot(self._weights(w.data).T, dy, out=dx)
+            else:
+                np.dot(dy.T, self._weights(w.data), out=dx.T)
+
+    def _weights(self, w: Array) -> Array:
+        """W as (N, K)."""
+        return w.T if self._transpose else w
+
+    def _read(self, blob: Blob, what: Side) -> Array:
+        """The items as columns, (K or N, M)."""
+        return self._columns(blob.stored(what) if self._axis == 1 else blob.get(what))
+
+    def _open(self, blob: Blob, what: Side, batch_innermost: bool) -> Array:
+        return self._columns(blob.open(what, batch_innermost) if self._axis == 1 else blob.get(what))
+
+    def _columns(self, array: Array) -> Array:
+        if batch_innermost(array):
+            return np.moveaxis(array, 0, -1).reshape(-1, array.shape[0])
+        return array.reshape(math.prod(array.shape[: self._axis]), -1).T

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
-from pycaffe_lite.layers import _stochastic, _window
+from pycaffe_lite.layers import _pool_batch, _stochastic, _window
 from pycaffe_lite.layers._auto_pad import pads_itself
 from pycaffe_lite.layers._geometry import same_padding
 from pycaffe_lite.layers._window import PoolGeometry
@@ -45,6 +46,7 @@ class Pooling(Layer):
     has its own gradient in TEST; its random numbers are not Caffe's.
     """
 
+    any_order = True
     bottoms = exactly(1)
     tops = from_to(1, 2)
 
@@ -78,6 +80,20 @@ class Pooling(Layer):
         self._winner_type = np.uint8 if windows < 256 else np.int64
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x = bottom[0].stored("data")
+        self._along_batch = (
+            batch_innermost(x)
+            and self._pool != _POOL.STOCHASTIC
+            and len(top) == 1
+            and max(self._geometry.kernel) <= _pool_batch.MAX_KERNEL
+        )
+        if self._along_batch:
+            y = top[0].open("data", batch_innermost=True)
+            if self._pool == _POOL.AVE:
+                _pool_batch.ave_forward(x, y, self._geometry, self._scratch)
+            else:
+                self._all_won = _pool_batch.max_forward(x, y, self._geometry, self._scratch)
+            return
         x, y = bottom[0].data, top[0].data
         if self._pool == _POOL.AVE:
             _window.ave_pool_forward(x, y, self._geometry, self._scratch)
@@ -95,6 +111,13 @@ class Pooling(Layer):
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
+            return
+        if self._along_batch:
+            dy, dx = top[0].stored("diff"), bottom[0].open("diff", batch_innermost=True)
+            if self._pool == _POOL.AVE:
+                _pool_batch.ave_backward(dy, dx, self._geometry, self._scratch)
+            else:
+                _pool_batch.max_backward(dy, dx, self._all_won, self._geometry, self._scratch)
             return
         dy, dx = top[0].diff, bottom[0].diff
         if self._pool == _POOL.MAX or self._draws:

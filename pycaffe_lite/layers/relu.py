@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
@@ -18,6 +19,7 @@ class ReLU(NeuronLayer):
     Differences from Caffe: with a negative negative_slope it does not run in place, which would lose x's sign.
     """
 
+    any_order = True
     needs_only_signs = True
     keeps_signs = True
 
@@ -31,7 +33,8 @@ class ReLU(NeuronLayer):
         return False
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data, top[0].data
+        x = bottom[0].stored("data")
+        y = top[0].open("data", batch_innermost(x))
         if self._slope == 0:
             np.maximum(x, 0, out=y)
         else:
@@ -40,8 +43,9 @@ class ReLU(NeuronLayer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        x, dy, dx = bottom[0].data, top[0].diff, bottom[0].diff
-        positive = np.greater(x, 0, out=self._scratch("positive", x.shape, np.bool_))
+        x, dy = bottom[0].stored("data"), top[0].stored("diff")
+        dx = bottom[0].open("diff", batch_innermost(dy))
+        positive = x > 0
         if self._slope == 0:
             np.multiply(dy, positive, out=dx)
         else:

@@ -105,15 +105,16 @@ def test_agrees_with_the_definition(seed: int, way: str, monkeypatch: pytest.Mon
 
 
 def test_both_ways_are_taken() -> None:
-    def suits(w_shape: Shape, y_shape: Shape, dilation: int = 1) -> bool:
+    def suits(w_shape: Shape, y_shape: Shape, dilation: int = 1, innermost: bool = False) -> bool:
         g = Geometry(w_shape[2:], (1, 1), (0, 0), (dilation, 1))
-        return _im2col_batch.suits(g, np.empty(w_shape), np.empty(y_shape))
+        return _im2col_batch.suits(g, w_shape, y_shape, innermost)
 
     assert suits((50, 20, 5, 5), (64, 50, 8, 8))
     assert not suits((50, 20, 5, 5), (64, 50, 8, 8), dilation=2)
     assert not suits((50, 20, 5, 5), (1, 50, 8, 8))
     assert not suits((50, 20, 5, 5), (64, 50, 64, 64))
     assert not suits((20, 1, 5, 5), (64, 20, 24, 24))
+    assert suits((20, 1, 5, 5), (64, 20, 24, 24), innermost=True)
     assert not suits((50, 64, 1, 1), (64, 50, 8, 8))
 
 

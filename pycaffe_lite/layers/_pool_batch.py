@@ -1,0 +1,167 @@
+"""Pooling where the batch is the innermost axis: one spatial axis after the other, every loop over long runs.
+
+The maximum of a window is the maximum of its rows' maxima, its sum the sum of its columns' sums. Maxima go first along
+the width, then along the height: the first of equal values wins both times, which is the first row by row, as in Caffe.
+
+Arrays are (N, C, H, W) with N innermost in memory, those of floats of one dtype. Loops run over tiles of channels, so
+that what lies between stays in a core's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.layers._geometry import PoolGeometry, Scratch, evenly, hits, work
+from pycaffe_lite.layers._window import LOWEST, areas
+
+TILE_BYTES = 1 << 20  # of the bottom
+MAX_KERNEL = 127  # what the winners' type can number
+DOWN, ACROSS = 1, 2  # the spatial axes, of (C, H, W, N)
+
+
+def max_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> bool:
+    """As _window.max_pool_forward. The winners stay in scratch for max_backward, which wants the answer: True if every
+    window surely has one.
+    """
+    pool = _Pool(x, y, geometry, scratch)
+    pool.set_maxima(pool.source)
+    if not y.size or y.min() > LOWEST:
+        return True
+    # NaN, which never wins, or windows that see nothing higher.
+    pool.set_maxima(np.fmax(pool.source, x.dtype.type(LOWEST)))
+    np.greater(pool.result, LOWEST, out=pool.won())
+    return False
+
+
+def max_backward(dy: Array, dx: Array, all_won: bool, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """As _window.max_pool_backward, after max_forward on arrays of these shapes, which gave all_won."""
+    pool = _Pool(dx, dy, geometry, scratch)
+    for channels in pool.tiles():
+        dy_, dx_ = pool.result[channels], pool.source[channels]
+        if not all_won:
+            dy_ = np.where(pool.won()[channels], dy_, dy.dtype.type(0))
+        partial = pool.partial(dy_.shape[0], pool.source.shape[1], dy_.shape[2])
+        _give(dy_, pool.row[channels], partial, pool.hits(DOWN), DOWN, scratch)
+        _give(partial, pool.column[channels], dx_, pool.hits(ACROSS), ACROSS, scratch)
+
+
+def ave_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """As _window.ave_pool_forward."""
+    pool, area = _Pool(x, y, geometry, scratch), areas(geometry, x, y)[..., np.newaxis]
+    for channels in pool.tiles():
+        source, sums = pool.source[channels], pool.result[channels]
+        partial = pool.partial(source.shape[0], sums.shape[1], source.shape[2])
+        partial.fill(0)
+        for o, h in pool.hits(DOWN):
+            partial[:, o] += source[:, h]
+        sums.fill(0)
+        for p, w in pool.hits(ACROSS):
+            sums[:, :, p] += partial[:, :, w]
+        sums /= area
+
+
+def ave_backward(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+    """As _window.ave_pool_backward."""
+    pool, area = _Pool(dx, dy, geometry, scratch), areas(geometry, dx, dy)[..., np.newaxis]
+    for channels in pool.tiles():
+        shares, sums = pool.result[channels] / area, pool.source[channels]
+        partial = pool.partial(sums.shape[0], shares.shape[1], sums.shape[2])
+        partial.fill(0)
+        for p, w in pool.hits(ACROSS):
+            partial[:, :, w] += shares[:, :, p]
+        sums.fill(0)
+        for o, h in pool.hits(DOWN):
+            sums[:, h] += partial[:, o]
+
+
+class _Pool:
+    """One pooling's bottom and top as (C, H, W, N), and the memory between them."""
+
+    def __init__(self, bottom: Array, top: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+        self.source, self.result = np.moveaxis(bottom, 0, -1), np.moveaxis(top, 0, -1)
+        self._geometry, self._scratch = geometry, scratch
+        channels, height, width, num = self.source.shape
+        _, down, across, _ = self.result.shape
+        self._step = evenly(channels, TILE_BYTES // max(1, height * width * num * bottom.itemsize))
+        self._most = self._step * num * max(height * across, down * width)
+        self.column = scratch("column", (channels, height, across, num), np.int8)
+        self.row = scratch("row", (channels, down, across, num), np.int8)
+
+    def tiles(self) -> Iterator[slice]:
+        for i in range(0, len(self.source), self._step):
+            yield slice(i, i + self._step)
+
+    def partial(self, channels: int, height: int, width: int) -> Array:
+        """(channels, height, width, N) between the two axes' turns."""
+        return work(
+            self._scratch,
+            "partial",
+            self._most,
+            (channels, height, width, self.source.shape[3]),
+            self.source.dtype,
+        )
+
+    def won(self) -> Array:
+        """Whether a window has a maximum: only where not all have."""
+        return self._scratch("won", self.result.shape, np.bool_)
+
+    def hits(self, axis: int) -> list[tuple[slice, slice]]:
+        """For each offset of the kernel along an axis: the windows that see something there, and what."""
+        g, size, count = self._geometry, self.source.shape[axis], self.result.shape[axis]
+        kernel, stride, pad = g.kernel[axis - 1], g.stride[axis - 1], g.pad[axis - 1]
+        return [hits(k, stride, pad, size, count) for k in range(kernel)]
+
+    def set_maxima(self, source: Array) -> None:
+        for channels in self.tiles():
+            x, y = source[channels], self.result[channels]
+            partial = self.partial(len(x), x.shape[1], y.shape[2])
+            _take(x, partial, self.column[channels], self.hits(ACROSS), ACROSS, self._scratch)
+            _take(partial, y, self.row[channels], self.hits(DOWN), DOWN, self._scratch)
+
+
+def _take(x: Array, y: Array, winner: Array, offsets: list[tuple[slice, slice]], axis: int, scratch: Scratch) -> None:
+    """Set y to the maxima along an axis of x, NaN where a window sees one, and winner to the offset of the first."""
+    everywhere = slice(0, y.shape[axis])
+    first = 0
+    if [o for o, _ in offsets[:2]] == [everywhere] * 2:
+        before, behind = (x[_along(axis, place)] for _, place in offsets[:2])
+        np.greater(behind, before, out=winner.view(np.bool_))
+        np.maximum(before, behind, out=y)
+        first = 2
+    else:
+        y.fill(LOWEST)
+        winner.fill(0)
+    for number, (window, place) in enumerate(offsets[first:], start=first):
+        seen, so_far, last = x[_along(axis, place)], y[_along(axis, window)], winner[_along(axis, window)]
+        rises = work(scratch, "rises", y.size, so_far.shape, np.bool_)
+        np.greater(seen, so_far, out=rises)
+        # Of all that rose in their turn the last one wins, and it has the largest number.
+        np.maximum(last, rises.view(np.int8) * np.int8(number), out=last)
+        np.maximum(so_far, seen, out=so_far)
+
+
+def _give(dy: Array, winner: Array, dx: Array, offsets: list[tuple[slice, slice]], axis: int, scratch: Scratch) -> None:
+    """Set dx along an axis: every dy is added at the offset that won. Bits are masked: 0 times infinity is not 0."""
+    bits = np.dtype(f"i{dy.itemsize}")
+    everywhere, size = slice(0, dy.shape[axis]), dx.shape[axis]
+    mask = work(scratch, "mask", dy.size, dy.shape, bits)
+    if [o for o, _ in offsets] == [everywhere] * 2 and 2 * dy.shape[axis] == size:
+        before, behind = (dx.view(bits)[_along(axis, place)] for _, place in offsets)
+        np.subtract(0, winner, out=mask, dtype=bits)
+        np.bitwise_and(dy.view(bits), mask, out=behind)
+        np.bitwise_xor(dy.view(bits), behind, out=before)
+        return
+    dx.fill(0)
+    for number, (window, place) in enumerate(offsets):
+        hit = mask[_along(axis, window)]
+        np.equal(winner[_along(axis, window)], number, out=hit, casting="unsafe")
+        np.negative(hit, out=hit)
+        np.bitwise_and(dy.view(bits)[_along(axis, window)], hit, out=hit)
+        dx[_along(axis, place)] += hit.view(dy.dtype)
+
+
+def _along(axis: int, which: slice) -> tuple[slice, ...]:
+    return (slice(None),) * axis + (which,)

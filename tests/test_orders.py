@@ -1,0 +1,192 @@
+"""Blobs between layers may lie in another order: nobody who looks, writes or keeps an array can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pycaffe_lite as caffe
+from pycaffe_lite.blob import Blob, batch_innermost
+
+NET = """
+layer { name: "x" type: "Input" top: "x" top: "label"
+        input_param { shape { dim: 18 dim: 3 dim: 13 dim: 11 } shape { dim: 18 } } }
+layer { name: "conv1" type: "Convolution" bottom: "x" top: "conv1"
+        convolution_param { num_output: 6 kernel_size: 3 weight_filler { type: "xavier" }
+                            bias_filler { type: "gaussian" } } }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1"
+        pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layer { name: "relu1" type: "ReLU" bottom: "pool1" top: "pool1" relu_param { negative_slope: 0.25 } }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
+        convolution_param { num_output: 10 group: 2 pad: 1 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "relu2" }
+layer { name: "pool2" type: "Pooling" bottom: "relu2" top: "pool2"
+        pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
+layer { name: "ip1" type: "InnerProduct" bottom: "pool2" top: "ip1"
+        inner_product_param { num_output: 7 weight_filler { type: "xavier" } bias_filler { type: "gaussian" } } }
+layer { name: "relu3" type: "ReLU" bottom: "ip1" top: "ip1" }
+layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
+        inner_product_param { num_output: 5 transpose: true weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
+"""
+BETWEEN = ("conv1", "pool1", "conv2", "relu2", "pool2", "ip1")
+
+
+def make(tmp_path: Path, looked_at: tuple[str, ...] = ()) -> caffe.Net:
+    """The net with numbers in it; with these blobs, data and diff, looked at before anything runs."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    net = caffe.Net(path, caffe.TRAIN, seed=3)
+    fill(net)
+    for name in looked_at:
+        assert net.blobs[name].data.any() == net.blobs[name].diff.any()
+    return net
+
+
+def fill(net: caffe.Net, seed: int = 5) -> None:
+    rng = np.random.default_rng(seed)
+    net.blobs["x"].data[...] = rng.normal(size=net.blobs["x"].shape)
+    net.blobs["label"].data[...] = rng.integers(0, 5, net.blobs["label"].shape)
+
+
+def step(net: caffe.Net) -> None:
+    net.clear_param_diffs()
+    net.forward()
+    net.backward()
+
+
+def compare(net: caffe.Net, other: caffe.Net) -> None:
+    for blob, same in zip(net.learnable.blobs, other.learnable.blobs, strict=True):
+        np.testing.assert_allclose(blob.diff, same.diff, rtol=1e-4, atol=1e-6)
+    for name in net.blobs:
+        np.testing.assert_allclose(net.blobs[name].data, other.blobs[name].data, rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(net.blobs[name].diff, other.blobs[name].diff, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def innermost(net: caffe.Net, what: str) -> set[str]:
+    return {name for name in net.blobs if batch_innermost(net.blobs[name].stored(what))}  # type: ignore[arg-type]
+
+
+def test_what_lies_between_layers_that_can_do_with_it_lies_that_way(tmp_path: Path) -> None:
+    net = make(tmp_path)
+    step(net)
+    assert innermost(net, "data") == innermost(net, "diff") == set(BETWEEN)
+    looked_at = make(tmp_path, BETWEEN)
+    step(looked_at)
+    assert innermost(looked_at, "data") == innermost(looked_at, "diff") == set()
+    compare(net, looked_at)
+    assert innermost(net, "data") == set(), "now somebody has looked"
+    step(net)
+    compare(net, looked_at)
+    assert innermost(net, "data") == set()
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_any_one_of_them_may_be_looked_at(tmp_path: Path, name: str) -> None:
+    net, plain = make(tmp_path, (name,)), make(tmp_path, BETWEEN)
+    step(net)
+    step(plain)
+    assert innermost(net, "data") <= set(BETWEEN) - {name}
+    compare(net, plain)
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_an_array_that_is_kept_stays_live(tmp_path: Path, name: str) -> None:
+    net, plain = make(tmp_path), make(tmp_path, BETWEEN)
+    step(net)
+    data, diff = net.blobs[name].data, net.blobs[name].diff
+    for n in (net, plain):
+        fill(n, seed=8)
+        step(n)
+    assert data.flags.c_contiguous
+    np.testing.assert_allclose(data, plain.blobs[name].data, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(diff, plain.blobs[name].diff, rtol=1e-4, atol=1e-6)
+    assert data is net.blobs[name].data
+
+
+@pytest.mark.parametrize("between_passes", [False, True])
+@pytest.mark.parametrize("name", BETWEEN)
+def test_what_is_written_is_seen_by_the_next_pass(tmp_path: Path, name: str, between_passes: bool) -> None:
+    net, plain = make(tmp_path), make(tmp_path, BETWEEN)
+    values = np.random.default_rng(1).normal(size=net.blobs[name].shape)
+    after = {"pool1": "relu1", "ip1": "relu3"}.get(name, name)
+    start = list(net.layer_dict)[list(net.layer_dict).index(after) + 1]
+    for n in (net, plain):
+        n.clear_param_diffs()
+        n.forward()
+        n.blobs[name].data[...] = values
+        if not between_passes:
+            n.forward(start=start)
+        n.backward()
+    compare(net, plain)
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_a_gradient_that_is_written_is_seen(tmp_path: Path, name: str) -> None:
+    net, plain = make(tmp_path), make(tmp_path, BETWEEN)
+    values = np.random.default_rng(1).normal(size=net.blobs[name].shape)
+    for n in (net, plain):
+        step(n)
+        n.blobs[name].diff[...] = values
+        n.backward(start={"pool1": "relu1", "ip1": "relu3"}.get(name, name))
+    compare(net, plain)
+
+
+@pytest.mark.parametrize("num", [1, 7, 31])
+def test_the_batch_may_change(tmp_path: Path, num: int) -> None:
+    net, plain = make(tmp_path), make(tmp_path, BETWEEN)
+    for n in (net, plain):
+        step(n)
+        n.blobs["x"].reshape(num, 3, 13, 11)
+        n.blobs["label"].reshape(num)
+        fill(n)
+        step(n)
+    assert innermost(net, "data") == (set(BETWEEN) if num == 31 else set())
+    compare(net, plain)
+
+
+def test_a_blob_in_another_order_shows_plain_numbers() -> None:
+    blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
+    blob.leave_order_free()
+    assert blob.written("data") is None
+    memory = blob.open("data", batch_innermost=True)
+    memory[...] = numbers
+    assert memory.shape == (17, 2, 3)
+    assert memory.strides == (4, 3 * 17 * 4, 17 * 4)
+    before = blob.written("data")
+    assert before is not None
+    assert np.shares_memory(blob.stored("data"), memory)
+    assert blob.written("data") == before
+    blob.open("data", batch_innermost=True)
+    assert blob.written("data") != before
+    np.testing.assert_array_equal(blob.data, numbers)
+    assert blob.data.flags.c_contiguous
+    assert blob.written("data") is None
+    blob.data[3] = 0
+    assert not blob.open("data", batch_innermost=True)[3].any(), "it stays as it was looked at"
+    assert not blob.diff.any()
+
+
+@pytest.mark.parametrize("shape", [(17, 2), (5, 2, 3), (30,)])
+def test_a_blob_in_another_order_keeps_its_numbers_when_reshaped(shape: tuple[int, ...]) -> None:
+    blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
+    blob.leave_order_free()
+    blob.open("data", batch_innermost=True)[...] = numbers
+    blob.reshape(*shape)
+    np.testing.assert_array_equal(blob.stored("data").reshape(-1), numbers.reshape(-1)[: blob.count])
+    np.testing.assert_array_equal(blob.data.reshape(-1), numbers.reshape(-1)[: blob.count])
+
+
+def test_blobs_of_one_storage_agree() -> None:
+    blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
+    blob.leave_order_free()
+    flat, other = Blob((17, 6)), Blob((34, 3))
+    blob.open("data", batch_innermost=True)[...] = numbers
+    flat.share_data(blob)
+    other.share_data(blob)
+    np.testing.assert_array_equal(flat.stored("data"), numbers.reshape(17, 6))
+    assert flat.stored("data").strides[0] == 4
+    np.testing.assert_array_equal(other.stored("data"), numbers.reshape(34, 3))
+    np.testing.assert_array_equal(flat.data, numbers.reshape(17, 6))
