@@ -101,5 +101,5 @@ class InnerProduct(Layer):
 
     def _columns(self, array: Array) -> Array:
         if batch_innermost(array):
-            return np.moveaxis(array, 0, -1).reshape(-1, array.shape[0])
-        return array.reshape(math.prod(array.shape[: self._axis]), -1).T
+            return np.moveaxis(array, 0, -1).reshape(math.prod(array.shape[1:]), array.shape[0])
+        return array.reshape(math.prod(array.shape[: self._axis]), math.prod(array.shape[self._axis :])).T
