@@ -17,7 +17,7 @@ from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.datum import array_to_datum, datum_to_array
 from pycaffe_lite.data.pictures import Dims, resize_image
 from pycaffe_lite.errors import DataError, ShapeError
-from pycaffe_lite.proto.caffe_pb2 import BlobProtoVector
+from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.schema.blobs import array_to_blobproto, blobproto_to_array
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "arraylist_to_blobprotovector_str",
     "blobproto_to_array",
     "blobprotovector_str_to_arraylist",
+    "caffe_pb2",
     "datum_to_array",
     "load_image",
     "oversample",
@@ -39,12 +40,12 @@ _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)
 
 def arraylist_to_blobprotovector_str(arraylist: Iterable[Array]) -> bytes:
     """The bytes of a BlobProtoVector message of these arrays."""
-    return BlobProtoVector(blobs=[array_to_blobproto(array) for array in arraylist]).SerializeToString()
+    return caffe_pb2.BlobProtoVector(blobs=[array_to_blobproto(array) for array in arraylist]).SerializeToString()
 
 
 def blobprotovector_str_to_arraylist(str: bytes) -> list[Array]:
     """The arrays in the bytes of a BlobProtoVector message."""
-    return [blobproto_to_array(blob) for blob in BlobProtoVector.FromString(str).blobs]
+    return [blobproto_to_array(blob) for blob in caffe_pb2.BlobProtoVector.FromString(str).blobs]
 
 
 def load_image(filename: PathLike, color: bool = True) -> FloatArray:

@@ -137,6 +137,7 @@ caffe: __version__ TRAIN TEST io layers params proto net_spec classifier detecto
 caffe.pycaffe: Net SGDSolver NesterovSolver AdaGradSolver RMSPropSolver AdaDeltaSolver AdamSolver NCCL Timer
 caffe._caffe: Net Blob Layer BlobVec RawBlobVec LayerVec StringVec IntVec DtypeVec NetVec BoolVec SolverParameter
 caffe.classifier: Classifier
+caffe.io: caffe_pb2
 caffe.detector: Detector
 caffe.net_spec: Layers Parameters layers params NetSpec
 caffe.coord_map: PASS_THROUGH_LAYERS UndefinedMapException AxisMismatchException
