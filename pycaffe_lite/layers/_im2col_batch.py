@@ -26,7 +26,8 @@ from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.layers._geometry import Geometry, Scratch, evenly, work
 
 TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
-WHOLE_BYTES = 4 << 20  # of rows x of the whole batch, where that saves a copy
+# Where the batch is innermost already: so many items make runs long enough to copy; a whole batch saves a copy.
+TILE_ITEMS, WHOLE_BYTES = 32, 4 << 20
 MIN_COLUMNS = 128  # that a product needs to run at speed, whatever the cache
 # Where the way pays. The depth is that of one row x_h: below, more time goes into calls than into products, which other
 # layers make good where y stays with the batch innermost.
@@ -120,10 +121,10 @@ class _Rows:
         self.x_rows, self.y_rows, self._rest = x.shape[2], y.shape[2], y.shape[3:]
         columns = math.prod(self._rest)
         per_image = self.group * self.x_rows * self.depth * columns * x.itemsize
-        whole = batch_innermost(y) and self._num * per_image <= WHOLE_BYTES
-        self._images = (
-            self._num if whole else evenly(self._num, max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns)))
-        )
+        most = max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns))
+        if batch_innermost(y):
+            most = self._num if self._num * per_image <= WHOLE_BYTES else max(most, TILE_ITEMS)
+        self._images = evenly(self._num, most)
 
     def tiles(self) -> Iterator[slice]:
         for i in range(0, self._num, self._images):

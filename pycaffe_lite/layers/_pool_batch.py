@@ -154,13 +154,20 @@ def _give(dy: Array, winner: Array, dx: Array, offsets: list[tuple[slice, slice]
         np.bitwise_and(dy.view(bits), mask, out=behind)
         np.bitwise_xor(dy.view(bits), behind, out=before)
         return
-    dx.fill(0)
+    # The first `stride` offsets are never at the same place: most of dx is set once, and need not be 0 before.
+    stride = max(1, offsets[0][1].step or 1)
+    if sum(len(range(size)[place]) for _, place in offsets[:stride]) < size:
+        dx.fill(0)
     for number, (window, place) in enumerate(offsets):
         hit = mask[_along(axis, window)]
-        np.equal(winner[_along(axis, window)], number, out=hit, casting="unsafe")
-        np.negative(hit, out=hit)
-        np.bitwise_and(dy.view(bits)[_along(axis, window)], hit, out=hit)
-        dx[_along(axis, place)] += hit.view(dy.dtype)
+        here = np.equal(winner[_along(axis, window)], number)
+        np.subtract(0, here.view(np.int8), out=hit, dtype=bits)
+        out = dx[_along(axis, place)]
+        if number < stride:
+            np.bitwise_and(dy.view(bits)[_along(axis, window)], hit, out=out.view(bits))
+        else:
+            np.bitwise_and(dy.view(bits)[_along(axis, window)], hit, out=hit)
+            out += hit.view(dy.dtype)
 
 
 def _along(axis: int, which: slice) -> tuple[slice, ...]:
