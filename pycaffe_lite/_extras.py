@@ -8,7 +8,14 @@ from typing import Any
 from pycaffe_lite.errors import MissingPackageError
 
 # module -> the extra of pyproject.toml that brings it
-EXTRAS = {"lmdb": "lmdb", "h5py": "hdf5", "PIL": "images", "IPython": "shell"}
+EXTRAS = {
+    "lmdb": "lmdb",
+    "h5py": "hdf5",
+    "PIL": "images",
+    "IPython": "shell",
+    "matplotlib": "plot",
+    "pydot": "pydot",
+}
 
 
 def require(module: str, purpose: str) -> Any:

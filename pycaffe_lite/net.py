@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from pycaffe_lite.layer import Layer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net
 from pycaffe_lite.summary import Summary, summary
+
+if TYPE_CHECKING:
+    from pycaffe_lite.draw import Drawing
 
 PathLike = str | os.PathLike[str]
 
@@ -247,6 +251,15 @@ class Net(PycaffeNames):
     def summary(self) -> Summary:
         """A table of the layers: type, output shapes, parameters, multiply-adds, memory."""
         return summary(self)
+
+    def draw(self, rankdir: str = "TB", display_lrm: bool = False) -> Drawing:
+        """A picture of the layers and blobs: shows itself in a notebook, elsewhere `.save('net.svg')` writes it.
+
+        `rankdir` is the direction of the flow, TB, BT, LR or RL; `display_lrm` adds learning rate multipliers.
+        """
+        from pycaffe_lite.draw import draw
+
+        return draw(self, rankdir, display_lrm=display_lrm)
 
     def __repr__(self) -> str:
         return _display.net_line(self)

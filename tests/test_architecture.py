@@ -46,6 +46,7 @@ FLOORS = [
         "storage",
         "summary",
         "timer",
+        "training_log",
     ),
     ("schema", "data"),
     ("_transformer", "io", "net_spec"),
@@ -53,13 +54,13 @@ FLOORS = [
     ("layer",),
     ("layers",),
     ("graph",),
-    ("weights_io", "_named", "_pycaffe"),
+    ("weights_io", "_named", "_pycaffe", "draw"),
     ("net",),
     ("classifier",),
     ("detector", "solvers"),
     ("_caffe", "as_caffe"),
     ("pycaffe",),
-    ("testing",),
+    ("testing", "plot"),
     ("cli", "__main__"),
 ]
 
