@@ -142,18 +142,24 @@ class Summary:
 
 def summary(net: Net) -> Summary:
     """The summary of a net with the shapes that its blobs have now. Allocates nothing."""
-    inserted = [n for n in net._nodes if n.type == "Split" and not n.spec.path]
-    original = {top: n.bottom_names[0] for n in inserted for top in n.top_names}
-    rows = [_row(net, n, original) for n in net._nodes if n not in inserted]
+    original = split_copies(net)
+    listed = [n for n in net._nodes if n.type != "Split" or n.top_names[0] not in original]
+    rows = [_row(net, n, original) for n in listed]
     return Summary(
         net.name,
         net.phase,
         rows,
-        len(inserted),
+        len(net._nodes) - len(listed),
         _items(net._nodes, rows),
         sum(b.count * b.dtype.itemsize for b in net.learnable.blobs),
         _gradient_bytes(net),
     )
+
+
+def split_copies(net: Net) -> dict[str, str]:
+    """The blobs that splits which the net inserted have made -> the blob that each is a copy of."""
+    splits = (n for n in net._nodes if n.type == "Split" and not n.spec.path)
+    return {top: n.bottom_names[0] for n in splits for top in n.top_names}
 
 
 def _row(net: Net, node: Node, original: dict[str, str]) -> Row:

@@ -171,7 +171,14 @@ class _Clock:
 
     def _when(self, prefix: re.Match[str]) -> datetime:
         month, day, hour, minute, second = (int(prefix[i]) for i in range(2, 7))
+        if (month, day) == (2, 29) and self._year % 4 and not prefix[1]:
+            self._go_back(self._year % 4)
         year = int(prefix[1]) if prefix[1] else self._year
-        if (month, day) == (2, 29) and not prefix[1]:
-            year -= year % 4  # the file's date is not the log's when it was copied
         return datetime(year, month, day, hour, minute, second, int(prefix[7][:6].ljust(6, "0")))
+
+    def _go_back(self, years: int) -> None:
+        """Take the log to be so much older than its file, which may be a copy."""
+        self._year -= years
+        if self._start is not None and self._last is not None:
+            self._start = self._start.replace(year=self._start.year - years)
+            self._last = self._last.replace(year=self._last.year - years)

@@ -45,12 +45,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names(args: argparse.Namespace) -> dict[str, Any]:
-    """What the prompt knows: net, caffe, np; solver too, when the file is a solver's."""
+    """What the prompt knows: net, caffe, np, plot; solver too, when the file is a solver's."""
     import numpy as np
 
     import pycaffe_lite as caffe
+    from pycaffe_lite import plot
 
-    names: dict[str, Any] = {"caffe": caffe, "np": np}
+    names: dict[str, Any] = {"caffe": caffe, "np": np, "plot": plot}
     if args.phase != pb.TEST and is_solver(args.net):
         with data_hint(pb.TRAIN):
             names["solver"] = caffe.get_solver(args.net)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pycaffe_lite import _extras
 from pycaffe_lite._files import PathLike, atomic_write
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.draw import dot
@@ -23,11 +22,13 @@ from pycaffe_lite.draw.labels import (
     get_layer_lr_mult,
     get_pooling_types_dict,
 )
-from pycaffe_lite.draw.layout import Layout, lay_out
+from pycaffe_lite.draw.layout import lay_out
+from pycaffe_lite.draw.shapes import Layout
 from pycaffe_lite.draw.svg import to_svg
 from pycaffe_lite.errors import MissingPackageError, ParameterError
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.summary import split_copies
 
 if TYPE_CHECKING:
     from pycaffe_lite.net import Net
@@ -115,7 +116,7 @@ def draw(
     """A picture of a net, with its blobs' shapes, or of a network's message, of either phase or of both.
 
     `rankdir` is the direction of the flow: TB, BT, LR or RL; `display_lrm` adds learning rate multipliers. A Net has
-    the layers of its phase only. Raises ParameterError, and GraphError for a layer with rules to include and to exclude.
+    the layers of its phase only. Raises ParameterError, and GraphError for a layer that has rules of both kinds.
     """
     return Drawing(_graph(net, phase, display_lrm), rankdir)
 
@@ -150,12 +151,11 @@ def get_pydot_graph(
     display_lrm: bool = False,
 ) -> Any:
     """The graph as a pydot.Dot, for those who draw it themselves; raises MissingPackageError without pydot."""
-    pydot = _extras.require("pydot", "make a pydot graph")
     graph = _graph(caffe_net, phase, display_lrm)
     if not label_edges:
         for edge in graph.edges:
             edge.label = ""
-    return pydot.graph_from_dot_data(dot.to_dot(graph, rankdir))[0]
+    return dot.to_pydot(graph, rankdir)
 
 
 def _graph(net: Net | pb.NetParameter, phase: int | None, display_lrm: bool) -> Graph:
@@ -163,10 +163,9 @@ def _graph(net: Net | pb.NetParameter, phase: int | None, display_lrm: bool) -> 
         message, _ = upgrade_net(net)
         return build_graph(message, phase, display_lrm)
     message = pb.NetParameter(name=net.name)
-    inserted = [n for n in net._nodes if n.type == "Split" and not n.spec.path]
-    original = {top: n.bottom_names[0] for n in inserted for top in n.top_names}
+    original = split_copies(net)
     for node in net._nodes:
-        if node in inserted:
+        if node.type == "Split" and node.top_names[0] in original:
             continue
         layer = message.layer.add()
         layer.CopyFrom(node.message)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
-from pycaffe_lite.draw.graph import Graph, Part
+from pycaffe_lite._extras import require
+from pycaffe_lite.draw.graph import Graph
 from pycaffe_lite.errors import CaffeError
 
 
 def to_dot(graph: Graph, rankdir: str) -> str:
     """The graph as Graphviz reads it; a layer that runs in place is a node that its blob leads to and comes from."""
-    lines = [f"digraph {_quoted(graph.name or 'Net')} {{", f"  rankdir={rankdir};", "  node [style=filled];"]
-    for v, vertex in enumerate(graph.vertices):
-        for i, part in enumerate(vertex.parts):
-            lines.append(f"  {_id(v, i)} [{_style(part)}];")
-            if i:
-                lines += [f"  {_id(v)} -> {_id(v, i)};", f"  {_id(v, i)} -> {_id(v)};"]
-    for edge in graph.edges:
-        label = f" [label={_quoted(edge.label)}]" if edge.label else ""
-        lines.append(f"  {_id(edge.source)} -> {_id(edge.target)}{label};")
+    lines = [f"digraph {_quoted(graph.name or 'Net')} {{", f"  rankdir={rankdir};"]
+    lines += [f"  {name} [{_attributes(style)}];" for name, style in _nodes(graph)]
+    lines += [f"  {source} -> {target} [{_attributes(style)}];" for source, target, style in _edges(graph)]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def to_pydot(graph: Graph, rankdir: str) -> Any:
+    """The same as a pydot.Dot; raises MissingPackageError without pydot."""
+    pydot = require("pydot", "make a pydot graph")
+    made = pydot.Dot(_quoted(graph.name or "Net"), graph_type="digraph", rankdir=rankdir)
+    for name, style in _nodes(graph):
+        made.add_node(pydot.Node(name, **style))
+    for source, target, style in _edges(graph):
+        made.add_edge(pydot.Edge(source, target, **style))
+    return made
 
 
 def has_dot() -> bool:
@@ -37,13 +45,29 @@ def run_dot(dot: str, ext: str) -> bytes:
     return done.stdout
 
 
+def _nodes(graph: Graph) -> Iterator[tuple[str, dict[str, str]]]:
+    for v, vertex in enumerate(graph.vertices):
+        for i, part in enumerate(vertex.parts):
+            shape = "octagon" if part.octagon else "box"
+            label = _quoted("\n".join(part.lines))
+            yield _id(v, i), {"label": label, "shape": shape, "style": "filled", "fillcolor": f'"{part.color}"'}
+
+
+def _edges(graph: Graph) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for v, vertex in enumerate(graph.vertices):
+        for i in range(1, len(vertex.parts)):
+            yield _id(v), _id(v, i), {}
+            yield _id(v, i), _id(v), {}
+    for edge in graph.edges:
+        yield _id(edge.source), _id(edge.target), {"label": _quoted(edge.label)} if edge.label else {}
+
+
 def _id(vertex: int, part: int = 0) -> str:
     return f"n{vertex}_{part}" if part else f"n{vertex}"
 
 
-def _style(part: Part) -> str:
-    text = _quoted("\n".join(part.lines))
-    return f'label={text}, shape={"octagon" if part.octagon else "box"}, fillcolor="{part.color}"'
+def _attributes(style: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in style.items())
 
 
 def _quoted(text: str) -> str:

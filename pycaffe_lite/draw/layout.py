@@ -1,23 +1,21 @@
-"""A graph laid out: boxes with text, and curves that pass none of them. Lengths are CSS pixels; y grows downwards.
+"""A graph laid out: from the top down first, then turned into the direction wanted.
 
-It is laid out from the top down, along `flow`, and then turned into the direction wanted.
+An edge runs straight where it passes a rank, in the gap that its bend keeps free, and bends between ranks, where no box
+stands: so it passes none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
-from pycaffe_lite.draw.graph import Edge, Graph, Part, Vertex
+from pycaffe_lite.draw.graph import Edge, Graph, Vertex
 from pycaffe_lite.draw.order import Layered, arrange
 from pycaffe_lite.draw.place import places
-from pycaffe_lite.draw.text import LINE_HEIGHT, text_width
+from pycaffe_lite.draw.shapes import EDGE_SIZE, NAME_SIZE, TEXT_SIZE, Box, Curve, Label, Layout, Point, text_height
+from pycaffe_lite.draw.text import text_width
 from pycaffe_lite.errors import ParameterError
 
-Point = tuple[float, float]
-
-NAME_SIZE, TEXT_SIZE, EDGE_SIZE = 12.0, 10.5, 10.5
 ARROW = 7.0
 MARGIN = 16.0
 
@@ -26,68 +24,6 @@ _BETWEEN = 26.0
 _BEND = 2.0
 _RANK_GAP, _STEEPEST_GAP = 32.0, 84.0
 _PORT = 13.0
-
-
-@dataclass(frozen=True)
-class Box:
-    """A part of a vertex where it is drawn; (x, y) is its upper left corner."""
-
-    part: Part
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def lines(self) -> list[tuple[str, Point, float]]:
-        """Each line of text, the middle of its baseline, and its font size."""
-        y, found = self.y + (self.height - _text_height(self.part)) / 2, []
-        for i, line in enumerate(self.part.lines):
-            size = NAME_SIZE if i == 0 else TEXT_SIZE
-            found.append((line, (self.x + self.width / 2, y + size * 1.02), size))
-            y += size * LINE_HEIGHT
-        return found
-
-    def outline(self) -> list[Point]:
-        """The corners of an octagonal part."""
-        x, y, w, h = self.x, self.y, self.width, self.height
-        cut = min(9.0, h * 0.3)
-        xs, ys = (x, x + cut, x + w - cut, x + w), (y, y + cut, y + h - cut, y + h)
-        corners = ((0, 1), (1, 0), (2, 0), (3, 1), (3, 2), (2, 3), (1, 3), (0, 2))
-        return [(xs[i], ys[j]) for i, j in corners]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """An edge: a start and cubic Béziers (control, control, end), up to the foot of the arrow, whose tip is `tip`."""
-
-    start: Point
-    segments: list[tuple[Point, Point, Point]]
-    tip: Point
-
-    def arrow(self) -> list[Point]:
-        """The corners of the arrow's head."""
-        (x, y), (tx, ty) = self.segments[-1][2], self.tip
-        dx, dy = (tx - x) * 0.43, (ty - y) * 0.43
-        return [(x - dy, y + dx), (tx, ty), (x + dy, y - dx)]
-
-
-@dataclass(frozen=True)
-class Label:
-    """A text beside an edge; `anchor` is "start" or "end", what stands at the baseline's `at`."""
-
-    text: str
-    at: Point
-    anchor: str
-
-
-@dataclass(frozen=True)
-class Layout:
-    name: str
-    width: float
-    height: float
-    boxes: list[Box]
-    curves: list[Curve]
-    labels: list[Label]
 
 
 def lay_out(graph: Graph, rankdir: str = "LR") -> Layout:
@@ -116,10 +52,6 @@ def lay_out(graph: Graph, rankdir: str = "LR") -> Layout:
     return Layout(graph.name, max(width + MARGIN, right) + MARGIN, height + 2 * MARGIN, boxes, curves, labels)
 
 
-def _text_height(part: Part) -> float:
-    return LINE_HEIGHT * (NAME_SIZE + TEXT_SIZE * (len(part.lines) - 1))
-
-
 def _size(vertex: Vertex) -> tuple[float, float]:
     """Width and height of a vertex: its parts, stacked."""
     widths = [
@@ -127,7 +59,7 @@ def _size(vertex: Vertex) -> tuple[float, float]:
         for part in vertex.parts
         for i, line in enumerate(part.lines)
     ]
-    return max([28.0, *widths]) + 2 * _PAD_X, sum(_text_height(p) + 2 * _PAD_Y for p in vertex.parts)
+    return max([28.0, *widths]) + 2 * _PAD_X, sum(text_height(p) + 2 * _PAD_Y for p in vertex.parts)
 
 
 def _label_room(graph: Graph, sideways: bool) -> float:
@@ -163,7 +95,7 @@ def _stack(vertex: Vertex, size: tuple[float, float], middle: Point, upwards: bo
     """The boxes of a vertex, from top to bottom, or the other way, in the direction of the flow."""
     y, boxes = middle[1] - size[1] / 2, []
     for part in reversed(vertex.parts) if upwards else vertex.parts:
-        height = _text_height(part) + 2 * _PAD_Y
+        height = text_height(part) + 2 * _PAD_Y
         boxes.append(Box(part, middle[0] - size[0] / 2, y, size[0], height))
         y += height
     return boxes

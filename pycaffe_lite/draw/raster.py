@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from pycaffe_lite._extras import require
-from pycaffe_lite.draw.layout import EDGE_SIZE, NAME_SIZE, Box, Curve, Layout
+from pycaffe_lite.draw.shapes import EDGE_SIZE, NAME_SIZE, Box, Curve, Layout
 from pycaffe_lite.draw.svg import EDGE_COLOR
 
 _POINTS = 0.75

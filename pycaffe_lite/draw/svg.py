@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from pycaffe_lite.draw.layout import EDGE_SIZE, NAME_SIZE, Box, Curve, Layout, Point
+from pycaffe_lite.draw.shapes import EDGE_SIZE, NAME_SIZE, Box, Curve, Layout, Point
 
 _FONTS = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 EDGE_COLOR = "#555555"

@@ -59,7 +59,7 @@ def finish(child: Any) -> int:
 def test_plain_python_completes_and_remembers(terminal: Shell, project: Path) -> None:
     child = terminal("--plain", "net.prototxt")
     child.expect("small · TEST · 6 layers")
-    child.expect("At hand: caffe, net, np")
+    child.expect("At hand: caffe, net, np, plot")
     child.expect(">>> ")
     child.sendline("len(net.blobs['ip2'].shape), caffe.TEST, np.pi")
     child.expect(r"\(2, 1, 3\.14")
@@ -81,7 +81,7 @@ def test_plain_python_completes_and_remembers(terminal: Shell, project: Path) ->
 def test_ipython_completes_names(terminal: Shell) -> None:
     pytest.importorskip("IPython")
     child = terminal("net.prototxt")
-    child.expect("At hand: caffe, net, np")
+    child.expect("At hand: caffe, net, np, plot")
     child.expect(r"In .*\[.*1.*\]")
     child.send("net.params['a_l\t")
     child.expect("ong_layer_name")
@@ -111,7 +111,7 @@ def names_at_prompt(monkeypatch: pytest.MonkeyPatch, cli: Cli, *argv: str) -> tu
 
 def test_a_solver_is_at_hand_with_its_net(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     names, banner = names_at_prompt(monkeypatch, cli, "solver.prototxt")
-    assert sorted(names) == ["caffe", "net", "np", "solver"]
+    assert sorted(names) == ["caffe", "net", "np", "plot", "solver"]
     assert names["net"] is names["solver"].net
     assert "small · TRAIN" in banner
     assert "solver.step(1)" in banner
@@ -119,7 +119,7 @@ def test_a_solver_is_at_hand_with_its_net(project: Path, cli: Cli, monkeypatch: 
 
 def test_a_solver_in_phase_test_gives_its_test_net(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     names, banner = names_at_prompt(monkeypatch, cli, "solver.prototxt", "--phase", "TEST")
-    assert sorted(names) == ["caffe", "net", "np"]
+    assert sorted(names) == ["caffe", "net", "np", "plot"]
     assert "small · TEST" in banner
 
 
