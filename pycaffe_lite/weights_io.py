@@ -51,7 +51,8 @@ def copy_from_hdf5(net: Net, path: PathLike) -> Loaded:
 def copy_own(net: Net) -> None:
     """Copy the weights that came within the net's own message, as they do when it was read from a .caffemodel."""
     found = [(n.name, [schema.blobproto_to_array(b) for b in n.message.blobs]) for n in net._nodes if n.message.blobs]
-    _copy(net, "the network file", found, shared_once=False)
+    if found:
+        _copy(net, "the network file", found, shared_once=False)
     for node in net._nodes:
         del node.message.blobs[:]
 
