@@ -57,7 +57,7 @@ FLOORS = [
     ("weights_io", "_named", "_pycaffe", "draw"),
     ("net",),
     ("classifier",),
-    ("detector", "solvers"),
+    ("detector", "features", "solvers"),
     ("_caffe", "as_caffe"),
     ("pycaffe",),
     ("testing", "plot"),

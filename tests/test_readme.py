@@ -14,7 +14,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 
 def test_every_verb_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    verbs = set(re.findall(r"^    ([a-z-]+)  ", capsys.readouterr().out, re.MULTILINE))
+    verbs = set(re.findall(r"^    ([a-z-]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE))
     assert len(verbs) >= 7
     assert verbs == set(re.findall(r"^pycaffe-lite ([a-z-]+)", README, re.MULTILINE))
 

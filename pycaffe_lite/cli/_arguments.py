@@ -1,7 +1,4 @@
-"""The command line's grammar: argparse, made to accept what gflags accepts.
-
-Caffe's scripts write `-solver X`, `--solver=X`, `--logtostderr` or `--nologtostderr`, before or after the verb.
-"""
+"""The command line's grammar: what every verb accepts, and how arguments' values are read."""
 
 from __future__ import annotations
 
@@ -9,18 +6,41 @@ import argparse
 import importlib
 import logging
 import pkgutil
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 
 import pycaffe_lite
 from pycaffe_lite import glog
+from pycaffe_lite.cli._gflags import Switch, like_argparse
+from pycaffe_lite.data.database import BACKENDS
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 log = logging.getLogger(__name__)
 
-_OPTION = re.compile(r"--?([A-Za-z]\w[\w-]*)(=.*)?", re.DOTALL)
-_SWITCHES = ("logtostderr", "alsologtostderr")
+_GLOG_SWITCHES = (
+    "alsologtostderr colorlogtostderr drop_log_memory log_prefix logtostderr stop_logging_if_full_disk "
+    "symbolize_stacktrace"
+).split()
+_GLOG_VALUES = (
+    "alsologtoemail log_backtrace_at log_link logbuflevel logbufsecs logemaillevel logmailer max_log_size "
+    "stderrthreshold v vmodule"
+).split()
+"""glog's flags that are taken, as every program with glog does, and change nothing here."""
+
+_CAFFE = (
+    "gpu",
+    "iterations",
+    "level",
+    "model",
+    "phase",
+    "sighup_effect",
+    "sigint_effect",
+    "snapshot",
+    "solver",
+    "stage",
+    "weights",
+)
+"""Flags that Caffe's program has for all of its commands, whether they look at them or not."""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -32,9 +52,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         description="Caffe without the build: train, test, time and inspect any Caffe network.",
         epilog="New here? Try: pycaffe-lite demo",
     )
-    parser.add_argument("--version", action="version", version=f"pycaffe-lite {pycaffe_lite.__version__}")
-    # What is given before the verb must not be overwritten by what is not given after it: see _common.
-    parser.set_defaults(debug=False, minloglevel=None, log_dir="")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for verb in verbs():
         sub = subparsers.add_parser(
@@ -42,7 +59,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         )
         verb.add_arguments(sub)
         sub.set_defaults(run=verb.run)
-    return parser.parse_args(list(_like_gflags(argv)))
+    return parser.parse_args(like_argparse(argv, subparsers.choices))
 
 
 def verbs() -> list[ModuleType]:
@@ -59,9 +76,26 @@ def add_net_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu", metavar="IDS", help="accepted for Caffe's scripts; computes on the CPU all the same")
 
 
+def add_backend(parser: argparse.ArgumentParser, default: str | None = "lmdb") -> None:
+    """The kind of database; without a default, what kind it is shows."""
+    text = f"kind of database: {', '.join(BACKENDS)} (default {default or 'what it is'})"
+    parser.add_argument("--backend", choices=BACKENDS, default=default, help=text)
+
+
+def add_unused(parser: argparse.ArgumentParser) -> None:
+    """Caffe's flags that this command of Caffe's takes and does not look at."""
+    used = {action.dest for action in parser._actions}
+    for name in _CAFFE:
+        if name not in used:
+            parser.add_argument(f"--{name}", dest=f"unused_{name}", help=argparse.SUPPRESS)
+
+
 def start_log(args: argparse.Namespace) -> None:
     """Log as Caffe does from now on, to stderr."""
     glog.install(args.minloglevel)
+    for name in _CAFFE:
+        if getattr(args, f"unused_{name}", None) is not None:
+            log.warning("--%s has no effect on this command", name)
     if args.log_dir:
         log.warning("--log_dir has no effect: the log goes to stderr; add 2> %s/caffe.log", args.log_dir)
 
@@ -87,13 +121,22 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def numbers(text: str) -> list[int]:
+    """Whole numbers separated by commas, as an argument."""
+    try:
+        return [int(part) for part in comma_separated(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 2,1,0") from None
+
+
 def comma_separated(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
 def _common() -> argparse.ArgumentParser:
-    """What every verb accepts, and the program before the verb. Nothing is set by what is not given."""
-    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    """What every verb accepts."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--version", action="version", version=f"pycaffe-lite {pycaffe_lite.__version__}")
     group = parser.add_argument_group("logging and errors")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     group.add_argument(
@@ -103,31 +146,9 @@ def _common() -> argparse.ArgumentParser:
         metavar="N",
         help="log only from this level on: 0 info, 1 warnings, 2 errors, 3 nothing",
     )
-    for names in (*([f"--{s}"] for s in _SWITCHES), ["-v", "--v"]):
-        group.add_argument(*names, help=argparse.SUPPRESS)
-    group.add_argument("--log_dir", help=argparse.SUPPRESS)
+    group.add_argument("--log_dir", default="", help=argparse.SUPPRESS)
+    for name in _GLOG_SWITCHES:
+        group.add_argument(f"--{name}", action=Switch, help=argparse.SUPPRESS)
+    for name in _GLOG_VALUES:
+        group.add_argument(f"--{name}", help=argparse.SUPPRESS)
     return parser
-
-
-def _like_gflags(argv: Sequence[str]) -> Iterator[str]:
-    """The arguments with two dashes before long options, and a value with every switch of glog's.
-
-    What follows the script of `run` is the script's.
-    """
-    rest = iter(argv)
-    positional: list[str] = []
-    for argument in rest:
-        positional += [] if argument.startswith("-") else [argument]
-        if argument == "--" or (len(positional) == 2 and positional[0] == "run"):
-            yield argument
-            yield from rest
-            return
-        option = _OPTION.fullmatch(argument)
-        if option is None:
-            yield argument
-            continue
-        name, value = option[1], option[2] or ""
-        if name in _SWITCHES or (name.startswith("no") and name[2:] in _SWITCHES):
-            yield f"--{name.removeprefix('no')}={value[1:] or 'true'}"
-        else:
-            yield f"--{name}{value}"

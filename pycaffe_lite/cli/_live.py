@@ -7,6 +7,8 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -100,6 +102,21 @@ class _Above:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function of (done, total) that draws a bar on a LiveLine: so many of so many `what`."""
+    begun = time.monotonic()
+    with LiveLine() as line:
+
+        def show(done: int, total: int) -> None:
+            if line.due():
+                seconds = time.monotonic() - begun
+                left = f"  {clock(seconds * (total - done) / done)} left" if done and seconds > 1 else ""
+                line.show(f"{bar(done / max(total, 1), 30)} {done:,} of {total:,} {what}{left}")
+
+        yield show
 
 
 def bar(share: float, width: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from pycaffe_lite.cli._arguments import add_net_arguments, positive, start_log, use_devices
+from pycaffe_lite.cli._arguments import add_net_arguments, add_unused, positive, start_log, use_devices
 from pycaffe_lite.cli._live import LiveLine, bar
 
 NAME = "test"
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, metavar="CAFFEMODEL", help="its weights (.caffemodel or .h5)")
     parser.add_argument("--iterations", type=positive, default=50, metavar="N", help="batches to run (default 50)")
     add_net_arguments(parser)
+    add_unused(parser)
 
 
 def run(args: argparse.Namespace) -> int:

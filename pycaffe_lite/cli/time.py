@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from time import perf_counter
 
-from pycaffe_lite.cli._arguments import add_net_arguments, phase, positive, start_log, use_devices
+from pycaffe_lite.cli._arguments import add_net_arguments, add_unused, phase, positive, start_log, use_devices
 from pycaffe_lite.cli._live import LiveLine, bar
 
 NAME = "time"
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", type=positive, default=50, metavar="N", help="passes to average (default 50)")
     parser.add_argument("--phase", type=phase, default="TRAIN", metavar="PHASE", help="TRAIN (default) or TEST")
     add_net_arguments(parser)
+    add_unused(parser)
 
 
 def run(args: argparse.Namespace) -> int:

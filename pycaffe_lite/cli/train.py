@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pycaffe_lite.cli._arguments import add_net_arguments, comma_separated, start_log, use_devices
+from pycaffe_lite.cli._arguments import add_net_arguments, add_unused, comma_separated, start_log, use_devices
 from pycaffe_lite.cli._live import LiveLine, clock
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what SIGHUP does: snapshot (default), stop or none",
     )
     add_net_arguments(parser)
+    add_unused(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pycaffe_lite._typing import FloatArray
 from pycaffe_lite.data._strokes import FORMS, SAMPLES, Form, parse_form
 from pycaffe_lite.data.lmdb import StrPath
-from pycaffe_lite.data.mnist import Progress, write_gray_lmdb
+from pycaffe_lite.data.mnist import Progress, write_gray_images
 from pycaffe_lite.errors import MissingFileError
 
 SIZE = 28
@@ -64,7 +64,7 @@ def write_digits_lmdb(
         paths.append(os.path.join(folder, f"digits_{name}_lmdb"))
         images, labels = make_digits(count, (seed, index))
         report = None if progress is None else lambda n, _, so_far=done: progress(so_far + n, train + test)
-        done += write_gray_lmdb(paths[-1], images, labels, report)
+        done += write_gray_images(paths[-1], images, labels, report)
     return paths[0], paths[1]
 
 

@@ -92,14 +92,13 @@ def read_image_list(source: str) -> tuple[list[str], npt.NDArray[np.int64]]:
     Raises MissingFileError for the file, DataError for a line that is not so and for a file without lines.
     """
     paths, labels = [], []
-    text = read_bytes(find_file(source)).decode("utf-8", "surrogateescape")
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in _lines(source):
         parts = line.rsplit(None, 1)
-        if not parts:
-            continue
         try:
             path, label = parts
             labels.append(int(label))
+            if abs(labels[-1]) >= 2**31:  # more than a Datum holds
+                raise ValueError
         except ValueError as e:
             raise DataError(
                 f"Line {number} of '{source}' is {line.strip()!r}", hint="It should be: path, a space, a whole number."
@@ -108,3 +107,14 @@ def read_image_list(source: str) -> tuple[list[str], npt.NDArray[np.int64]]:
     if not paths:
         raise DataError(f"'{source}' lists no images", hint="Write lines of: path, a space, a whole number.")
     return paths, np.array(labels, np.int64)
+
+
+def list_line(source: str, index: int) -> int:
+    """The number, from 1 on, of the line of a list that `read_image_list` made entry `index` of."""
+    return _lines(source)[index][0]
+
+
+def _lines(source: str) -> list[tuple[int, str]]:
+    """The lines that are not blank, and their numbers."""
+    text = read_bytes(find_file(source)).decode("utf-8", "surrogateescape")
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pycaffe_lite._files import PathLike
 from pycaffe_lite._typing import Array
+from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
 from pycaffe_lite.data.idx import read_idx
-from pycaffe_lite.data.lmdb import LMDBWriter, StrPath
 from pycaffe_lite.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -17,9 +18,13 @@ Progress = Callable[[int, int], None]
 
 
 def convert_mnist(
-    images_path: StrPath, labels_path: StrPath, db_path: StrPath, progress: Progress | None = None
+    images_path: PathLike,
+    labels_path: PathLike,
+    db_path: PathLike,
+    progress: Progress | None = None,
+    backend: str = "lmdb",
 ) -> int:
-    """Convert MNIST's idx files (plain or gzipped) to an LMDB; returns the number of images.
+    """Convert MNIST's idx files (plain or gzipped) to a database; returns the number of images.
 
     Raises DataError when a file is not what it should be, when the two disagree in number, or when `db_path` exists;
     MissingFileError for a missing one.
@@ -37,16 +42,18 @@ def convert_mnist(
             f"'{images_path}' has {len(images)} images, '{labels_path}' {len(labels)} labels",
             hint="Give two files of one set: train with train, t10k with t10k.",
         )
-    return write_gray_lmdb(db_path, images, labels, progress)
+    return write_gray_images(db_path, images, labels, progress, backend)
 
 
-def write_gray_lmdb(db_path: StrPath, images: Array, labels: Array, progress: Progress | None = None) -> int:
+def write_gray_images(
+    db_path: PathLike, images: Array, labels: Array, progress: Progress | None = None, backend: str = "lmdb"
+) -> int:
     """Write (n, H, W) uint8 images and (n,) labels as Datums under the keys 00000000, 00000001, ...; returns n.
 
-    Raises what LMDBWriter raises.
+    Raises what making the database raises.
     """
     total = len(images)
-    with LMDBWriter(db_path) as db:
+    with new_database(db_path, backend) as db:
         for index, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
             db.put(b"%08d" % index, array_to_datum(image[None], label).SerializeToString())
             if progress is not None and ((index + 1) % 1000 == 0 or index + 1 == total):

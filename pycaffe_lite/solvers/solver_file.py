@@ -46,11 +46,34 @@ class SolverFile:
             self = cls(pb.SolverParameter())
             self.message.CopyFrom(source)
         else:
-            message, positions = read_solver(source)
-            self = cls(message, os.fspath(source), positions)
-        with self.blame():
-            self._upgrade()
+            self = cls.as_written(source)
+        self.upgrade_type()
+        self._name_snapshots()
         return self
+
+    @classmethod
+    def as_written(cls, path: PathLike) -> SolverFile:
+        """The file without upgrades; raises MissingFileError and ParseError."""
+        message, positions = read_solver(path)
+        return cls(message, os.fspath(path), positions)
+
+    def upgrade_type(self) -> bool:
+        """Make the enum solver_type, where it is given, the string type; returns whether it was.
+
+        Raises ParameterError where both are given.
+        """
+        message = self.message
+        if not message.HasField("solver_type"):
+            return False
+        if message.HasField("type"):
+            with self.blame():
+                raise ParameterError(
+                    "Both type and solver_type, the old form of it, are given", field="solver_type", hint="Keep type."
+                )
+        message.type = _TYPES[pb.SolverParameter.SolverType.Name(message.solver_type)]
+        message.ClearField("solver_type")
+        log.info("Upgraded %s: solver_type to type: %s", self.path or "the solver", message.type)
+        return True
 
     @contextmanager
     def blame(self, path: str = "") -> Iterator[None]:
@@ -84,16 +107,8 @@ class SolverFile:
         beside = os.path.join(os.path.dirname(self.path), path)
         return beside if self.path and not os.path.exists(path) and os.path.exists(beside) else path
 
-    def _upgrade(self) -> None:
+    def _name_snapshots(self) -> None:
         message = self.message
-        if message.HasField("solver_type"):
-            if message.HasField("type"):
-                raise ParameterError(
-                    "Both type and solver_type, the old form of it, are given", field="solver_type", hint="Keep type."
-                )
-            message.type = _TYPES[pb.SolverParameter.SolverType.Name(message.solver_type)]
-            message.ClearField("solver_type")
-            log.info("Upgraded %s: solver_type to type: %s", self.path or "the solver", message.type)
         if self.path and not message.snapshot_prefix:
             message.snapshot_prefix = str(Path(self.path).with_suffix(""))
             log.info("snapshot_prefix is not given, snapshots are named %s", message.snapshot_prefix)

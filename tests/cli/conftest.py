@@ -15,7 +15,7 @@ import pytest
 
 from pycaffe_lite import glog
 from pycaffe_lite.cli import main
-from pycaffe_lite.data.mnist import write_gray_lmdb
+from pycaffe_lite.data.mnist import write_gray_images
 
 NET = """name: "small"
 layer {
@@ -87,7 +87,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     images = rng.integers(0, 100, (40, 5, 4)).astype(np.uint8)
     images[np.arange(40), labels, :] += 150
     monkeypatch.chdir(tmp_path)
-    write_gray_lmdb("images_lmdb", images, labels)
+    write_gray_images("images_lmdb", images, labels)
     Path("net.prototxt").write_text(NET)
     Path("solver.prototxt").write_text(SOLVER)
     return tmp_path

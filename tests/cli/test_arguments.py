@@ -84,7 +84,7 @@ def test_common_options_have_defaults() -> None:
         (("time", "--model", "m", "--iterations", "0"), "'0' is not a whole number from 1 on"),
         (("time", "--model", "m", "--iterations", "few"), "few"),
         (("time", "--model", "m", "--phase", "TESTING"), "neither TRAIN nor TEST"),
-        (("convert-mnist", "a", "b", "c", "--backend=leveldb"), "leveldb"),
+        (("convert-mnist", "a", "b", "c", "--backend=oracle"), "oracle"),
         (("time", "--model", "m", "--minloglevel", "7"), "7"),
     ],
 )

@@ -1,0 +1,30 @@
+"""upgrade-net-proto-text: a network's prototxt in today's form, as Caffe's tool of that name."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from pycaffe_lite.cli._arguments import start_log
+from pycaffe_lite.cli._upgrade import add_files, upgraded_net
+
+NAME = "upgrade-net-proto-text"
+HELP = "write an old network's prototxt in today's form"
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_files(parser, "a network's prototxt")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pycaffe_lite._files import atomic_write
+    from pycaffe_lite.schema import write_text
+
+    start_log(args)
+    text = write_text(upgraded_net(args.input))
+    with atomic_write(args.output) as part:
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
+    log.info("Wrote upgraded NetParameter text proto to %s", args.output)
+    return 0

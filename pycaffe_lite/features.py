@@ -1,0 +1,108 @@
+"""Blobs of a network's batches saved row by row, as Caffe's extract_features does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from pycaffe_lite._extras import require
+from pycaffe_lite._files import atomic_write
+from pycaffe_lite._typing import FloatArray
+from pycaffe_lite.data.database import new_database
+from pycaffe_lite.data.datum import array_to_datum
+from pycaffe_lite.errors import DataError, ParameterError, ShapeError, UnknownNameError, did_you_mean
+from pycaffe_lite.net import Net
+
+Add = Callable[[FloatArray], None]
+"""Takes the rows of a batch, (n, ...)."""
+
+
+def extract_features(
+    net: Net,
+    blobs: Sequence[str],
+    outputs: Sequence[str],
+    batches: int,
+    db_type: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[int]:
+    """Run `batches` forward passes and save the rows of each blob to its output; returns how many, blob by blob.
+
+    A database gets a Datum of float_data for each row, its axes after the first being channels, height and width (1
+    where absent), under the keys 0000000000, 0000000001, ... With `db_type` "hdf5" the output is a file with a
+    float32 dataset (rows, ...) named as the blob, as HDF5Data reads it; blobs of the same output share a file.
+
+    Raises UnknownNameError for a blob that the net lacks, ParameterError where blobs and outputs do not go together,
+    ShapeError for a blob that has no rows or no form as a Datum, what the network raises, and what making the outputs
+    raises; nothing is left behind then.
+    """
+    _check(net, blobs, outputs, db_type)
+    counts = [0] * len(blobs)
+    with ExitStack() as stack:
+        if db_type == "hdf5":
+            files = {path: _new_hdf5(stack, path) for path in dict.fromkeys(outputs)}
+            adders = [_adder(files[path], name) for name, path in zip(blobs, outputs, strict=True)]
+        else:
+            adders = [_database(stack, path, db_type) for path in outputs]
+        for batch in range(batches):
+            net.forward()
+            for i, name in enumerate(blobs):
+                rows = net.blobs[name].data
+                adders[i](rows)
+                counts[i] += len(rows)
+            if progress is not None:
+                progress(batch + 1, batches)
+    return counts
+
+
+def _check(net: Net, blobs: Sequence[str], outputs: Sequence[str], db_type: str) -> None:
+    if len(blobs) != len(outputs) or not blobs:
+        raise ParameterError(f"There are {len(blobs)} blobs and {len(outputs)} outputs", hint="Give one for each blob.")
+    places: set[object] = set(zip(blobs, outputs, strict=True)) if db_type == "hdf5" else set(outputs)
+    if len(places) < len(outputs):
+        raise ParameterError("Two blobs go to the same output", hint="Give each a place of its own.")
+    for name in blobs:
+        if name not in net.blobs:
+            raise UnknownNameError(f"The net has no blob '{name}'", hint=did_you_mean(name, net.blobs))
+        shape = net.blobs[name].shape
+        if not shape or (db_type != "hdf5" and len(shape) > 4):
+            raise ShapeError(
+                f"Blob '{name}' has shape {shape}, of which no rows can be made", hint="A Datum has 3 axes; try hdf5."
+            )
+
+
+def _database(stack: ExitStack, path: str, backend: str) -> Add:
+    db = stack.enter_context(new_database(path, backend))
+    done = 0
+
+    def add(rows: FloatArray) -> None:
+        nonlocal done
+        for row in rows.reshape(rows.shape + (1,) * (4 - rows.ndim)):
+            db.put(b"%010d" % done, array_to_datum(np.asarray(row, np.float32)).SerializeToString())
+            done += 1
+
+    return add
+
+
+def _new_hdf5(stack: ExitStack, path: str) -> Any:
+    h5py = require("h5py", "write HDF5 files")
+    part = stack.enter_context(atomic_write(path))
+    try:
+        return stack.enter_context(h5py.File(part, "w"))
+    except OSError as e:
+        raise DataError(f"'{path}' cannot be written: {e}") from e
+
+
+def _adder(file: Any, name: str) -> Add:
+    def add(rows: FloatArray) -> None:
+        if name not in file:
+            file.create_dataset(name, (0, *rows.shape[1:]), np.float32, maxshape=(None, *rows.shape[1:]))
+        dataset = file[name]
+        if dataset.shape[1:] != rows.shape[1:]:
+            raise ShapeError(f"Blob '{name}' has rows of shape {rows.shape[1:]} after such of {dataset.shape[1:]}")
+        dataset.resize(len(dataset) + len(rows), axis=0)
+        dataset[len(dataset) - len(rows) :] = rows
+
+    return add
