@@ -8,11 +8,17 @@ line does, and so may anyone who wants to see Caffe's log.
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
+import platform
 import sys
 import threading
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
+
+from pycaffe_lite.errors import CaffeError
 
 _LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 _LOGGER = "pycaffe_lite"
@@ -47,12 +53,15 @@ class GlogHandler(logging.Handler):
 
 _handler = GlogHandler()
 _handler.setFormatter(GlogFormatter())
+_file: logging.FileHandler | None = None
 
 
-def install(level: int | None = None) -> None:
+def install(level: int | None = None, log_dir: str = "") -> None:
     """Log to stderr from `level` on: 0 INFO, 1 WARNING, 2 ERROR, 3 FATAL; by default what GLOG_minloglevel says, or 0.
 
-    May be called again, to change the level.
+    With `log_dir`, by default GLOG_log_dir, also into a new file in that folder, named as glog names it, to which the
+    link caffe.INFO leads from then on. May be called again, to change the level. Raises CaffeError for a folder that
+    nothing can be written into.
     """
     if level is None:
         level = _from_environment()
@@ -60,6 +69,9 @@ def install(level: int | None = None) -> None:
     logger.setLevel(_LEVELS[min(max(level, 0), len(_LEVELS) - 1)])
     if _handler not in logger.handlers:
         logger.addHandler(_handler)
+    folder = log_dir or os.environ.get("GLOG_log_dir", "")  # noqa: SIM112  the name is glog's
+    if folder and _file is None:
+        _open_file(Path(folder))
 
 
 def uninstall() -> None:
@@ -67,6 +79,11 @@ def uninstall() -> None:
     logger = logging.getLogger(_LOGGER)
     logger.setLevel(logging.NOTSET)
     logger.removeHandler(_handler)
+    global _file
+    if _file is not None:
+        logger.removeHandler(_file)
+        _file.close()
+        _file = None
 
 
 def init_log(level: int = 0, stderr: bool = True) -> None:
@@ -80,6 +97,31 @@ def init_log(level: int = 0, stderr: bool = True) -> None:
 def log(text: str) -> None:
     """Write a line of one's own into the log (pycaffe's log)."""
     logging.getLogger(_LOGGER).info("%s", text, stacklevel=2)
+
+
+def _open_file(folder: Path) -> None:
+    global _file
+    start = datetime.now()
+    name = f"caffe.{platform.node()}.{_user()}.log.INFO.{start:%Y%m%d-%H%M%S}.{os.getpid()}"
+    try:
+        _file = logging.FileHandler(folder / name, encoding="utf-8", errors="backslashreplace")
+    except OSError as e:
+        raise CaffeError(
+            f"The log cannot be written into '{folder}': {e.strerror}", hint="Make the folder of --log_dir first."
+        ) from e
+    _file.setFormatter(GlogFormatter())
+    logging.getLogger(_LOGGER).addHandler(_file)
+    with suppress(OSError):  # links are not for everybody on Windows
+        link = folder / "caffe.INFO"
+        link.unlink(missing_ok=True)
+        link.symlink_to(name)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a process of no user
+        return "unknown-user"
 
 
 def _from_environment() -> int:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite import glog
+from pycaffe_lite.errors import CaffeError
 
 log = logging.getLogger("pycaffe_lite.some.module")
 LINE = re.compile(r"([IWEF])(\d{4}) (\d\d:\d\d:\d\d\.\d{6}) ( *\d+) test_glog\.py:(\d+)\] (.*)\n")
@@ -20,6 +23,7 @@ LINE = re.compile(r"([IWEF])(\d{4}) (\d\d:\d\d:\d\d\.\d{6}) ( *\d+) test_glog\.p
 @pytest.fixture(autouse=True)
 def _quiet_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("GLOG_minloglevel", raising=False)
+    monkeypatch.delenv("GLOG_log_dir", raising=False)
     yield
     glog.uninstall()
 
@@ -120,3 +124,32 @@ def test_pycaffes_init_log_and_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.partition("] ")[2] for line in lines] == ["100 % mine", "an error"]
     assert lines[0].startswith("I")
     assert "test_glog.py:" in lines[0]
+
+
+def test_into_a_file_as_glog_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "caffe.INFO").write_text("of another time")
+    glog.install(log_dir=str(tmp_path))
+    glog.install(1)
+    glog.install(0)
+    log.info("one")
+    log.warning("zwei 卵")
+    glog.uninstall()
+    log.warning("three")
+    err = capsys.readouterr().err
+    [file] = [p for p in tmp_path.iterdir() if p.name != "caffe.INFO"]
+    assert re.fullmatch(rf"caffe\..*\.log\.INFO\.\d{{8}}-\d{{6}}\.{os.getpid()}", file.name)
+    assert file.read_text(encoding="utf-8") == err
+    assert [line.rpartition("] ")[2] for line in err.splitlines()] == ["one", "zwei 卵"]
+    if sys.platform != "win32":
+        assert (tmp_path / "caffe.INFO").resolve() == file.resolve()
+
+
+def test_the_folder_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOG_log_dir", str(tmp_path))
+    glog.install()
+    assert list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CaffeError, match="Make the folder of --log_dir first"):
+        glog.install(log_dir=str(tmp_path / "none"))

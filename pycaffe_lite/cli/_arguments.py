@@ -91,13 +91,11 @@ def add_unused(parser: argparse.ArgumentParser) -> None:
 
 
 def start_log(args: argparse.Namespace) -> None:
-    """Log as Caffe does from now on, to stderr."""
-    glog.install(args.minloglevel)
+    """Log as Caffe does from now on, to stderr and, where --log_dir says so, into a file."""
+    glog.install(args.minloglevel, args.log_dir)
     for name in _CAFFE:
         if getattr(args, f"unused_{name}", None) is not None:
             log.warning("--%s has no effect on this command", name)
-    if args.log_dir:
-        log.warning("--log_dir has no effect: the log goes to stderr; add 2> %s/caffe.log", args.log_dir)
 
 
 def use_devices(args: argparse.Namespace) -> None:
@@ -146,7 +144,7 @@ def _common() -> argparse.ArgumentParser:
         metavar="N",
         help="log only from this level on: 0 info, 1 warnings, 2 errors, 3 nothing",
     )
-    group.add_argument("--log_dir", default="", help=argparse.SUPPRESS)
+    group.add_argument("--log_dir", default="", metavar="FOLDER", help="write the log into a file there too")
     for name in _GLOG_SWITCHES:
         group.add_argument(f"--{name}", action=Switch, help=argparse.SUPPRESS)
     for name in _GLOG_VALUES:
