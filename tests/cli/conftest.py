@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,3 +128,28 @@ def program() -> Cli:
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+Spawn = Callable[..., Any]
+
+
+@pytest.fixture
+def spawn(project: Path) -> Iterator[Spawn]:
+    """Starts the program, or another that is given, in a terminal of 80 columns."""
+    pexpect = pytest.importorskip("pexpect")
+    children = []
+
+    def start(*argv: str, program: str = "") -> Any:
+        path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+        env.pop("COLUMNS", None)
+        command = [program] if program else [sys.executable, "-m", "pycaffe_lite"]
+        child = pexpect.spawn(
+            command[0], [*command[1:], *argv], env=env, timeout=30, encoding="utf-8", dimensions=(24, 80)
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.close(force=True)

@@ -6,38 +6,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .conftest import SOLVER
+from .conftest import SOLVER, Cli, Spawn
 
 pexpect = pytest.importorskip("pexpect")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pexpect needs a Unix terminal")
-
-Spawn = Callable[..., Any]
-
-
-@pytest.fixture
-def spawn(project: Path) -> Iterator[Spawn]:
-    """Starts the program in a terminal of 80 columns."""
-    children = []
-
-    def start(*argv: str) -> Any:
-        path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-        env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
-        env.pop("COLUMNS", None)
-        child = pexpect.spawn(
-            sys.executable, ["-m", "pycaffe_lite", *argv], env=env, timeout=30, encoding="utf-8", dimensions=(24, 80)
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.close(force=True)
 
 
 def long_training() -> None:
@@ -110,3 +86,44 @@ def test_early_stopping_says_why_and_where_the_best_is(spawn: Spawn) -> None:
     child.close()
     assert child.exitstatus == 0
     assert Path("small_iter_10.solverstate").exists()
+
+
+def test_the_caffe_command_behaves_likewise(project: Path, cli: Cli, spawn: Spawn) -> None:
+    long_training()
+    assert cli("install-tools", "build").status == 0
+    child = spawn("train", "-solver", "solver.prototxt", "-sighup_effect", "stop", program="build/tools/caffe")
+    child.expect(LIVE)
+    os.kill(child.pid, signal.SIGHUP)
+    child.expect(r"Stopped at iteration (\d+), after 0:\d\d\.\r\n")
+    state = f"small_iter_{child.match[1]}.solverstate"
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+    again = spawn("train", "--solver=solver.prototxt", f"--snapshot={state}", program="build/tools/caffe")
+    again.expect(f"Resuming from {state}")
+    again.expect(LIVE)
+    again.sendintr()
+    again.expect("Stopped at iteration")
+
+
+@pytest.fixture
+def pictures(project: Path) -> int:
+    """root/ with one picture, and list.txt, which names it as often as is returned."""
+    image_module = pytest.importorskip("PIL.Image")
+    (project / "root").mkdir()
+    image_module.new("RGB", (400, 300)).save(project / "root" / "a.jpg")
+    (project / "list.txt").write_text("a.jpg 1\n" * 20_000)
+    return 20_000
+
+
+def test_a_bar_while_converting_and_ctrl_c_leaves_nothing(project: Path, pictures: int, spawn: Spawn) -> None:
+    child = spawn("convert_imageset", "--resize_width=32", "--resize_height=32", "root/", "list.txt", "db")
+    child.expect(rf"\r\x1b\[K[━─]+ ([\d,]+) of {pictures:,} pictures")
+    child.expect(rf"[━─]+ ([\d,]+) of {pictures:,} pictures  [\d:]+ left")
+    assert (project / "db").exists()
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert not (project / "db").exists()
