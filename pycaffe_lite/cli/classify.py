@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pycaffe_lite.cli._arguments import numbers, start_log
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         caffe.set_mode_gpu()
     names, pictures = _inputs(args.input_file, args.ext)
     net = caffe.Classifier(image_dims=args.images_dim, **picture_net_settings(args))
-    color = net.blobs[net.inputs[0]].shape[1] != 1
+    shape = net.blobs[net.inputs[0]].shape
+    color = shape[1] != 1
     labels: list[str] = []
     if args.labels:
         labels = read_bytes(args.labels).decode("utf-8", "surrogateescape").splitlines()
@@ -62,14 +64,16 @@ def run(args: argparse.Namespace) -> int:
     print(f"Classifying {len(names)} inputs.")
     start = time.monotonic()
     found: list[Array] = []
-    loaded = pictures if pictures is not None else in_threads(lambda path: caffe.io.load_image(path, color), names)
+    loaded = iter(pictures) if pictures is not None else in_threads(lambda p: caffe.io.load_image(p, color), names)
+    at_once = max(1, shape[0] // (1 if args.center_only else 10))  # what fills a batch
     with progress_bar("pictures") as progress:
-        for picture in loaded:
-            found.append(net.predict([picture], not args.center_only)[0])
+        while batch := list(islice(loaded, at_once)):
+            found += list(net.predict(batch, not args.center_only))
             progress(len(found), len(names))
     print(f"Done in {time.monotonic() - start:.2f} s.")
-    print(f"Saving results into {args.output_file}")
-    with atomic_write(args.output_file) as part, open(part, "wb") as file:
+    output = args.output_file if args.output_file.endswith(".npy") else args.output_file + ".npy"  # as np.save does
+    print(f"Saving results into {output}")
+    with atomic_write(output) as part, open(part, "wb") as file:
         np.save(file, np.stack(found))
     if labels:
         for name, scores in zip(names, found, strict=True):
@@ -97,6 +101,6 @@ def _inputs(path: str, ending: str) -> tuple[list[str], Array | None]:
         pictures: Array = np.load(path)
     except ValueError as e:
         raise DataError(f"'{path}' is no array of numpy's: {e}") from e
-    if pictures.ndim != 4:
+    if pictures.ndim != 4 or not pictures.size:
         raise DataError(f"'{path}' has shape {pictures.shape}", hint="Pictures are (n, height, width, channels).")
     return [f"{path}[{i}]" for i in range(len(pictures))], pictures

@@ -80,7 +80,7 @@ def test_an_array_of_pictures(net: caffe.Net, cli: Cli) -> None:
     np.save("in.npy", np.stack([pixels(i) for i in range(2)]).astype(np.float32))
     flags = ("--images_dim=6,8", "--center_only", "--mean_file=mean.npy", "--raw_scale=1")
     assert cli("classify", "in.npy", "out", *MODEL, *flags).status == 0
-    np.testing.assert_allclose(np.load("out")[1], by_hand(net, pixels(1)[1:5, 1:6]), rtol=1e-4)
+    np.testing.assert_allclose(np.load("out.npy")[1], by_hand(net, pixels(1)[1:5, 1:6]), rtol=1e-4)
 
 
 def test_names_of_the_likeliest(net: caffe.Net, cli: Cli) -> None:
