@@ -21,10 +21,10 @@ net = caffe.Net(model_def, model_weights, caffe.TEST)
 
 mu = np.array([104.0, 117.0, 123.0])
 transformer = caffe.io.Transformer({"data": net.blobs["data"].data.shape})
-transformer.set_transpose("data", (2, 0, 1))  # move image channels to outermost dimension
-transformer.set_mean("data", mu)  # subtract the dataset-mean value in each channel
-transformer.set_raw_scale("data", 255)  # rescale from [0, 1] to [0, 255]
-transformer.set_channel_swap("data", (2, 1, 0))  # swap channels from RGB to BGR
+transformer.set_transpose("data", (2, 0, 1))  # channels first
+transformer.set_mean("data", mu)
+transformer.set_raw_scale("data", 255)  # load_image gives 0 to 1
+transformer.set_channel_swap("data", (2, 1, 0))  # BGR
 
 net.blobs["data"].reshape(len(rows), 3, 227, 227)
 images = [caffe.io.load_image(os.path.join(folder, row["file"])) for row in rows]

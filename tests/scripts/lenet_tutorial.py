@@ -1,13 +1,17 @@
-"""Learning LeNet: a NetSpec written to a file, a solver stepped by hand, accuracy counted by hand.
+"""Learning LeNet: a NetSpec written to a file, a solver stepped by hand, accuracy counted by hand, and its pictures.
 
-lenet_tutorial.py FOLDER        which holds mnist_train_lmdb and mnist_test_lmdb
+lenet_tutorial.py FOLDER        which holds mnist_train_lmdb and mnist_test_lmdb; the pictures are written there
 """
 
 import os
 import sys
 
 import caffe
+import matplotlib
 import numpy as np
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 from caffe import layers as L
 from caffe import params as P
 from caffe.proto import caffe_pb2
@@ -40,7 +44,7 @@ s.random_seed = 0xCAFFE
 s.train_net = "lenet_auto_train.prototxt"
 s.test_net.append("lenet_auto_test.prototxt")
 s.test_interval = 500
-s.test_iter.append(100)
+s.test_iter.append(10)
 s.max_iter = 10000
 s.type = "SGD"
 s.base_lr = 0.01
@@ -57,7 +61,6 @@ with open("lenet_auto_solver.prototxt", "w") as f:
     f.write(str(s))
 
 caffe.set_mode_cpu()
-solver = None  # ignore this workaround for lmdb data (can't instantiate two solvers on the same data)
 solver = caffe.get_solver("lenet_auto_solver.prototxt")
 
 print([(k, v.data.shape) for k, v in solver.net.blobs.items()])
@@ -65,10 +68,12 @@ print([(k, v[0].data.shape) for k, v in solver.net.params.items()])
 solver.net.forward()
 solver.test_nets[0].forward()
 print("train labels: {}".format(solver.net.blobs["label"].data[:8]))
+plt.imsave("digits.png", solver.net.blobs["data"].data[:8, 0].transpose(1, 0, 2).reshape(28, 8 * 28), cmap="gray")
 
 solver.step(1)
 gradient = solver.net.params["conv1"][0].diff[:, 0].reshape(4, 5, 5, 5).transpose(0, 2, 1, 3).reshape(4 * 5, 5 * 5)
 assert np.abs(gradient).max() > 0
+plt.imsave("gradient.png", gradient, cmap="gray")
 
 niter = 60
 test_interval = 20
@@ -78,7 +83,7 @@ output = np.zeros((niter, 8, 10))
 for it in range(niter):
     solver.step(1)
     train_loss[it] = solver.net.blobs["loss"].data
-    # run the net on a fixed test batch, starting after the data layer so that the batch stays the same
+    # from conv1 on, the batch stays that of the last whole pass
     solver.test_nets[0].forward(start="conv1")
     output[it] = solver.test_nets[0].blobs["score"].data[:8]
     if it % test_interval == test_interval - 1:
@@ -90,5 +95,33 @@ for it in range(niter):
 
 assert solver.iter == niter + 1
 assert np.abs(np.diff(output[:test_interval], axis=0)).max() > 0
+
+figure, losses = plt.subplots()
+accuracies = losses.twinx()
+losses.plot(train_loss)
+accuracies.plot(range(test_interval, niter + 1, test_interval), test_acc, "ro-")
+losses.set(xlabel="iteration", ylabel="train loss")
+accuracies.set(ylabel="test accuracy", ylim=(0, 1))
+figure.savefig("loss.png")
+
+
+def show_maps(maps, columns, name):
+    """Maps (n, height, width) in so many columns."""
+    figure, axes = plt.subplots(-(-len(maps) // columns), columns, figsize=(5, 4))
+    for axis, one in zip(axes.flat, maps):
+        axis.imshow(one, cmap="gray", interpolation="nearest", vmin=maps.min(), vmax=maps.max())
+    for axis in axes.flat:
+        axis.axis("off")
+    figure.savefig(name)
+
+
+show_maps(solver.net.params["conv1"][0].data[:, 0], 5, "conv1.png")
+show_maps(solver.net.blobs["pool2"].data[0], 10, "pool2.png")
+plt.figure(figsize=(10, 2))
+plt.imshow(output[:50, 0].T, interpolation="nearest", cmap="gray")
+plt.xlabel("iteration")
+plt.ylabel("label")
+plt.savefig("scores.png")
+
 print(f"train loss {train_loss[:5].mean():.3f} to {train_loss[-5:].mean():.3f}")
 print("test accuracy {}".format(" ".join(f"{a:.3f}" for a in test_acc)))

@@ -54,7 +54,7 @@ caffe.set_random_seed(7)
 net = caffe.Net("classifier.prototxt", caffe.TEST)
 net.save("classifier.caffemodel")
 
-# Load the original network and extract the fully connected layers' parameters.
+# The classifier's last layers.
 net = caffe.Net("classifier.prototxt", "classifier.caffemodel", caffe.TEST)
 params = ["fc6", "fc7"]
 fc_params = {pr: (net.params[pr][0].data, net.params[pr][1].data) for pr in params}
@@ -62,7 +62,7 @@ for fc in params:
     w, b = fc_params[fc]
     print("{} weights are {} dimensional and biases are {} dimensional".format(fc, w.shape, b.shape))
 
-# Load the fully convolutional network to transplant the parameters into.
+# Those that take their place.
 net_full_conv = caffe.Net("full_conv.prototxt", "classifier.caffemodel", caffe.TEST)
 params_full_conv = ["fc6-conv", "fc7-conv"]
 conv_params = {pr: (net_full_conv.params[pr][0].data, net_full_conv.params[pr][1].data) for pr in params_full_conv}
@@ -71,7 +71,7 @@ for conv in params_full_conv:
     print("{} weights are {} dimensional and biases are {} dimensional".format(conv, w.shape, b.shape))
 
 for pr, pr_conv in zip(params, params_full_conv):
-    conv_params[pr_conv][0].flat = fc_params[pr][0].flat  # flat unrolls the arrays
+    conv_params[pr_conv][0].flat = fc_params[pr][0].flat
     conv_params[pr_conv][1][...] = fc_params[pr][1]
 
 net_full_conv.save("full_conv.caffemodel")
