@@ -56,7 +56,7 @@ def bgr_pixels(image: Any, mode: str) -> Array:
 
 
 def resize_image(image: Array, height: int, width: int) -> Array:
-    """An image (C, H, W) of uint8, C being 1 or 3, as (C, height, width), interpolated as OpenCV's INTER_LINEAR.
+    """An image (C, H, W) of uint8 as (C, height, width), interpolated as OpenCV's INTER_LINEAR.
 
     Output pixel x looks at (x + ½) · W / width - ½ and mixes the two nearest pixels, however much smaller the image
     becomes; Pillow's own `resize` averages then, which differs by up to a quarter of the range. Pillow cuts off the
@@ -65,15 +65,15 @@ def resize_image(image: Array, height: int, width: int) -> Array:
     if image.shape[1:] == (height, width):
         return image
     image_module = require("PIL.Image", "resize images")
-    pixels = np.ascontiguousarray(image.transpose(1, 2, 0)) if len(image) > 1 else image[0]
-    picture = image_module.fromarray(pixels).transform(
-        (width, height),
-        image_module.Transform.EXTENT,
-        (0, 0, image.shape[2], image.shape[1]),
-        image_module.Resampling.BILINEAR,
-    )
-    resized: Array = np.asarray(picture)
-    return np.ascontiguousarray(resized.transpose(2, 0, 1)) if resized.ndim == 3 else resized[None]
+    resized: Array = np.empty((len(image), height, width), np.uint8)
+    for source, goal in zip(image, resized, strict=True):
+        goal[...] = image_module.fromarray(np.ascontiguousarray(source)).transform(
+            (width, height),
+            image_module.Transform.EXTENT,
+            (0, 0, image.shape[2], image.shape[1]),
+            image_module.Resampling.BILINEAR,
+        )
+    return resized
 
 
 def locate(root_folder: str, path: str) -> str:
