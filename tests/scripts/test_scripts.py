@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pycaffe_lite.data.digits import make_digits
-from pycaffe_lite.data.mnist import write_gray_lmdb
+from pycaffe_lite.data.mnist import write_gray_images
 
 HERE = Path(__file__).parent
 
@@ -69,7 +69,7 @@ def test_classification(shared: Path) -> None:
 def digits(tmp_path: Path) -> Path:
     """A folder that holds mnist_train_lmdb and mnist_test_lmdb."""
     for i, (name, n) in enumerate([("mnist_train_lmdb", 2000), ("mnist_test_lmdb", 500)]):
-        write_gray_lmdb(tmp_path / name, *make_digits(n, i))
+        write_gray_images(tmp_path / name, *make_digits(n, i))
     return tmp_path
 
 
