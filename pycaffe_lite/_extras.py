@@ -10,6 +10,8 @@ from pycaffe_lite.errors import MissingPackageError
 # module -> the extra of pyproject.toml that brings it
 EXTRAS = {
     "lmdb": "lmdb",
+    "cramjam": "leveldb",
+    "google_crc32c": "leveldb",
     "h5py": "hdf5",
     "PIL": "images",
     "IPython": "shell",

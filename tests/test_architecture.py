@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import pycaffe_lite
+from pycaffe_lite import _extras
 
 PACKAGE = Path(pycaffe_lite.__file__).parent
 MODULES = {
@@ -156,7 +157,7 @@ def test_importing_is_light() -> None:
     """No optional package, and nothing of the standard library that costs tens of milliseconds, is imported."""
     code = "import sys, json; import pycaffe_lite; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    heavy = {"h5py", "lmdb", "PIL", "IPython", "scipy", "matplotlib", "multiprocessing", "asyncio", "http", "pytest"}
+    heavy = {*_extras.EXTRAS, "scipy", "matplotlib", "multiprocessing", "asyncio", "http", "pytest"}
     assert not heavy & set(json.loads(out))
     assert not [m for m in json.loads(out) if m == "pycaffe_lite.cli"]
 

@@ -7,9 +7,9 @@ import threading
 import weakref
 from typing import Any
 
-from pycaffe_lite.errors import DataError, MissingFileError
-
-FETCH_AGAIN = "Copy it again from where it came from, or convert the data again."
+from pycaffe_lite.data._backends import check_backend
+from pycaffe_lite.data._database_reader import FETCH_AGAIN
+from pycaffe_lite.errors import DataError
 
 
 class Environment:
@@ -36,17 +36,7 @@ def shared_environment(lmdb: Any, path: str) -> Environment:
     that this process has open otherwise.
     """
     file = os.path.join(path, "data.mdb")
-    if not os.path.exists(path):
-        raise MissingFileError(
-            f"There is no database '{path}'", hint="A database is a folder; its path is relative to the current one."
-        )
-    if not os.path.isfile(file):
-        leveldb = os.path.isfile(os.path.join(path, "CURRENT"))
-        raise DataError(
-            f"'{path}' is not an LMDB database: "
-            + ("it is a LevelDB" if leveldb else "it is no folder with a data.mdb"),
-            hint="Convert the data again with --backend=lmdb." if leveldb else "Give the folder the converter made.",
-        )
+    check_backend(path, "lmdb")
     status = os.stat(file)
     with _environments_lock:
         key = (status.st_dev, status.st_ino)

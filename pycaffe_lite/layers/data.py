@@ -1,17 +1,15 @@
-"""Data: images and labels from an LMDB of Datum messages, read and transformed ahead in a background thread."""
+"""Data: images and labels from an LMDB or LevelDB of Datums, read and transformed ahead in a background thread."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import at_least, non_empty
+from pycaffe_lite.data.database import open_database
 from pycaffe_lite.data.datum import parse_datums
-from pycaffe_lite.data.lmdb import LMDBReader
 from pycaffe_lite.data.transformer import DataTransformer
-from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._data import check_size
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
@@ -26,7 +24,7 @@ class Data(PrefetchingLayer):
 
     Raises MissingFileError and DataError for the database, DataError for an image of another size than the first.
 
-    Differences from Caffe: a folder that holds an LMDB is read as one whatever `backend` says (its default is LevelDB).
+    Differences from Caffe: where `backend` is not given, the database may be of either kind (Caffe takes LEVELDB).
     """
 
     constraints = {
@@ -37,15 +35,10 @@ class Data(PrefetchingLayer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.data_param
-        if p.backend == pb.DataParameter.LEVELDB and Path(p.source, "CURRENT").exists():
-            raise ParameterError(
-                f"'{p.source}' is a LevelDB",
-                field="data_param.backend",
-                hint="Only LMDB is read so far: convert the data with backend lmdb.",
-            )
-        self._reader = LMDBReader(p.source)
+        backend = pb.DataParameter.DB.Name(p.backend).lower() if p.HasField("backend") else None
+        self._reader = open_database(p.source, backend)
         if p.rand_skip:
-            self._reader.position = int(self._rng.integers(p.rand_skip)) % len(self._reader)
+            self._reader.skip(int(self._rng.integers(p.rand_skip)))
         transform = self._message.transform_param
         self._force = {
             "force_color": transform.force_color or p.force_encoded_color,
@@ -66,10 +59,10 @@ class Data(PrefetchingLayer):
         return batch, labels
 
     def resume_state(self) -> dict[str, Any]:
-        return {"position": self._reader.position, "entries": len(self._reader)}
+        return {"position": self._reader.position, "entries": self._reader.total_entries}
 
     def set_resume_state(self, state: Mapping[str, Any]) -> None:
-        check_size(state["entries"], len(self._reader), "entries")
+        check_size(state["entries"], self._reader.total_entries, "entries")
         self._reader.position = state["position"]
 
     def close(self) -> None:

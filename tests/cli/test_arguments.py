@@ -6,11 +6,12 @@ import sys
 import pytest
 
 import pycaffe_lite
+from pycaffe_lite import _extras
 from pycaffe_lite.cli import _arguments
 
 from .conftest import Cli
 
-HEAVY = ("IPython", "lmdb", "h5py", "PIL", "pycaffe_lite.cli._watch")
+HEAVY = (*_extras.EXTRAS, "pycaffe_lite.cli._watch")
 
 
 def test_help_lists_every_verb(cli: Cli) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.lmdb import LMDBReader
+from pycaffe_lite.data.database import BACKENDS, open_database
 
 from .conftest import Cli
 
@@ -22,11 +22,12 @@ def idx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("idx")
-def test_converts(cli: Cli) -> None:
-    result = cli("convert-mnist", "--backend=lmdb", "images.gz", "labels", "db")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_converts(cli: Cli, backend: str) -> None:
+    result = cli("convert-mnist", f"--backend={backend}", "images.gz", "labels", "db")
     assert result.status == 0
     assert result.err.endswith("] Processed 12 files.\n")
-    with LMDBReader("db") as db:
+    with open_database("db", backend) as db:
         assert len(db) == 12
 
 

@@ -10,8 +10,12 @@ import lmdb
 import numpy as np
 import pytest
 
+import pycaffe_lite
 from pycaffe_lite import TEST, TRAIN, Net
-from pycaffe_lite.errors import DataError, MissingFileError, ParameterError
+from pycaffe_lite.data.digits import write_digits_lmdb
+from pycaffe_lite.data.leveldb import LevelDBWriter
+from pycaffe_lite.data.lmdb import LMDBReader
+from pycaffe_lite.errors import DataError, MissingFileError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from tests.layers.nets import net_of
 
@@ -35,15 +39,27 @@ def database(tmp_path: Path) -> Path:
 
 
 def net_on(
-    source: Path, fields: str = "batch_size: 3", transform: str = "", phase: int = TRAIN, tops: int = 2, seed: int = 5
+    source: Path,
+    fields: str = "batch_size: 3",
+    transform: str = "",
+    phase: int = TRAIN,
+    tops: int = 2,
+    seed: int = 5,
+    backend: str = "backend: LMDB",
 ) -> Net:
     names = " ".join(f'top: "{t}"' for t in ("data", "label")[:tops])
     return net_of(
         f'layer {{ name: "d" type: "Data" {names} transform_param {{ {transform} }}\n'
-        f'data_param {{ source: "{source}" backend: LMDB {fields} }} }}',
+        f'data_param {{ source: "{source}" {backend} {fields} }} }}',
         phase,
         seed=seed,
     )
+
+
+def copy_to_leveldb(lmdb_path: Path, path: Path) -> None:
+    with LMDBReader(lmdb_path) as old, LevelDBWriter(path) as new:
+        for key, value in zip(old.keys(), old, strict=True):
+            new.put(key, value)
 
 
 def test_rows_come_in_key_order_and_wrap_around(database: Path) -> None:
@@ -169,7 +185,57 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     net.close()
 
 
-def test_a_leveldb_is_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "CURRENT").write_text("MANIFEST-000001\n")
-    with pytest.raises(ParameterError, match="LevelDB"):
-        net_of(f'layer {{ name: "d" type: "Data" top: "x" data_param {{ source: "{tmp_path}" batch_size: 2 }} }}')
+@pytest.mark.parametrize("fields", ["batch_size: 3", "batch_size: 9", "batch_size: 2 rand_skip: 20"])
+@pytest.mark.parametrize("backend", ["backend: LEVELDB", ""])
+def test_a_leveldb_gives_what_an_lmdb_gives(database: Path, tmp_path: Path, backend: str, fields: str) -> None:
+    copy_to_leveldb(database, tmp_path / "leveldb")
+    a = net_on(database, fields, "mirror: true")
+    b = net_on(tmp_path / "leveldb", fields, "mirror: true", backend=backend)
+    for _ in range(9):
+        a.forward()
+        b.forward()
+        for top in ("data", "label"):
+            np.testing.assert_array_equal(a.blobs[top].data, b.blobs[top].data)
+    a.close()
+    b.close()
+
+
+def test_lenet_trains_on_a_leveldb_as_on_an_lmdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained = []
+    for database in write_digits_lmdb(tmp_path, train=150, test=100):
+        copy_to_leveldb(Path(database), Path(database.replace("_lmdb", "_leveldb")))
+    net = (Path(pycaffe_lite.__file__).parents[1] / "models/lenet/lenet_train_test.prototxt").read_text()
+    for backend in ("lmdb", "leveldb"):
+        text = net.replace("mnist_", "digits_").replace("_lmdb", f"_{backend}").replace("LMDB", backend.upper())
+        assert text.count(f'_{backend}" batch') == text.count(f"backend: {backend.upper()} ") == 2
+        Path("net.prototxt").write_text(text)
+        Path("solver.prototxt").write_text(
+            'net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 max_iter: 4 test_iter: 2 '
+            "test_interval: 4 random_seed: 3 snapshot_after_train: false"
+        )
+        solver = pycaffe_lite.get_solver("solver.prototxt")
+        solver.solve()
+        trained.append([blob.data.copy() for blobs in solver.net.params.values() for blob in blobs])
+        trained[-1].append(solver.test_nets[0].blobs["loss"].data.copy())
+        for n in (solver.net, *solver.test_nets):
+            n.close()
+    for a, b in zip(*trained, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_backend_must_be_the_databases(database: Path, tmp_path: Path) -> None:
+    def net(source: Path, backend: str) -> str:
+        return (
+            f'layer {{ name: "d" type: "Data" top: "x" data_param {{ source: "{source}" batch_size: 2 {backend} }} }}'
+        )
+
+    with LevelDBWriter(tmp_path / "leveldb") as db:
+        db.put(b"1", b"")
+    for source, backend, other in ((database, "leveldb", "lmdb"), (tmp_path / "leveldb", "lmdb", "leveldb")):
+        with pytest.raises(DataError, match=f"is not an? .*, or convert the data again with --backend={backend}") as e:
+            net_of(net(source, f"backend: {backend.upper()}"))
+        assert f"Say 'backend: {other.upper()}'" in str(e.value)
+        assert "layer 'd' of type Data" in str(e.value)
+    with pytest.raises(DataError, match=r"is no database: it is no folder with a data\.mdb"):
+        net_of(net(tmp_path, ""))

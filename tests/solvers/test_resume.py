@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import pycaffe_lite as caffe
+from pycaffe_lite.data.leveldb import LevelDBWriter
 from pycaffe_lite.data.lmdb import LMDBWriter
 from pycaffe_lite.errors import ParseError, SnapshotError
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -33,6 +34,7 @@ LMDB = f"""layer {{ name: "train" type: "Data" {TOPS} include {{ phase: TRAIN }}
   data_param {{ source: "db" backend: LMDB batch_size: 5 rand_skip: 20 prefetch: 3 }} }}
 layer {{ name: "test" type: "Data" {TOPS} include {{ phase: TEST }} {AUGMENTED}
   data_param {{ source: "db" backend: LMDB batch_size: 4 }} }}"""
+LEVELDB = LMDB.replace('"db" backend: LMDB', '"leveldb" backend: LEVELDB')
 PICTURES = f"""layer {{ name: "d" type: "ImageData" {TOPS} {AUGMENTED}
   image_data_param {{ source: "list.txt" batch_size: 4 shuffle: true rand_skip: 9 }} }}"""
 WINDOWS = f"""layer {{ name: "d" type: "WindowData" {TOPS} {AUGMENTED}
@@ -88,10 +90,11 @@ class Remembers(caffe.Layer):
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with LMDBWriter("db") as db:
+    with LMDBWriter("db") as db, LevelDBWriter("leveldb") as same:
         for i, (image, label) in enumerate(zip(IMAGES, LABELS, strict=True)):
             datum = pb.Datum(channels=3, height=9, width=10, data=image.tobytes(), label=int(label))
-            db.put(b"%08d" % i, datum.SerializeToString())
+            for database in (db, same):
+                database.put(b"%08d" % i, datum.SerializeToString())
     lines, windows = [], []
     for i, image in enumerate(IMAGES[:11]):
         Image.fromarray(image.transpose(1, 2, 0)).save(f"{i}.png")
@@ -145,6 +148,7 @@ def state(solver: Solver) -> list[bytes]:
     [
         (LMDB, 'type: "Adam" momentum: 0.9'),
         (LMDB, 'type: "SGD" momentum: 0.9 snapshot_format: HDF5'),
+        (LEVELDB, 'type: "SGD" momentum: 0.5'),
         (PICTURES, 'type: "Nesterov" momentum: 0.9'),
         (WINDOWS, 'type: "AdaGrad"'),
         (HDF5, 'type: "RMSProp" rms_decay: 0.9 snapshot_format: HDF5'),
