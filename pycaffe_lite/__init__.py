@@ -13,9 +13,10 @@ The names are pycaffe's::
 
 import logging as _logging
 
-from pycaffe_lite import io
+from pycaffe_lite import _caffe, io, pycaffe  # noqa: F401  caffe._caffe and caffe.pycaffe need no import of their own
 from pycaffe_lite._install import install_as_caffe
 from pycaffe_lite._mode import set_device, set_mode_cpu, set_mode_gpu
+from pycaffe_lite._old_names import package_attribute as __getattr__  # noqa: F401
 from pycaffe_lite._parallel import (
     NCCL,
     has_nccl,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -270,6 +270,15 @@ class BlobVec(list[Blob]):
     def __init__(self, blobs: list[Blob] | tuple[Blob, ...] = (), dtype: npt.DTypeLike = np.float32) -> None:
         super().__init__(blobs)
         self.dtype = np.dtype(dtype)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """As a list's. Raises CaffeError for an array at a blob's place: numbers are written into the blob's data."""
+        if not isinstance(index, slice) and not isinstance(value, Blob):
+            raise CaffeError(
+                f"A layer's parameter is a blob, not {type(value).__name__}",
+                hint="Write numbers into it: net.params[name][i].data[...] = array.",
+            )
+        super().__setitem__(index, value)
 
     def add_blob(self, *shape: int) -> Blob:
         """Append a new blob of zeros of this shape."""

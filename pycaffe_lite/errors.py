@@ -14,7 +14,8 @@
     ├── DataError                   databases, lists, labels and images (also a ValueError)
     ├── SnapshotError               snapshots that could not be written or resumed
     ├── MemoryLimitError            a net larger than this machine's memory (also a MemoryError)
-    └── MissingPackageError         an optional package that is not installed (also an ImportError)
+    ├── MissingPackageError         an optional package that is not installed (also an ImportError)
+    └── OldNameError                a name that pycaffe has given up (also an AttributeError)
 
 A message says what was found, where, and what to do::
 
@@ -145,6 +146,10 @@ class MissingPackageError(CaffeError, ImportError):
     """An optional package that is not installed; the hint is the command that installs it."""
 
     __str__ = CaffeError.__str__
+
+
+class OldNameError(CaffeError, AttributeError):
+    """A name that old scripts use and pycaffe has given up; the hint is what to use instead."""
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

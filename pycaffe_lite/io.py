@@ -12,6 +12,7 @@ import numpy as np
 
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, find_file
+from pycaffe_lite._old_names import io_attribute as __getattr__  # noqa: F401
 from pycaffe_lite._transformer import Transformer
 from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.datum import array_to_datum, datum_to_array

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
+class _Zero(int):
+    """The level of a call that gives none."""
+
+
+_NO_LEVEL = _Zero(0)
+
+
 class Net(PycaffeNames):
     """A network in one phase.
 
@@ -50,7 +57,7 @@ class Net(PycaffeNames):
         self,
         network_file: PathLike | pb.NetParameter,
         phase: int | PathLike,
-        level: int = 0,
+        level: int = _NO_LEVEL,
         stages: Sequence[str] | None = None,
         weights: PathLike | None = None,
         *,
@@ -59,6 +66,10 @@ class Net(PycaffeNames):
         trusted: bool = True,
     ) -> None:
         if isinstance(phase, str | os.PathLike):
+            if level is _NO_LEVEL:
+                raise ParameterError(
+                    "Net(network_file, weights_file) lacks the phase", hint="Add caffe.TEST, or caffe.TRAIN."
+                )
             weights, phase, level = phase, level, 0
         if phase not in pb.Phase.values():
             raise ParameterError(f"The phase is {phase!r}", hint="It must be pycaffe_lite.TRAIN or pycaffe_lite.TEST.")

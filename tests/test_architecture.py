@@ -32,6 +32,7 @@ FLOORS = [
         "_files",
         "_mode",
         "_multiply_adds",
+        "_old_names",
         "_parallel",
         "_random",
         "_statistics",

@@ -7,7 +7,7 @@ import pytest
 
 from pycaffe_lite import Blob
 from pycaffe_lite.blob import BlobVec
-from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.storage import Storage
 
 
@@ -184,6 +184,18 @@ def test_blob_vec_makes_blobs_of_its_type() -> None:
     assert vec[0] is blob
     assert (len(vec), blob.shape, blob.dtype) == (1, (2, 3), np.float64)
     assert vec.add_blob().shape == ()
+
+
+def test_a_parameter_is_not_replaced_by_numbers() -> None:
+    vec = BlobVec([Blob((2, 3)), Blob((2,))])
+    for wrong in (np.ones((2, 3)), 1.0, [1, 2]):
+        with pytest.raises(
+            CaffeError, match=r"not (ndarray|float|list)\. Write numbers into it: .*\.data\[\.\.\.\] = "
+        ):
+            vec[0] = wrong
+    other = vec[1] = Blob((5,))
+    vec[:1] = [other]
+    assert [b.shape for b in vec] == [(5,), (5,)]
 
 
 def test_it_shows_itself() -> None:

@@ -19,6 +19,7 @@ ALSO = {
     "UnknownNameError": KeyError,
     "MemoryLimitError": MemoryError,
     "MissingPackageError": ImportError,
+    "OldNameError": AttributeError,
     "UnknownTypeError": errors.ParameterError,
 }
 

@@ -92,6 +92,11 @@ def test_other_phases(file: str, phase: int) -> None:
         Net(file, phase)
 
 
+def test_weights_without_a_phase(file: str) -> None:
+    with pytest.raises(ParameterError, match="lacks the phase. Add caffe.TEST, or caffe.TRAIN"):
+        Net(file, file)
+
+
 def test_missing_files(file: str) -> None:
     with pytest.raises(MissingFileError, match="Did you mean 'net.prototxt'"):
         Net(file.replace("net.", "nett."), TRAIN)
