@@ -53,13 +53,16 @@ class Classifier(PictureNet):
 
     `image_dims` (height, width) is what pictures are resized to before they are cropped to the net's input, default
     the input's own size; the rest are the Transformer's settings. Raises what Net raises, and ShapeError.
+
+    Scripts write Classifier(model, weights, caffe.TEST), as they would for a Net, and pycaffe lets them until they
+    predict: a number in the place of `image_dims` counts as none.
     """
 
     def __init__(
         self,
         model_file: PathLike,
         pretrained_file: PathLike,
-        image_dims: Sequence[int] | None = None,
+        image_dims: Sequence[int] | int | None = None,
         mean: Array | None = None,
         input_scale: float | None = None,
         raw_scale: float | None = None,
@@ -67,7 +70,8 @@ class Classifier(PictureNet):
     ) -> None:
         super().__init__(model_file, pretrained_file, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
-        self.image_dims = self.crop_dims if image_dims is None or not len(image_dims) else np.array(image_dims)
+        none_given = image_dims is None or isinstance(image_dims, int) or not len(image_dims)
+        self.image_dims = self.crop_dims if none_given else np.array(image_dims)
         if (self.image_dims < self.crop_dims).any():
             raise ShapeError(
                 f"image_dims {tuple(map(int, self.image_dims))} are smaller than the net's input, "

@@ -53,8 +53,9 @@ def test_the_mean_of_ten_crops(files: tuple[str, str]) -> None:
         assert np.ptp(rows, axis=0).max() > 1e-3
 
 
-def test_pictures_become_as_large_as_the_input_unless_told_otherwise(files: tuple[str, str]) -> None:
-    classifier = caffe.Classifier(*files)
+@pytest.mark.parametrize("image_dims", [(), ((),), (caffe.TEST,)])
+def test_pictures_become_as_large_as_the_input_unless_told_otherwise(files: tuple[str, str], image_dims: Any) -> None:
+    classifier = caffe.Classifier(*files, *image_dims)
     assert tuple(classifier.image_dims) == tuple(classifier.crop_dims) == (5, 6)
     wanted = by_hand(files, [resize_image(p, (5, 6)).transpose(2, 0, 1) for p in PICTURES])
     np.testing.assert_allclose(classifier.predict(PICTURES, oversample=False), wanted, rtol=1e-4)
