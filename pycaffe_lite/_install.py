@@ -31,6 +31,9 @@ _NAMES = {
 }
 """pycaffe's modules; each is the module of ours of that name."""
 
+_FORKS = {"caffe.model_libs": "SSD"}
+"""Modules that scripts look for in pycaffe and only a fork of it has."""
+
 
 def install_as_caffe() -> None:
     """Let `import caffe`, `import caffe.io` and the other modules of pycaffe give pycaffe_lite's, in this process.
@@ -72,7 +75,8 @@ class _Finder(MetaPathFinder, Loader):
         if fullname.partition(".")[0] != "caffe":
             return None
         if fullname not in _NAMES:  # our folder has more modules than pycaffe
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+            whose = f": it is the {_FORKS[fullname]} fork's, not pycaffe's" if fullname in _FORKS else ""
+            raise ModuleNotFoundError(f"No module named {fullname!r}{whose}", name=fullname)
         return ModuleSpec(fullname, self)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -67,6 +67,7 @@ for name in ("caffe.blob", "caffe.layers", "caffe.model_libs", "caffe.proto.noth
 assert isinstance(pycaffe_lite.layers, pycaffe_lite.net_spec.Layers)
 """)
     assert out.splitlines()[0] == "No module named 'caffe.blob'"
+    assert "No module named 'caffe.model_libs': it is the SSD fork's, not pycaffe's" in out.splitlines()
     assert len(out.splitlines()) == 4
 
 
