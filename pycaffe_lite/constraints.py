@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from google.protobuf.message import Message
 
 from pycaffe_lite.errors import ParameterError
@@ -67,7 +68,8 @@ def check(message: Message, constraints: Mapping[str, Constraint]) -> None:
             raise ParameterError(f"{name} is missing, it {constraint.wording}", field=path)
         for item in value if repeated else [value]:
             if not constraint.test(item):
-                raise ParameterError(f"{name} is {item!r}, it {constraint.wording}", field=path)
+                shown = str(np.float32(item)) if isinstance(item, float) else repr(item)  # 0.9, not 0.8999999761581421
+                raise ParameterError(f"{name} is {shown}, it {constraint.wording}", field=path)
 
 
 def is_set(message: Message, *names: str) -> bool:

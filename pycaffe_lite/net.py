@@ -65,6 +65,10 @@ class Net(PycaffeNames):
         seed: int | None = None,
         trusted: bool = True,
     ) -> None:
+        if isinstance(stages, str):
+            raise ParameterError(f"stages is the text {stages!r}", hint=f"Give a list: stages=[{stages!r}].")
+        if phase in ("TRAIN", "TEST"):
+            raise ParameterError(f"The phase is the text {phase!r}", hint=f"Write pycaffe_lite.{phase}.")
         if isinstance(phase, str | os.PathLike):
             if level is _NO_LEVEL:
                 raise ParameterError(
@@ -297,6 +301,8 @@ class Net(PycaffeNames):
         for name, value in given.items():
             blob = expected[name]
             array = np.asarray(value)
+            if array.dtype.kind not in "biuf":
+                raise ShapeError(f"{noun} '{name}' is {value!r:.60}, no array of numbers")
             if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
                 raise ShapeError(
                     f"{noun} is not batch sized: '{name}' has {array.shape[0]} items, its blob {blob.shape[0]}",

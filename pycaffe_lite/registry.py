@@ -54,6 +54,8 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
+            if not name:
+                raise UnknownTypeError(f"The {self.kind} is missing", field=self.field) from None
             hint = did_you_mean(name, self._entries)
             if not hint and len(self._entries) < 12:
                 hint = f"Known are {', '.join(self)}."

@@ -67,3 +67,8 @@ def test_is_set() -> None:
     assert c.is_set(p, "axis")
     assert c.is_set(p, "concat_dim", "axis")
     assert not c.is_set(p, "concat_dim")
+
+
+def test_single_precision_is_shown_as_it_was_written() -> None:
+    with pytest.raises(ParameterError, match=r"^dropout_ratio is 1\.7, it must"):
+        c.check(message("dropout_param { dropout_ratio: 1.7 }"), {"dropout_param.dropout_ratio": c.between(0, 1)})

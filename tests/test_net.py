@@ -378,3 +378,17 @@ def test_close_reaches_every_layer(net: Net, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(type(each), "close", closed.append)
     net.close()
     assert closed == net.layers
+
+
+def test_texts_in_place_of_phase_and_stages(tmp_path: Path) -> None:
+    (tmp_path / "n.prototxt").write_text(TEXT)
+    with pytest.raises(ParameterError, match=r"phase is the text 'TEST'\. Write pycaffe_lite\.TEST"):
+        Net(tmp_path / "n.prototxt", "TEST")
+    with pytest.raises(ParameterError, match=r"stages=\['deploy'\]"):
+        Net(tmp_path / "n.prototxt", TEST, stages="deploy")
+
+
+@pytest.mark.parametrize("value", [None, "text", {"a": 1}])
+def test_inputs_that_are_no_numbers(net: Net, value: object) -> None:
+    with pytest.raises(ShapeError, match="Input 'data' is .*, no array of numbers"):
+        net.forward(data=value, label=np.zeros(4))

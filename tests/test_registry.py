@@ -91,3 +91,8 @@ def test_a_registry_of_anything() -> None:
         many.add(f"name{i:02}", i)
     with pytest.raises(UnknownTypeError, match="Unknown thing 'qqq'$"):
         many["qqq"]
+
+
+def test_a_name_that_is_missing() -> None:
+    with pytest.raises(UnknownTypeError, match="^The layer type is missing$"):
+        find_layer("")

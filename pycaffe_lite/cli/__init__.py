@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from pycaffe_lite._install import register
 from pycaffe_lite.cli._arguments import parse
 from pycaffe_lite.errors import CaffeError
 
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         argv = sys.argv[1:]
         sys.path.insert(0, os.getcwd())  # where users keep their Python layers, as for python itself
+        register()  # which may say `import caffe`
     debug = "--debug" in argv or "-debug" in argv
     try:
         status = _run(argv)
@@ -61,5 +63,7 @@ def _line(error: Exception) -> str:
     if isinstance(error, CaffeError):
         return text
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):  # says itself where, and no frame is there
+        frames = traceback.StackSummary()
     where = f" ({os.path.relpath(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text}{where}. Run again with --debug to see where it comes from."

@@ -159,6 +159,10 @@ def _read_list(list_file: str) -> list[str]:
         raise MissingFileError(
             f"There is no file '{list_file}'", hint="The source of HDF5Data is a text file that lists .h5 files."
         ) from e
+    if lines and lines[0].startswith("\udc89HDF"):
+        raise DataError(
+            f"'{list_file}' is an HDF5 file", hint="The source of HDF5Data is a text file that lists such files."
+        )
     files = []
     for number, line in enumerate(lines, 1):
         beside = os.path.join(os.path.dirname(list_file), line)

@@ -38,8 +38,14 @@ def decode_image(picture: bytes, name: str, *, color: bool = True) -> Array:
                 image.draft("L", image.size)
             pixels = bgr_pixels(operations.exif_transpose(image), "RGB" if color else "L")
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
-        raise DataError(f"The picture '{name}' cannot be decoded: {e}") from e
+        raise DataError(f"The picture '{name}' cannot be decoded: {why_undecoded(e)}") from e
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def why_undecoded(error: Exception) -> str:
+    """What Pillow's error says of a picture, without the memory address that it may say it of."""
+    unknown = type(error).__name__ == "UnidentifiedImageError"
+    return "it is in no format that Pillow knows, or broken" if unknown else str(error)
 
 
 def bgr_pixels(image: Any, mode: str) -> Array:

@@ -30,9 +30,17 @@ class DataTransformer:
 
     def __init__(self, transform_param: TransformationParameter, phase: int, rng: np.random.Generator) -> None:
         if transform_param.HasField("mean_file") and transform_param.mean_value:
-            raise ParameterError("transform_param has both mean_file and mean_value", hint="Give one of them.")
+            raise ParameterError(
+                "transform_param has both mean_file and mean_value",
+                field="transform_param.mean_file",
+                hint="Give one of them.",
+            )
         if transform_param.force_color and transform_param.force_gray:
-            raise ParameterError("transform_param sets both force_color and force_gray", hint="Set one of them.")
+            raise ParameterError(
+                "transform_param sets both force_color and force_gray",
+                field="transform_param.force_gray",
+                hint="Set one of them.",
+            )
         self._param = transform_param
         self._crop = transform_param.crop_size
         self._random_crop = self._crop > 0 and phase == TRAIN
@@ -53,18 +61,21 @@ class DataTransformer:
         if self._crop > min(height, width):
             raise ShapeError(
                 f"crop_size {self._crop} is larger than an image of {size}",
+                field="transform_param.crop_size",
                 hint="Make crop_size smaller or resize the images when converting them.",
             )
         if self._mean_image is not None and self._mean_image.shape != (channels, height, width):
             raise ShapeError(
                 f"The mean image '{self._param.mean_file}' is {'×'.join(map(str, self._mean_image.shape))}, "
                 f"the images are {size}",
+                field="transform_param.mean_file",
                 hint="Compute the mean from the same data set.",
             )
         if len(self._mean_values) not in (0, 1, channels):
             raise ParameterError(
-                f"There are {len(self._mean_values)} mean_value's for images of {channels} channels",
-                hint=f"Give one, or {channels}.",
+                f"There are {len(self._mean_values)} mean_value's for images of {size}",
+                field="transform_param.mean_value[0]",
+                hint="Give one." if channels == 1 else f"Give one, or {channels}.",
             )
         return (channels, self._crop or height, self._crop or width)
 
@@ -123,16 +134,22 @@ def read_mean_image(path: str) -> FloatArray:
             blob.ParseFromString(file.read())
     except FileNotFoundError as e:
         raise MissingFileError(
-            f"There is no mean file '{path}'", hint="compute_image_mean makes one from a database."
+            f"There is no mean file '{path}'",
+            field="transform_param.mean_file",
+            hint="compute_image_mean makes one from a database.",
         ) from e
     except (DecodeError, OSError) as e:
-        raise ParseError(f"'{path}' cannot be read as a mean image (BlobProto): {e}") from e
+        why = f" ({e})" if isinstance(e, OSError) else ""
+        raise ParseError(
+            f"'{path}' cannot be read as a mean image, a BlobProto{why}", field="transform_param.mean_file"
+        ) from e
     mean = np.array(blob.double_data or blob.data, np.float32)
     dims = tuple(blob.shape.dim) if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
     shape = dims[-3:]
     if len(shape) != 3 or mean.size != np.prod(dims) or mean.size != np.prod(shape):
         raise ParseError(
             f"'{path}' is not a mean image: it holds {mean.size} numbers of shape {'×'.join(map(str, dims))}",
+            field="transform_param.mean_file",
             hint="A mean image is a BlobProto of 1×channels×height×width.",
         )
     return mean.reshape(shape)

@@ -81,6 +81,8 @@ class Wiring:
         self.blob_count = 0
         self.version_count = 0
         self.latest: dict[str, int] = {}
+        self.makers: dict[str, str] = {}
+        """Names, and the layers that made them first."""
         self.unread: dict[str, int] = {}
         """Names whose latest version nobody has read, and that version: in the end, the net's outputs."""
 
@@ -102,10 +104,11 @@ class Wiring:
                 raise GraphError(
                     f"Top blob '{name}' produced by multiple sources",
                     field=f"top[{j}]",
-                    hint="Give one of them another name.",
+                    hint=f"Layer '{self.makers[name]}' makes it too. Give one of them another name.",
                 )
             if not in_place:
                 blob_id, self.blob_count = self.blob_count, self.blob_count + 1
+                self.makers[name] = node.name
             else:
                 blob_id = self.blob_ids[name]
             node.top_names.append(name)

@@ -60,7 +60,7 @@ def _count_readers(specs: Sequence[LayerSpec]) -> tuple[dict[tuple[int, int], _T
     for i, spec in enumerate(specs):
         for j, blob in enumerate(spec.message.bottom):
             if blob not in latest:
-                raise _unknown_bottom(spec, j, latest)
+                raise _unknown_bottom(specs, i, j, latest)
             source[i, j] = latest[blob]
             readers[latest[blob]] += 1
         for j, blob in enumerate(spec.message.top):
@@ -69,15 +69,15 @@ def _count_readers(specs: Sequence[LayerSpec]) -> tuple[dict[tuple[int, int], _T
     return source, readers
 
 
-def _unknown_bottom(spec: LayerSpec, index: int, known: dict[str, _Top]) -> GraphError:
-    message = spec.message
-    return spec.blame(
-        GraphError(
-            f"Unknown bottom blob '{message.bottom[index]}' (bottom index {index})",
-            field=f"bottom[{index}]",
-            hint=did_you_mean(message.bottom[index], known) or "No layer before this one makes it in this phase.",
-        )
-    )
+def _unknown_bottom(specs: Sequence[LayerSpec], i: int, index: int, known: dict[str, _Top]) -> GraphError:
+    spec, name = specs[i], specs[i].message.bottom[index]
+    maker = next((s.message.name for s in specs[i + 1 :] if name in s.message.top), None)
+    if maker is not None:
+        hint = f"Layer '{maker}' makes it, too late: layers run in the file's order, without loops."
+    else:
+        hint = did_you_mean(name, known) or "No layer before this one makes it in this phase."
+    found = f"Unknown bottom blob '{name}' (bottom index {index})"
+    return spec.blame(GraphError(found, field=f"bottom[{index}]", hint=hint))
 
 
 def _loss_weight(message: pb.LayerParameter, top: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from pycaffe_lite.graph.upgrade_positions import moved
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions
 
+log = logging.getLogger(__name__)
 _E = TypeVar("_E", bound=CaffeError)
 _PADDING = "padding"
 
@@ -107,8 +109,9 @@ def needs_v0(net: pb.NetParameter) -> bool:
 def upgrade_v0(net: pb.NetParameter, positions: Positions | None) -> tuple[pb.NetParameter, Positions | None]:
     """A copy in which the layers are V1; "padding" layers became the `pad` of the layers that read them.
 
-    Raises UnknownTypeError for a type that V0 did not have, ParameterError for a field that the layer's type has no
-    use for (Caffe logs an error and goes on without it), GraphError for a padding layer that cannot be folded.
+    A field that the layer's type has no use for is left out, with a warning, as in Caffe. Raises UnknownTypeError for
+    a type that V0 did not have, ParameterError for a number below 0, GraphError for a padding layer that cannot be
+    folded.
     """
     if not needs_v0(net):
         return net, positions
@@ -171,8 +174,10 @@ def _convert(
             continue
         target = _target(name, source.type)
         if not target:
-            found = f"A layer of type '{source.type}' has no use for {name}"
-            raise _error(ParameterError, found, old, i, f"layer.{name}", positions, "Leave it out.")
+            position = positions.find(f"layers[{i}].layer.{name}") if positions else None
+            where = position or f"layer '{source.name}'"
+            log.warning("%s: %s is ignored: layers of type '%s' have no use for it", where, name, source.type)
+            continue
         try:
             _put(new, target, value)
         except ValueError:

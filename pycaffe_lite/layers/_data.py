@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.errors import DataError
+from pycaffe_lite.errors import CaffeError, DataError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
 
 
@@ -21,6 +22,16 @@ class DataLayer(Layer):
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Nothing: the source has decided."""
+
+
+@contextmanager
+def field_of(field: str) -> Iterator[None]:
+    """Errors from within the block are this field's ("data_param.source"), unless they name another."""
+    try:
+        yield
+    except CaffeError as e:
+        e.field = e.field or field
+        raise
 
 
 def check_size(saved: int, found: int, what: str) -> None:

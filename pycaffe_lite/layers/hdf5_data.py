@@ -10,7 +10,7 @@ from pycaffe_lite.constraints import non_empty
 from pycaffe_lite.data.hdf5 import HDF5Position, HDF5Source
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, at_least
-from pycaffe_lite.layers._data import DataLayer
+from pycaffe_lite.layers._data import DataLayer, field_of
 from pycaffe_lite.registry import register_layer
 
 
@@ -32,7 +32,8 @@ class HDF5Data(DataLayer):
                 hint="Drop transform_param and store the numbers as the net wants them.",
             )
         p = self._message.hdf5_data_param
-        self._source = HDF5Source(p.source, list(self._message.top), p.batch_size, p.shuffle, self._rng)
+        with field_of("hdf5_data_param.source"):
+            self._source = HDF5Source(p.source, list(self._message.top), p.batch_size, p.shuffle, self._rng)
         for blob, shape in zip(top, self._source.shapes(), strict=True):
             blob.reshape(*shape)
 

@@ -14,7 +14,7 @@ from pycaffe_lite.data.images import locate, read_image, read_image_list, resize
 from pycaffe_lite.data.transformer import DataTransformer
 from pycaffe_lite.errors import DataError, ParameterError
 from pycaffe_lite.layer import Blobs, exactly
-from pycaffe_lite.layers._data import check_size
+from pycaffe_lite.layers._data import check_size, field_of
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
 from pycaffe_lite.registry import register_layer
 
@@ -53,7 +53,8 @@ class ImageData(PrefetchingLayer):
                 field=f"image_data_param.{'new_height' if p.new_height else 'new_width'}",
                 hint=f"Give {missing} too, or neither.",
             )
-        self._paths, self._labels = read_image_list(p.source)
+        with field_of("image_data_param.source"):
+            self._paths, self._labels = read_image_list(p.source)
         self._transformer = DataTransformer(self._message.transform_param, self.phase, self._rng)
         self._seed = int(self._rng.integers(2**63)) if p.shuffle else None
         self._begin_pass(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from pycaffe_lite.errors import DataError, ShapeError
 from pycaffe_lite.layer import Blobs, exactly
 from pycaffe_lite.layers._data import DataLayer
 from pycaffe_lite.registry import register_layer
+
+_log = logging.getLogger(__name__)
 
 
 @register_layer("MemoryData")
@@ -28,6 +31,8 @@ class MemoryData(DataLayer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.memory_data_param
+        if self._message.HasField("transform_param"):
+            _log.warning("MemoryData '%s' does not transform arrays: transform_param is ignored", self._message.name)
         top[0].reshape(p.batch_size, p.channels, p.height, p.width)
         top[1].reshape(p.batch_size)
         self._data: Array | None = None

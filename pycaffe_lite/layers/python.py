@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 from pycaffe_lite.errors import ParameterError, did_you_mean
 from pycaffe_lite.layer import Layer
@@ -29,6 +30,12 @@ class Python(Layer):
         try:
             module = importlib.import_module(p.module)
         except ModuleNotFoundError as e:
+            if (e.name or "").partition(".")[0] == "caffe" and "caffe" not in sys.modules:
+                raise ParameterError(
+                    f"Module '{p.module}' imports caffe, which is not installed",
+                    field="python_param.module",
+                    hint="Call pycaffe_lite.install_as_caffe() before: then pycaffe_lite is what it gets.",
+                ) from e
             if e.name != p.module.split(".")[0] and e.name != p.module:
                 raise  # an import inside the user's module
             raise ParameterError(

@@ -12,6 +12,7 @@ from pycaffe_lite.data.transformer import read_mean_image
 from pycaffe_lite.data.windows import IMAGE, LABEL, OVERLAP, X1, fit_window, read_window_file
 from pycaffe_lite.errors import DataError, ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, exactly
+from pycaffe_lite.layers._data import field_of
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
 from pycaffe_lite.registry import register_layer
 
@@ -56,7 +57,8 @@ class WindowData(PrefetchingLayer):
                 field="window_data_param.context_pad",
             )
         self._mean = self._read_mean()
-        self._paths, windows = read_window_file(p.source)
+        with field_of("window_data_param.source"):
+            self._paths, windows = read_window_file(p.source)
         # Caffe counts and compares in single precision.
         overlap = windows[:, OVERLAP].astype(np.float32)
         objects = overlap >= np.float32(p.fg_threshold)

@@ -151,7 +151,7 @@ class Parser:
         parts = []
         while (token := self._tokens[self._next]).kind == "string":
             if field.type != FieldDescriptor.CPPTYPE_STRING:
-                self._expect(f"{field.takes} for '{field.name}'", token)
+                self._quoted(field, token)
             self._next += 1
             try:
                 parts.append(unquote(token.text))
@@ -167,6 +167,22 @@ class Parser:
         except UnicodeDecodeError:
             return raw.decode("latin-1")
 
+    def _quoted(self, field: Field, token: Token) -> NoReturn:
+        """Fail for a string where there should be none."""
+        found = f"Expected {field.takes} for '{field.name}', found {_shown(token)}"
+        if field.enum is None:
+            self._fail(found, token)
+        bare = token.text[1:-1]
+        hint = (
+            "Write it without quotes."
+            if bare in field.enum.values_by_name
+            else did_you_mean(bare, field.enum.values_by_name)
+        )
+        if field.enum.name == "LayerType":
+            found = f"'layers' takes the old names of types, without quotes, found {_shown(token)}"
+            hint = f"{hint} 'layer' takes text, such as \"ReLU\".".lstrip()
+        self._fail(found, token, hint)
+
     def _enum(self, field: Field, token: Token, minus: bool) -> int | None:
         assert field.enum is not None
         if token.kind == "number":
@@ -175,8 +191,8 @@ class Parser:
         value = field.enum.values_by_name.get(token.text)
         if value is None:
             near = did_you_mean(token.text, field.enum.values_by_name)
-            names = ", ".join(field.enum.values_by_name)
-            hint = f"{near}{' ' if near else ''}Its values are {names}."
+            names = list(field.enum.values_by_name)
+            hint = near if near and len(names) > 8 else f"{near} Its values are {', '.join(names)}.".lstrip()
             self._fail(f"{field.enum.name} has no value '{token.text}' (field '{field.name}')", token, hint)
         return int(value.number)
 

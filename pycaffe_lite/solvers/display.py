@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +48,8 @@ class SmoothedLoss:
             self.add(loss)
 
     def add(self, loss: float) -> None:
+        if math.isfinite(self.value) and not math.isfinite(loss):
+            log.warning("The loss is %g: try a lower base_lr or clip_gradients, and look at the data", loss)
         self.losses.append(loss)
         self.value = sum(self.losses) / len(self.losses)
 

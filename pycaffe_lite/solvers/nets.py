@@ -42,7 +42,10 @@ def make_train_net(file: SolverFile, level: int, stages: Sequence[str]) -> Net:
         state.level = level
     state.stage.extend(stages)
     log.info("Creating training net %s", _described(file.message, (given[0], None)))
-    return _make(file, (given[0], None), pb.TRAIN, state)
+    net = _make(file, (given[0], None), pb.TRAIN, state)
+    if not any(node.losses for node in net._nodes):
+        log.warning("The net has no loss, nothing will be learnt: give it a loss layer, or a top a loss_weight")
+    return net
 
 
 def make_test_nets(file: SolverFile) -> list[Net]:

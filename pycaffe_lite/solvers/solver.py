@@ -114,6 +114,8 @@ class Solver(ABC):
         if resume_file:
             log.info("Restoring previous solver status from %s", resume_file)
             self.restore(resume_file)
+        if p.max_iter <= self.iter:
+            log.warning("Nothing is trained: max_iter is %d, iteration %d is reached", p.max_iter, self.iter)
         self.step(p.max_iter - self.iter)
         if p.snapshot_after_train and self._last_snapshot != self.iter:
             self.snapshot()

@@ -242,6 +242,21 @@ def test_an_error_in_a_users_layer_says_where(project: Path, program: Cli) -> No
     check(program(*TRAIN), "ZeroDivisionError", r"mine\.py:3", "--debug")
 
 
+def test_a_users_layer_may_import_caffe(project: Path, program: Cli) -> None:
+    code = """import caffe
+class Twice(caffe.Layer):
+    def setup(self, bottom, top): pass
+    def reshape(self, bottom, top): top[0].reshape(*bottom[0].data.shape)
+    def forward(self, bottom, top): top[0].data[...] = 2 * bottom[0].data
+    def backward(self, top, propagate_down, bottom): bottom[0].diff[...] = 2 * top[0].diff
+"""
+    Path("mine.py").write_text(code)
+    change("net.prototxt", 'type: "ReLU"', 'type: "Python" python_param { module: "mine" layer: "Twice" }')
+    assert program(*TIME).status == 0
+    Path("mine.py").write_text(code.replace("(caffe.Layer):", "(caffe.Layer:"))
+    check(program(*TIME), r"SyntaxError: .*\(mine\.py, line 2\)\. Run again")
+
+
 def test_debug_shows_the_traceback(project: Path, program: Cli) -> None:
     result = program("--debug", "train", "--solver=nowhere")
     assert result.status == 1

@@ -132,3 +132,21 @@ def test_parsing_mixed_gives_a_list() -> None:
 def test_bytes_that_are_no_datum() -> None:
     with pytest.raises(DataError, match="not a Datum"):
         parse_datums([b"\xff\xff\xff\xff"])
+
+
+def test_forced_channels_turn_a_picture_as_its_exif_data_say() -> None:
+    """As cv2.imdecode does with IMREAD_COLOR and IMREAD_GRAYSCALE, and not with IMREAD_UNCHANGED."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # turned clockwise when shown
+    array = RNG.integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    Image.fromarray(array).save(file, "PNG", exif=exif)
+    datum = encoded(file.getvalue())
+    bgr = array[:, :, ::-1].transpose(2, 0, 1)
+    np.testing.assert_array_equal(datum_to_array(datum), bgr)
+    np.testing.assert_array_equal(datum_to_array(datum, force_color=True), np.rot90(bgr, -1, (1, 2)))
+    assert datum_to_array(datum, force_gray=True).shape == (1, 5, 3)
+
+
+def test_bytes_that_are_no_picture() -> None:
+    with pytest.raises(DataError, match=r"\(7 bytes\) cannot be decoded: it is in no format that Pillow knows"):
+        datum_to_array(encoded(b"no jpeg"))

@@ -172,3 +172,10 @@ def test_files_that_cannot_be_used(listed: Callable[..., str], files: list[dict[
 def test_batch_size_is_checked(listed: Callable[..., str]) -> None:
     with pytest.raises(ParameterError, match="batch_size is 0"):
         source(listed(*numbered(2)), 0)
+
+
+def test_the_source_is_a_list_and_no_hdf5_file(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = np.zeros(3)
+    with pytest.raises(DataError, match=r"a\.h5' is an HDF5 file\. .*a text file that lists"):
+        source(str(tmp_path / "a.h5"))

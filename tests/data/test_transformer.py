@@ -122,7 +122,7 @@ def test_mean_file_forms(tmp_path: Path) -> None:
         ({"mean_value": [1.0], "mean_file": "m"}, ParameterError, "both mean_file and mean_value"),
         ({"force_color": True, "force_gray": True}, ParameterError, "both force_color and force_gray"),
         ({"mean_file": "nowhere"}, MissingFileError, "no mean file 'nowhere'"),
-        ({"mean_value": [1.0, 2.0]}, ParameterError, "2 mean_value's for images of 3 channels"),
+        ({"mean_value": [1.0, 2.0]}, ParameterError, "2 mean_value's for images of 3×7×11"),
         ({"crop_size": 8}, ShapeError, "crop_size 8 is larger than an image of 3×7×11"),
     ],
 )
@@ -152,3 +152,18 @@ def test_batches_that_do_not_fit() -> None:
         t.transform_batch(odd, np.empty((2, C, H, W), np.float32))
     with pytest.raises(ShapeError, match="empty"):
         t.shape((0, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"mean_file": "nowhere"}, "mean_file"),
+        ({"mean_value": [1.0, 2.0]}, "mean_value[0]"),
+        ({"crop_size": 8}, "crop_size"),
+        ({"force_color": True, "force_gray": True}, "force_gray"),
+    ],
+)
+def test_errors_name_their_field(fields: dict[str, object], field: str) -> None:
+    with pytest.raises(CaffeError) as e:
+        run(transformer(**fields))
+    assert e.value.field == f"transform_param.{field}"

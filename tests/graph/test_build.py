@@ -56,7 +56,7 @@ layer {
             'top: "data"',
             GraphError,
             "Top blob 'data' produced by multiple sources (layer 'loss' of type SoftmaxWithLoss, FILE:21:3). "
-            "Give one of them another name.",
+            "Layer 'data' makes it too. Give one of them another name.",
         ),
         (
             'top: "label"',

@@ -114,3 +114,14 @@ def test_unknown_bottom(bottom: str, hint: str) -> None:
 def test_a_blob_made_later_is_unknown() -> None:
     with pytest.raises(GraphError, match="Unknown bottom blob 'x'"):
         after(layer("r", "ReLU", "x", "y") + layer("d", "Input", "", "x"))
+
+
+def test_a_bottom_that_a_later_layer_makes() -> None:
+    text = layer("d", "Input", "", "x") + layer("a", "ReLU", "late", "a") + layer("b", "ReLU", "a", "late")
+    with pytest.raises(GraphError, match=r"Unknown bottom blob 'late' .*layer 'a'.*Layer 'b' makes it, too late"):
+        after(text)
+
+
+def test_a_bottom_that_only_its_own_layer_makes() -> None:
+    with pytest.raises(GraphError, match=r"Unknown bottom blob 'own' .*No layer before this one makes it"):
+        after(layer("d", "Input", "", "x") + layer("a", "ReLU", "own", "own"))

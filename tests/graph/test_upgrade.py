@@ -316,14 +316,6 @@ PADDED = 'layers { layer { name: "pad" type: "padding" pad: 2 } bottom: "in" top
     ("text", "error", "message"),
     [
         (
-            'layers { bottom: "x"\n layer { name: "l" type: "relu" num_output: 3 } }',
-            ParameterError,
-            r"type 'relu' has no use for num_output \(layer 'l' of type relu, old.prototxt:2:33\)",
-        ),
-        ('layers { layer { type: "conv" dropout_ratio: 0.5 } }', ParameterError, "'conv' has no use for dropout_ratio"),
-        ('layers { layer { type: "data" hdf5_output_param {} } }', ParameterError, "no use for hdf5_output_param"),
-        ('layers { layer { type: "pool" new_num: 3 } }', ParameterError, "no use for new_num"),
-        (
             'layers { layer { type: "images" new_height: -3 } }',
             ParameterError,
             "new_height is -3, it must be at least 0",
@@ -354,6 +346,25 @@ def test_v0_errors(text: str, error: type[CaffeError], message: str) -> None:
         upgrade_net(*parse_text(text, pb.NetParameter, "old.prototxt"))
     with pytest.raises(error):
         upgrade_net(parse_text(text, pb.NetParameter)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            'layers { bottom: "x"\n layer { name: "l" type: "relu" num_output: 3 } }',
+            "old.prototxt:2:33: num_output is ignored: layers of type 'relu' have no use for it",
+        ),
+        ('layers { layer { type: "conv" dropout_ratio: 0.5 } }', "dropout_ratio is ignored: layers of type 'conv'"),
+        ('layers { layer { type: "data" hdf5_output_param {} } }', "hdf5_output_param is ignored"),
+        ('layers { layer { type: "pool" new_num: 3 } }', "new_num is ignored"),
+    ],
+)
+def test_v0_fields_without_use(text: str, says: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Caffe goes on without them."""
+    new, _ = upgrade_net(*parse_text(text, pb.NetParameter, "old.prototxt"))
+    assert [m for _, level, m in caplog.record_tuples if level >= logging.WARNING and says in m]
+    assert {f.name for f, _ in new.layer[0].ListFields()} <= {"name", "type", "bottom"}
 
 
 # where things stand

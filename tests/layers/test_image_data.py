@@ -137,7 +137,7 @@ def test_no_thread_before_forward_nor_after_close(folder: Path) -> None:
 def test_refusals_name_layer_and_place(folder: Path) -> None:
     with pytest.raises(ParameterError, match=r"layer 'd' of type ImageData, net.prototxt:2:.*Give new_width too"):
         net_on(folder, "new_height: 5")
-    with pytest.raises(MissingFileError, match=r"list\.txt.*layer 'd' of type ImageData, net.prototxt:1:"):
+    with pytest.raises(MissingFileError, match=r"list\.txt.*layer 'd' of type ImageData, net.prototxt:2:"):
         net_on(folder / "nowhere")
     (folder / "4.png").unlink()
     net = net_on(folder)

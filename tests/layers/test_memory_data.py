@@ -54,3 +54,11 @@ def test_forward_before_data(net: Net) -> None:
 def test_arrays_that_do_not_fit(net: Net, x: np.ndarray, t: np.ndarray, says: str) -> None:
     with pytest.raises(ShapeError, match=says):
         net.layers[0].set_input_arrays(x, t)
+
+
+def test_a_transformation_is_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    net_of(
+        'layer { name: "m" type: "MemoryData" top: "x" top: "t" transform_param { scale: 2 }\n'
+        "memory_data_param { batch_size: 2 channels: 3 height: 5 width: 7 } }"
+    )
+    assert "MemoryData 'm' does not transform arrays: transform_param is ignored" in caplog.messages

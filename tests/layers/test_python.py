@@ -382,3 +382,10 @@ class Phase(caffe.Layer):
 """)
     for phase in caffe.TRAIN, caffe.TEST:
         assert net_of(layer(name, "Phase", blobs='top: "phase"'), phase).forward()["phase"] == phase
+
+
+def test_a_module_that_imports_caffe_before_there_is_one(module: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if type(f).__module__ != "pycaffe_lite._install"])
+    monkeypatch.delitem(sys.modules, "caffe", raising=False)
+    with pytest.raises(ParameterError, match=r"imports caffe, which is not installed .*install_as_caffe\(\)"):
+        net_of(layer(module("import caffe\n"), "L", blobs='top: "y"'))

@@ -306,3 +306,17 @@ def test_whatever_happens_to_a_good_text(tmp_path):
 
 def test_other_messages():
     assert list(parse_text("data: [1, 2.5] shape { dim: 2 }", BlobProto)[0].data) == [1, 2.5]
+
+
+def test_quotes_that_an_old_type_or_an_enum_must_not_have() -> None:
+    error = refused('layers { type: "ReLU" }', NetParameter)
+    assert str(error) == (
+        "'layers' takes the old names of types, without quotes, found '\"ReLU\"' (f.prototxt:1:16). "
+        "Did you mean 'RELU'? 'layer' takes text, such as \"ReLU\"."
+    )
+    assert refused('data_param { backend: "LMDB" }').hint == "Write it without quotes."
+
+
+def test_a_long_enum_is_not_listed_where_one_name_is_near() -> None:
+    assert refused("layers { type: RLU }", NetParameter).hint == "Did you mean 'RELU'?"
+    assert "SIGMOID_CROSS_ENTROPY_LOSS" in refused("layers { type: QQQ }", NetParameter).hint

@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pycaffe_lite as caffe
 from pycaffe_lite.glog import GlogFormatter
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.schema import parse_text
+from pycaffe_lite.solvers.display import SmoothedLoss
 from tests.solvers import toy
 
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
@@ -202,3 +206,24 @@ def test_debug_info_of_a_net_and_of_test_nets(tmp_path: Path, caplog: pytest.Log
     solver.net.backward(end="ip2")
     lines = [m for m in caplog.messages if re.match(r" +\[", m)]
     assert "[Backward] Layer ip2" in lines[-1]  # no line for all parameters: the pass was not whole
+
+
+def test_what_is_probably_no_training_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    net = 'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 2 } } }'
+    (tmp_path / "n.prototxt").write_text(net)
+    solver = caffe.get_solver(
+        parse_text(
+            f'net: "{tmp_path}/n.prototxt" base_lr: 1 lr_policy: "fixed" snapshot_after_train: false', SolverParameter
+        )[0]
+    )
+    assert any("The net has no loss" in m for m in caplog.messages)
+    solver.solve()
+    assert "Nothing is trained: max_iter is 0, iteration 0 is reached" in caplog.messages
+
+
+def test_a_loss_that_is_no_number_any_more_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    loss = SmoothedLoss(1)
+    for value in (1.0, float("nan"), float("nan"), 2.0, float("inf")):
+        loss.add(value)
+    said = [m for m in caplog.messages if "The loss is" in m]
+    assert [m.split(":")[0] for m in said] == ["The loss is nan", "The loss is inf"]
