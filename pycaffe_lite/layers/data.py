@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,13 @@ from pycaffe_lite.data.database import open_database
 from pycaffe_lite.data.datum import parse_datums
 from pycaffe_lite.data.transformer import DataTransformer
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers._data import check_size
+from pycaffe_lite.layers._data import check_size, field_of
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.proto.caffe_pb2 import Datum
 from pycaffe_lite.registry import register_layer
+
+_log = logging.getLogger(__name__)
 
 
 @register_layer("Data")
@@ -36,7 +40,8 @@ class Data(PrefetchingLayer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.data_param
         backend = pb.DataParameter.DB.Name(p.backend).lower() if p.HasField("backend") else None
-        self._reader = open_database(p.source, backend)
+        with field_of("data_param.source"):
+            self._reader = open_database(p.source, backend)
         if p.rand_skip:
             self._reader.skip(int(self._rng.integers(p.rand_skip)))
         transform = self._message.transform_param
@@ -47,8 +52,13 @@ class Data(PrefetchingLayer):
         self._transformer = DataTransformer(transform, self.phase, self._rng)
 
         start = self._reader.position
-        images, _ = parse_datums(self._reader.read(1), **self._force)
+        first = self._reader.read(1)
+        images, _ = parse_datums(first, **self._force)
         self._reader.position = start
+        if any(self._force.values()) and not Datum.FromString(first[0]).encoded:
+            _log.warning(
+                "Data '%s': force_color and force_gray are ignored, the images are not encoded", self._message.name
+            )
         self._shape = (p.batch_size, *self._transformer.shape(images[0].shape))
         self._start(top, self._shape, p.prefetch)
 

@@ -239,3 +239,14 @@ def test_the_backend_must_be_the_databases(database: Path, tmp_path: Path) -> No
         assert "layer 'd' of type Data" in str(e.value)
     with pytest.raises(DataError, match=r"is no database: it is no folder with a data\.mdb"):
         net_of(net(tmp_path, ""))
+
+
+def test_forced_channels_of_images_that_are_not_encoded(
+    database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Caffe ignores them too, and says so."""
+    assert net_on(database, transform="force_gray: true").blobs["data"].shape == (3, 3, 6, 5)
+    assert "Data 'd': force_color and force_gray are ignored, the images are not encoded" in caplog.messages
+    caplog.clear()
+    net_on(database)
+    assert not [m for m in caplog.messages if "force" in m]
