@@ -232,7 +232,9 @@ def test_backward_from_a_layer_and_with_top_diffs(net: Net) -> None:
     assert_close({b.name: b.diff for b in net.learnable.blobs}, once)
     net.clear_param_diffs()
     net.backward(loss=3)
-    assert_close({b.name: b.diff for b in net.learnable.blobs}, {k: 3 * v for k, v in once.items()}, rtol=1e-5)
+    assert_close(
+        {b.name: b.diff for b in net.learnable.blobs}, {k: 3 * v for k, v in once.items()}, rtol=1e-5, atol=1e-6
+    )
     with pytest.raises(GraphError, match="Top diff arguments do not match net outputs: given ip2, needed loss"):
         net.backward(ip2=np.zeros((4, 2)))
 
