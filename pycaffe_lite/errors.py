@@ -14,6 +14,7 @@
     ├── DataError                   databases, lists, labels and images (also a ValueError)
     ├── SnapshotError               snapshots that could not be written or resumed
     ├── MemoryLimitError            a net larger than this machine's memory (also a MemoryError)
+    ├── EngineError                 a library that computes instead of numpy, and cannot
     ├── MissingPackageError         an optional package that is not installed (also an ImportError)
     └── OldNameError                a name that pycaffe has given up (also an AttributeError)
 
@@ -140,6 +141,10 @@ class SnapshotError(CaffeError):
 
 class MemoryLimitError(CaffeError, MemoryError):
     """A net larger than this machine's memory."""
+
+
+class EngineError(CaffeError):
+    """A library that was chosen to compute instead of numpy, and cannot."""
 
 
 class MissingPackageError(CaffeError, ImportError):

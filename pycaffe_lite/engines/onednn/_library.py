@@ -1,0 +1,133 @@
+"""libdnnl: where it is, its functions, and what goes wrong.
+
+Only functions of oneDNN's C interface of version 3 are called, which libdnnl.so.3 keeps whatever its minor version.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import functools
+import importlib.metadata
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.errors import EngineError, MissingPackageError
+from pycaffe_lite.storage import aligned
+
+PATH_VARIABLE = "PYCAFFE_LITE_ONEDNN"
+WHEEL = "onednn-cpu-gomp"
+FILE = "libdnnl.so.3"
+CPU, IN_ORDER = 1, 1
+STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "a runtime error"}
+UNIMPLEMENTED = 3
+
+
+class _Version(ctypes.Structure):
+    _fields_ = [("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int)]
+
+
+class Library:
+    """The loaded library, one CPU engine and one stream of it.
+
+    `call("name", ...)` calls dnnl_name and raises EngineError where it fails.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._dll = ctypes.CDLL(path)
+            self._dll.dnnl_version.restype = ctypes.POINTER(_Version)
+            version = self._dll.dnnl_version().contents
+        except (OSError, AttributeError) as e:
+            raise EngineError(
+                f"The oneDNN library {path} cannot be loaded: {e}",
+                hint=f"Set {PATH_VARIABLE} to another one, or use_engine('numpy').",
+            ) from e
+        self.path = path
+        self.version = f"{version.major}.{version.minor}.{version.patch}"
+        if version.major != 3:
+            raise EngineError(f"The library {path} is oneDNN {self.version}", hint="Version 3 is needed.")
+        self._functions: dict[str, Callable[..., int]] = {}
+        self.engine, self.stream = ctypes.c_void_p(), ctypes.c_void_p()
+        self.call("engine_create", ctypes.byref(self.engine), CPU, ctypes.c_size_t(0))
+        self.call("stream_create", ctypes.byref(self.stream), self.engine, IN_ORDER)
+        self._openmp = self._find_openmp()
+        self._threads: int | None = None
+        self._local = threading.local()
+
+    def function(self, name: str) -> Callable[..., int]:
+        if name not in self._functions:
+            self._functions[name] = getattr(self._dll, f"dnnl_{name}")
+        return self._functions[name]
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Call dnnl_`name`. Raises EngineError."""
+        status = self.function(name)(*arguments)
+        if status:
+            raise failure(name, status)
+
+    def scratchpad(self, nbytes: int) -> Array:
+        """At least so many bytes of working memory, this thread's own: whatever runs next overwrites them."""
+        if (memory := getattr(self._local, "memory", None)) is None or memory.nbytes < nbytes:
+            memory = self._local.memory = aligned(nbytes, "u1")
+        self._set_threads()
+        return memory
+
+    def set_num_threads(self, count: int) -> None:
+        """How many threads a primitive uses, whichever thread runs it."""
+        self._threads = count
+        self._set_threads()
+
+    def num_threads(self) -> int:
+        return int(self._openmp.omp_get_max_threads()) if self._openmp else 1
+
+    def _set_threads(self) -> None:
+        # OpenMP keeps the number per calling thread.
+        if self._openmp and getattr(self._local, "threads", None) != self._threads:
+            self._openmp.omp_set_num_threads(self._threads)
+            self._local.threads = self._threads
+
+    def _find_openmp(self) -> Any:
+        try:
+            self._dll.omp_get_max_threads
+        except AttributeError:
+            return None
+        return self._dll
+
+
+def failure(what: str, status: int) -> EngineError:
+    return EngineError(f"oneDNN's {what} failed: {STATUS.get(status, f'status {status}')}")
+
+
+@functools.cache
+def library() -> Library:
+    """The library, loaded once. Raises MissingPackageError where there is none, EngineError where it cannot be used."""
+    for path in _candidates():
+        return Library(path)
+    raise MissingPackageError(
+        f"The oneDNN library, {FILE}, is not installed",
+        hint=f"Install it with: pip install 'pycaffe-lite[fast]' (Linux on x86-64), or set {PATH_VARIABLE} to its path.",
+    )
+
+
+def _candidates() -> Iterator[str]:
+    """Paths of the library, the best first."""
+    if given := os.environ.get(PATH_VARIABLE):
+        yield given
+        return
+    try:
+        files = importlib.metadata.files(WHEEL) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    yield from (str(path) for f in files if f.name == FILE and (path := Path(str(f.locate()))).exists())
+    here = Path(sys.prefix) / "lib" / FILE  # conda's
+    if here.exists():
+        yield str(here)
+    system = ctypes.util.find_library("dnnl")
+    if system == FILE:
+        yield system

@@ -1,0 +1,224 @@
+"""oneDNN's layouts (memory descriptors) and primitives, as objects that are made once and then only run.
+
+A Layout is interned: two that are equal are one object, so that `is` compares them and dictionaries are keyed by them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, library
+from pycaffe_lite.storage import aligned
+
+F32, ANY = 3, 1
+SRC, SRC_1, DST, WEIGHTS, BIAS, WORKSPACE, SCRATCHPAD = 1, 2, 17, 33, 41, 64, 80
+DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
+_QUERIES = {SRC: 129, DIFF_SRC: 130, WEIGHTS: 131, DIFF_WEIGHTS: 132, DST: 133, DIFF_DST: 134, WORKSPACE: 135}
+_QUERIES |= {SCRATCHPAD: 136}
+_NDIMS, _DIMS, _TYPE, _STRIDES, _BLOCKS, _BLOCK_SIZES, _BLOCK_AXES, _PADDED = 256, 257, 258, 14, 263, 264, 265, 260
+
+Handle = ctypes.c_void_p
+
+
+def dims(values: Sequence[int]) -> Any:
+    """dnnl_dims_t."""
+    return (ctypes.c_int64 * 12)(*values)
+
+
+class Layout:
+    """How an array of float32 lies in memory: oneDNN's memory descriptor, and an Order for pycaffe_lite.storage."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        size = library().function("memory_desc_get_size")
+        size.restype = ctypes.c_size_t
+        self.nbytes = int(size(handle))
+        self.shape: Shape = ()
+        self.is_plain = False
+
+    def memory(self, dtype: Any) -> Array:
+        """New memory for an array that lies so."""
+        return aligned(self.nbytes // 4, dtype)
+
+    def write(self, memory: Array, plain: Array) -> None:
+        """Write the numbers of `memory` to a flat array in plain order."""
+        reorder(self, plain_layout(self.shape))(memory, plain)
+
+
+_layouts: dict[tuple[Any, ...], Layout] = {}
+
+
+def layout_of(handle: Handle) -> Layout:
+    """The Layout for a memory descriptor, which need not outlive the call."""
+    key = _key(handle)
+    layout = _layouts.get(key)
+    if layout is None:
+        clone = Handle()
+        library().call("memory_desc_clone", ctypes.byref(clone), handle)
+        layout = _layouts[key] = Layout(clone)
+        layout.shape = key[0]
+        layout.is_plain = key[1:] == (F32, *_plain_key(layout.shape))
+    return layout
+
+
+def _key(handle: Handle) -> tuple[Any, ...]:
+    call, number, array = library().call, ctypes.c_int(), ctypes.POINTER(ctypes.c_int64)()
+
+    def count(what: int) -> int:
+        call("memory_desc_query", handle, what, ctypes.byref(number))
+        return number.value
+
+    def values(what: int, n: int) -> Shape:
+        call("memory_desc_query", handle, what, ctypes.byref(array))
+        return tuple(array[:n])
+
+    n, blocks = count(_NDIMS), 0
+    if not n:
+        return ((), 0)
+    blocks = count(_BLOCKS)
+    shape = values(_DIMS, n)
+    strides = tuple(s if d != 1 else 0 for s, d in zip(values(_STRIDES, n), values(_PADDED, n), strict=True))
+    return (
+        shape,
+        count(_TYPE),
+        strides,
+        values(_BLOCK_SIZES, blocks),
+        values(_BLOCK_AXES, blocks),
+        values(_PADDED, n),
+    )
+
+
+def _plain_key(shape: Shape) -> tuple[Any, ...]:
+    return (tuple(s if d != 1 else 0 for s, d in zip(_dense(shape), shape, strict=True)), (), (), shape)
+
+
+def _dense(shape: Shape) -> Shape:
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+@functools.cache
+def strided_layout(shape: Shape, strides: Shape) -> Layout:
+    """An array of this shape with these strides, counted in numbers."""
+    handle = Handle()
+    library().call(
+        "memory_desc_create_with_strides", ctypes.byref(handle), len(shape), dims(shape), F32, dims(strides)
+    )
+    return layout_of(handle)
+
+
+def plain_layout(shape: Shape) -> Layout:
+    return strided_layout(shape, _dense(shape))
+
+
+@functools.cache
+def any_layout(shape: Shape) -> Handle:
+    """What leaves the choice to a primitive."""
+    handle = Handle()
+    library().call("memory_desc_create_with_tag", ctypes.byref(handle), len(shape), dims(shape), F32, ANY)
+    return handle
+
+
+@dataclass
+class Description:
+    """A primitive descriptor: what was asked for, with all layouts chosen."""
+
+    handle: Handle
+    _layouts: dict[int, Layout] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, what: str, *arguments: Any) -> Description | None:
+        """dnnl_`what`_primitive_desc_create with these arguments and ours; None where there is no implementation.
+        Raises EngineError.
+        """
+        handle, name = Handle(), f"{what}_primitive_desc_create"
+        status = library().function(name)(ctypes.byref(handle), *arguments, _attributes())
+        if status == UNIMPLEMENTED:
+            return None
+        if status:
+            raise failure(name, status)
+        return cls(handle)
+
+    def layout(self, argument: int) -> Layout:
+        """In which layout the primitive takes or gives an argument."""
+        if argument not in self._layouts:
+            query = library().function("primitive_desc_query_md")
+            query.restype = Handle
+            self._layouts[argument] = layout_of(Handle(query(self.handle, _QUERIES[argument], 0)))
+        return self._layouts[argument]
+
+    @property
+    def implementation(self) -> str:
+        """The library's name for how it does it."""
+        text = ctypes.c_char_p()
+        library().call("primitive_desc_query", self.handle, 8, 0, ctypes.byref(text))
+        return (text.value or b"").decode()
+
+
+@functools.cache
+def _attributes() -> Handle:
+    """Working memory is given: the library's own belongs to the thread that made the primitive."""
+    handle = Handle()
+    library().call("primitive_attr_create", ctypes.byref(handle))
+    library().call("primitive_attr_set_scratchpad_mode", handle, 1)
+    return handle
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = [("number", ctypes.c_int), ("memory", ctypes.c_void_p)]
+
+
+class Primitive:
+    """A primitive that can be run: called with one array for each argument, in their order."""
+
+    def __init__(self, description: Description, arguments: dict[int, Layout]) -> None:
+        self.description = description
+        self._scratchpad = description.layout(SCRATCHPAD).nbytes
+        if self._scratchpad:
+            arguments = {**arguments, SCRATCHPAD: description.layout(SCRATCHPAD)}
+        lib, self._handle = library(), Handle()
+        lib.call("primitive_create", ctypes.byref(self._handle), description.handle)
+        self._memories = []
+        for layout in arguments.values():
+            memory = Handle()
+            lib.call("memory_create", ctypes.byref(memory), layout.handle, lib.engine, None)
+            self._memories.append(memory)
+        self._arguments = (_Argument * len(arguments))(
+            *((n, m.value) for n, m in zip(arguments, self._memories, strict=True))
+        )
+        self._at = [0] * len(arguments)
+        self._set, self._execute = lib.function("memory_set_data_handle"), lib.function("primitive_execute")
+        self._stream, self._library = lib.stream, lib
+
+    def __call__(self, *arrays: Array) -> None:
+        scratchpad = self._library.scratchpad(self._scratchpad)
+        if self._scratchpad:
+            arrays = (*arrays, scratchpad)
+        for i, array in enumerate(arrays):
+            address = array.__array_interface__["data"][0]
+            if self._at[i] != address:
+                self._set(self._memories[i], Handle(address))
+                self._at[i] = address
+        status = self._execute(self._handle, self._stream, len(arrays), self._arguments)
+        if status:
+            raise failure("primitive_execute", status)
+
+    def __del__(self) -> None:
+        for memory in getattr(self, "_memories", ()):
+            self._library.function("memory_destroy")(memory)
+        if getattr(self, "_handle", None):
+            self._library.function("primitive_destroy")(self._handle)
+
+
+@functools.lru_cache(256)
+def reorder(source: Layout, target: Layout) -> Callable[..., None]:
+    """What copies an array that lies as `source` to one that lies as `target`."""
+    engine = library().engine
+    description = Description.make("reorder", source.handle, engine, target.handle, engine)
+    assert description is not None
+    return Primitive(description, {SRC: source, DST: target})
