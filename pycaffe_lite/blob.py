@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pycaffe_lite import _display
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import CaffeError, ShapeError
-from pycaffe_lite.storage import Storage
+from pycaffe_lite.storage import Order, Storage
 
 MAX_AXES = 32
 MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch innermost
@@ -82,25 +82,28 @@ class Blob:
     def stored(self, what: Side) -> Array:
         """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass."""
         storage = self._data if what == "data" else self._diff
-        laid = storage.laid
-        if laid is not None and self._shape and laid.size == self._count and laid.shape[1] == self._shape[0]:
-            return np.moveaxis(laid.reshape(*self._shape[1:], -1), -1, 0)
+        laid, shape = storage.laid, self._shape
+        if laid is not None and laid.size == self._count:
+            if storage.order is Order.BATCH_INNERMOST and shape and laid.shape[1] == shape[0]:
+                return np.moveaxis(laid.reshape(*shape[1:], -1), -1, 0)
+            if storage.order is Order.CHANNELS_INNERMOST and (laid.shape[0], laid.shape[2]) == shape[:2]:
+                return np.moveaxis(laid.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
         if not storage.free:
             return self.get(what)
         storage.put_in_order()
-        return storage.plain()[: self._count].reshape(self._shape)
+        return storage.plain()[: self._count].reshape(shape)
 
-    def open(self, what: Side, batch_innermost: bool) -> Array:
+    def open(self, what: Side, order: Order) -> Array:
         """As `stored`, to be overwritten whole: in this order where that is possible, else in plain order. The numbers
         are still there if that was the order before: in-place layers open what they have read.
         """
         storage = self._data if what == "data" else self._diff
         if not storage.free:
             return self.get(what)
-        if batch_innermost and self._count:
-            storage.lay(self._shape[0], self._count)
-        else:
+        if order is Order.PLAIN or not self._count or (order is Order.CHANNELS_INNERMOST and len(self._shape) < 3):
             storage.laid = None
+        else:
+            storage.lay(order, self._shape)
         return self.stored(what)
 
     def written(self, what: Side) -> int | None:
@@ -254,9 +257,19 @@ class Blob:
 _shape_of = operator.attrgetter("_shape")
 
 
+def order_of(array: Array) -> Order:
+    """In which order an array lies, as `Blob.stored` gives it."""
+    if array.ndim > 1:
+        if array.strides[0] == array.itemsize < array.strides[-1]:
+            return Order.BATCH_INNERMOST
+        if array.ndim > 2 and array.strides[1] == array.itemsize < array.strides[-1]:
+            return Order.CHANNELS_INNERMOST
+    return Order.PLAIN
+
+
 def batch_innermost(array: Array) -> bool:
-    """Whether an array, as `Blob.stored` gives it, has its items side by side in memory."""
-    return array.ndim > 1 and array.strides[0] == array.itemsize < array.strides[-1]
+    """Whether it has its items side by side."""
+    return order_of(array) is Order.BATCH_INNERMOST
 
 
 def shapes_of(blobs: Iterable[Blob]) -> list[Shape]:

@@ -7,6 +7,7 @@ parameters of a net are slices of one.
 
 from __future__ import annotations
 
+import enum
 import functools
 import math
 import os
@@ -15,11 +16,31 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import MemoryLimitError
 
 CACHE_LINE = 64
 """Bytes."""
+
+
+class Order(enum.Enum):
+    """How the numbers of a blob (num, channels, ...) may lie in memory."""
+
+    PLAIN = "num, channels, places"
+    BATCH_INNERMOST = "channels, places, num"
+    CHANNELS_INNERMOST = "num, places, channels"
+
+    def shape(self, shape: Shape) -> Shape:
+        """The axes of the memory of a blob of this shape, at least one axis; at least two with channels innermost."""
+        if self is Order.BATCH_INNERMOST:
+            return math.prod(shape[1:]), shape[0]
+        if self is Order.CHANNELS_INNERMOST:
+            return shape[0], math.prod(shape[2:]), shape[1]
+        return shape
+
+    def plain(self, laid: Array) -> Array:
+        """Memory of this order with its axes as they lie in plain order."""
+        return laid.T if self is Order.BATCH_INNERMOST else laid.swapaxes(-1, -2)
 
 
 @functools.cache
@@ -76,7 +97,7 @@ class Storage:
     from there on, because nobody knows when an array that has been handed out is read or written.
     """
 
-    __slots__ = ("_array", "_count", "_offset", "_parent", "dtype", "free", "initial", "laid", "writes")
+    __slots__ = ("_array", "_count", "_offset", "_parent", "dtype", "free", "initial", "laid", "order", "writes")
 
     def __init__(self, dtype: npt.DTypeLike = np.float32, count: int = 0) -> None:
         self.dtype: np.dtype[np.generic] = np.dtype(dtype)
@@ -87,7 +108,8 @@ class Storage:
         self._offset = 0
         self.free = False
         self.laid: Array | None = None
-        """The newest numbers with the batch innermost, (count / num, num); None where the plain array is newest."""
+        """The newest numbers in another order, of `order.shape`; None where the plain array is newest."""
+        self.order = Order.PLAIN
         self.writes = 0
         """How often `laid` was opened for writing: while this stays the same, so do the numbers."""
 
@@ -125,7 +147,8 @@ class Storage:
         """Let the plain array be the newest."""
         if self.laid is not None:
             laid, self.laid = self.laid, None
-            self.plain()[: laid.size].reshape(laid.shape[::-1])[...] = laid.T
+            ordered = self.order.plain(laid)
+            self.plain()[: laid.size].reshape(ordered.shape)[...] = ordered
 
     def plain(self) -> Array:
         """As `array`, for those who neither keep it nor ask while `laid` is newer: the storage stays free."""
@@ -139,17 +162,16 @@ class Storage:
                     self._array.fill(self.initial)
         return self._array
 
-    def lay(self, num: int, count: int) -> Array:
-        """Memory for `count` numbers that are `num` items, innermost, to be overwritten whole: `laid`, now the newest.
-
-        Only for a storage that is free.
+    def lay(self, order: Order, shape: Shape) -> None:
+        """Let `laid` be memory for numbers of this shape, in an order that is not plain, to be overwritten whole, and
+        the newest. The numbers are still there if they lay so before. Only for a storage that is free.
         """
-        shape = (count // num, num)
-        if self.laid is None or self.laid.shape != shape:
-            self.laid = aligned(count, self.dtype).reshape(shape)
+        lies = order.shape(shape)
+        if self.laid is None or self.order is not order or self.laid.shape != lies:
+            self.laid = aligned(math.prod(lies), self.dtype).reshape(lies)
+            self.order = order
             self._array = None
         self.writes += 1
-        return self.laid
 
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""

@@ -9,6 +9,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob, batch_innermost
+from pycaffe_lite.storage import Order
 
 NET = """
 layer { name: "x" type: "Input" top: "x" top: "label"
@@ -151,7 +152,7 @@ def test_a_blob_in_another_order_shows_plain_numbers() -> None:
     blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
     blob.leave_order_free()
     assert blob.written("data") is None
-    memory = blob.open("data", batch_innermost=True)
+    memory = blob.open("data", Order.BATCH_INNERMOST)
     memory[...] = numbers
     assert memory.shape == (17, 2, 3)
     assert memory.strides == (4, 3 * 17 * 4, 17 * 4)
@@ -159,13 +160,13 @@ def test_a_blob_in_another_order_shows_plain_numbers() -> None:
     assert before is not None
     assert np.shares_memory(blob.stored("data"), memory)
     assert blob.written("data") == before
-    blob.open("data", batch_innermost=True)
+    blob.open("data", Order.BATCH_INNERMOST)
     assert blob.written("data") != before
     np.testing.assert_array_equal(blob.data, numbers)
     assert blob.data.flags.c_contiguous
     assert blob.written("data") is None
     blob.data[3] = 0
-    assert not blob.open("data", batch_innermost=True)[3].any(), "it stays as it was looked at"
+    assert not blob.open("data", Order.BATCH_INNERMOST)[3].any(), "it stays as it was looked at"
     assert not blob.diff.any()
 
 
@@ -173,7 +174,7 @@ def test_a_blob_in_another_order_shows_plain_numbers() -> None:
 def test_a_blob_in_another_order_keeps_its_numbers_when_reshaped(shape: tuple[int, ...]) -> None:
     blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
     blob.leave_order_free()
-    blob.open("data", batch_innermost=True)[...] = numbers
+    blob.open("data", Order.BATCH_INNERMOST)[...] = numbers
     blob.reshape(*shape)
     np.testing.assert_array_equal(blob.stored("data").reshape(-1), numbers.reshape(-1)[: blob.count])
     np.testing.assert_array_equal(blob.data.reshape(-1), numbers.reshape(-1)[: blob.count])
@@ -183,7 +184,7 @@ def test_blobs_of_one_storage_agree() -> None:
     blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
     blob.leave_order_free()
     flat, other = Blob((17, 6)), Blob((34, 3))
-    blob.open("data", batch_innermost=True)[...] = numbers
+    blob.open("data", Order.BATCH_INNERMOST)[...] = numbers
     flat.share_data(blob)
     other.share_data(blob)
     np.testing.assert_array_equal(flat.stored("data"), numbers.reshape(17, 6))

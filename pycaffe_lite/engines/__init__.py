@@ -1,0 +1,65 @@
+"""Engines: faster layers, each the subclass of one in pycaffe_lite.layers, and which of them nets use.
+
+An engine is a package here that registers its layers when its `load` is called. Which one a net uses is decided when it
+is built: `set_engine`'s choice, else the environment variable PYCAFFE_LITE_ENGINE, else numpy. A layer whose prototxt
+says `engine: CAFFE` runs in numpy, as does all that an engine lacks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from pycaffe_lite.errors import EngineError, did_you_mean
+from pycaffe_lite.proto import caffe_pb2 as pb
+
+VARIABLE = "PYCAFFE_LITE_ENGINE"
+NUMPY = "numpy"
+ENGINES = (NUMPY, "onednn")
+
+_chosen: str | None = None
+
+
+def set_engine(name: str) -> None:
+    """Let nets that are built from now on compute with this engine: "numpy" or "onednn".
+
+    Raises EngineError for another name or a library that cannot be used, MissingPackageError where there is none.
+    """
+    global _chosen
+    _load(name, "")
+    _chosen = name
+
+
+def engine() -> str:
+    """The engine of nets that are built now. Raises what set_engine raises, for what the environment says."""
+    if _chosen is not None:
+        return _chosen
+    name = os.environ.get(VARIABLE) or NUMPY
+    _load(name, f" ({VARIABLE})")
+    return name
+
+
+def engines_for(message: pb.LayerParameter) -> list[str]:
+    """The engines to look for a layer in, as find_layer takes them."""
+    name = engine()
+    if name == NUMPY or _wants_caffes(message):
+        return []
+    return [name]
+
+
+def _wants_caffes(message: pb.LayerParameter) -> bool:
+    for field, value in message.ListFields():
+        if field.message_type is not None and "engine" in field.message_type.fields_by_name:
+            own = field.message_type.fields_by_name["engine"].enum_type
+            if own is not None and value.engine == own.values_by_name["CAFFE"].number:
+                return True
+    return False
+
+
+def _load(name: str, whence: str) -> None:
+    if name not in ENGINES:
+        raise EngineError(
+            f"There is no engine '{name}'{whence}", hint=did_you_mean(name, ENGINES) or f"Known are {', '.join(ENGINES)}."
+        )
+    if name != NUMPY:
+        importlib.import_module(f"pycaffe_lite.engines.{name}").load()

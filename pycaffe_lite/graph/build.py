@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pycaffe_lite import _random
 from pycaffe_lite.blob import Blob, shapes_of
+from pycaffe_lite.engines import engines_for
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
@@ -130,7 +131,7 @@ def _refuse_foreign_code(node: Node) -> None:
 
 def _create(node: Node, dtype: npt.DTypeLike, seed: int) -> None:
     log.info("Creating Layer %s", node.name)
-    cls, node.engine = find_layer(node.type)
+    cls, node.engine = find_layer(node.type, engines=engines_for(node.message))
     node.layer = cls(node.message)
     node.always_reshape = node.type == "Python"
     rng = functools.partial(_random.generator, seed, node.name)  # no reference back to the node: nets go when let go

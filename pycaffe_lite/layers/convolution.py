@@ -23,6 +23,7 @@ from pycaffe_lite.layers import _im2col
 from pycaffe_lite.layers._conv import WeightedWindows, count_windows
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 
 @register_layer("Convolution")
@@ -78,5 +79,5 @@ class Convolution(WeightedWindows):
 
     def _open(self, blob: Blob, what: Side) -> Array:
         if self._by_batch:
-            return blob.open(what, batch_innermost=blob.shape[0] >= MIN_ITEMS)
+            return blob.open(what, Order.BATCH_INNERMOST if blob.shape[0] >= MIN_ITEMS else Order.PLAIN)
         return self._items(blob.get(what))

@@ -18,6 +18,7 @@ from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 
 @register_layer("InnerProduct")
@@ -96,8 +97,9 @@ class InnerProduct(Layer):
         """The items as columns, (K or N, M)."""
         return self._columns(blob.stored(what) if self._axis == 1 else blob.get(what))
 
-    def _open(self, blob: Blob, what: Side, batch_innermost: bool) -> Array:
-        return self._columns(blob.open(what, batch_innermost) if self._axis == 1 else blob.get(what))
+    def _open(self, blob: Blob, what: Side, innermost: bool) -> Array:
+        order = Order.BATCH_INNERMOST if innermost else Order.PLAIN
+        return self._columns(blob.open(what, order) if self._axis == 1 else blob.get(what))
 
     def _columns(self, array: Array) -> Array:
         if batch_innermost(array):

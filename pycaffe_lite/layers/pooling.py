@@ -25,6 +25,7 @@ from pycaffe_lite.layers._geometry import same_padding
 from pycaffe_lite.layers._window import PoolGeometry
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 _POOL = pb.PoolingParameter
 _P = "pooling_param."
@@ -88,7 +89,7 @@ class Pooling(Layer):
             and max(self._geometry.kernel) <= _pool_batch.MAX_KERNEL
         )
         if self._along_batch:
-            y = top[0].open("data", batch_innermost=True)
+            y = top[0].open("data", Order.BATCH_INNERMOST)
             if self._pool == _POOL.AVE:
                 _pool_batch.ave_forward(x, y, self._geometry, self._scratch)
             else:
@@ -113,7 +114,7 @@ class Pooling(Layer):
         if not propagate_down[0]:
             return
         if self._along_batch:
-            dy, dx = top[0].stored("diff"), bottom[0].open("diff", batch_innermost=True)
+            dy, dx = top[0].stored("diff"), bottom[0].open("diff", Order.BATCH_INNERMOST)
             if self._pool == _POOL.AVE:
                 _pool_batch.ave_backward(dy, dx, self._geometry, self._scratch)
             else:

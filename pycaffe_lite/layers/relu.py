@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite.blob import batch_innermost
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
@@ -34,7 +34,7 @@ class ReLU(NeuronLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")
-        y = top[0].open("data", batch_innermost(x))
+        y = top[0].open("data", order_of(x))
         if self._slope == 0:
             np.maximum(x, 0, out=y)
         else:
@@ -44,7 +44,7 @@ class ReLU(NeuronLayer):
         if not propagate_down[0]:
             return
         x, dy = bottom[0].stored("data"), top[0].stored("diff")
-        dx = bottom[0].open("diff", batch_innermost(dy))
+        dx = bottom[0].open("diff", order_of(dy))
         positive = x > 0
         if self._slope == 0:
             np.multiply(dy, positive, out=dx)

@@ -1,0 +1,22 @@
+"""Layers that compute with oneDNN, Intel's and the UXL Foundation's library of deep learning primitives.
+
+Each is the numpy layer with another forward and backward pass for the shapes and parameters that oneDNN has a fast
+implementation of; for all others, and for float64, it is the numpy layer. Numbers between layers lie with the channels
+innermost (Order.CHANNELS_INNERMOST), which oneDNN's convolutions like as well as its own blocked layouts: they pad no
+channels, and numpy's layers can read them as they lie.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from pycaffe_lite.engines.onednn._library import library
+
+LAYERS = ("convolution", "inner_product", "lrn", "pooling")
+
+
+def load() -> None:
+    """Load the library and register the layers. Raises MissingPackageError or EngineError."""
+    library()
+    for name in LAYERS:
+        importlib.import_module(f"pycaffe_lite.engines.onednn.{name}")

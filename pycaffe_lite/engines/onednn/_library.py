@@ -46,7 +46,7 @@ class Library:
         except (OSError, AttributeError) as e:
             raise EngineError(
                 f"The oneDNN library {path} cannot be loaded: {e}",
-                hint=f"Set {PATH_VARIABLE} to another one, or use_engine('numpy').",
+                hint=f"Set {PATH_VARIABLE} to another one, or set_engine('numpy').",
             ) from e
         self.path = path
         self.version = f"{version.major}.{version.minor}.{version.patch}"

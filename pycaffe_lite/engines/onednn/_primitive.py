@@ -152,6 +152,9 @@ class Description:
             self._layouts[argument] = layout_of(Handle(query(self.handle, _QUERIES[argument], 0)))
         return self._layouts[argument]
 
+    def __del__(self) -> None:
+        library().function("primitive_desc_destroy")(self.handle)
+
     @property
     def implementation(self) -> str:
         """The library's name for how it does it."""

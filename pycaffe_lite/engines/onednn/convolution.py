@@ -1,0 +1,178 @@
+"""Convolution over two spatial axes by oneDNN's direct kernels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.engines.onednn._arrays import Target, channels_innermost, first_fast, open_target, read, takes
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._primitive import (
+    BIAS,
+    DIFF_BIAS,
+    DIFF_DST,
+    DIFF_SRC,
+    DIFF_WEIGHTS,
+    DST,
+    SRC,
+    WEIGHTS,
+    Description,
+    Handle,
+    Layout,
+    Primitive,
+    any_layout,
+    dims,
+    plain_layout,
+    reorder,
+)
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.layers.convolution import Convolution
+from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
+
+FORWARD_TRAINING, DIRECT = 64, 1
+FEW_CHANNELS = 4  # per group: oneDNN's kernels for these read the bottom as they like
+
+
+class ConvolutionPrimitives:
+    """The three passes for bottoms (N, C, H, W), weights (O, C / group, h, w) and tops (N, O, H', W')."""
+
+    def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, bias: bool) -> None:
+        self._x, self._y, group = x, y, geometry.group
+        self.weights = plain_layout(w if group == 1 else (group, w[0] // group, *w[1:]))
+        self.bias = plain_layout((w[0],)) if bias else None
+        self._windows = (
+            dims(geometry.stride),
+            dims([d - 1 for d in geometry.dilation]),
+            dims(geometry.pad),
+            dims([(o - 1) * s + e - n - p for o, s, e, n, p in zip(
+                y[2:], geometry.stride, geometry.extent, x[2:], geometry.pad, strict=True)]),
+        )
+        self._few = w[1] <= FEW_CHANNELS
+        self._made: dict[str, Primitive] = {}
+        self.forward_description = first_fast(self._describe("forward"))
+        if self.forward_description is not None:
+            self.data_description = first_fast(self._describe("backward_data"))
+            self.weights_description = first_fast(self._describe("backward_weights"))
+
+    @property
+    def exist(self) -> bool:
+        """Whether all three have a fast implementation."""
+        return None not in (self.forward_description, self.data_description, self.weights_description)
+
+    def forward(self) -> Primitive:
+        return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
+
+    def backward_data(self) -> Primitive:
+        return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
+
+    def backward_weights(self) -> Primitive:
+        return self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
+
+    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Primitive:
+        if name not in self._made:
+            assert description is not None
+            layouts: dict[int, Layout] = {}
+            for argument in arguments:
+                if argument not in (BIAS, DIFF_BIAS):
+                    layouts[argument] = description.layout(argument)
+                elif self.bias is not None:
+                    layouts[argument] = self.bias
+            self._made[name] = Primitive(description, layouts)
+        return self._made[name]
+
+    def _describe(self, what: str) -> Iterator[Any]:
+        """Ways to make the description of one pass, what is liked best first."""
+        anyhow = any_layout(self._x), any_layout(self._y)
+        innermost = channels_innermost(self._x).handle, channels_innermost(self._y).handle
+        ways = [innermost, anyhow]
+        if self._few:
+            ways.insert(0, (anyhow[0], innermost[1]))
+        for x, y in ways:
+            yield lambda x=x, y=y: self._make(what, x, y)
+
+    def _make(self, what: str, x: Handle, y: Handle) -> Description | None:
+        weights, bias = any_layout(self.weights.shape), self.bias.handle if self.bias else None
+        if what == "forward":
+            shapes, kind, hint = (x, weights, bias, y), (FORWARD_TRAINING, DIRECT), ()
+        else:
+            shapes = (x, weights, y) if what == "backward_data" else (x, weights, bias, y)
+            kind, hint = (DIRECT,), (self.forward_description.handle,)
+        return Description.make(f"convolution_{what}", library().engine, *kind, *shapes, *self._windows, *hint)
+
+
+@register_layer("Convolution", engine="onednn")
+class OneDnnConvolution(Convolution):
+    """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
+
+    _primitives: ConvolutionPrimitives | None = None
+    _made_for: tuple[Shape, Geometry] | None = None
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
+        key = bottom[0].shape, self._geometry
+        if key == self._made_for:
+            return
+        self._made_for, self._primitives = key, None
+        if self._axis == 1 and len(bottom[0].shape) == 4 and takes([*bottom, *top]):
+            made = ConvolutionPrimitives(
+                bottom[0].shape, self.blobs[0].shape, top[0].shape, self._geometry, self._bias
+            )
+            self._primitives = made if made.exist else None
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        if (primitives := self._primitives) is None:
+            super().forward_cpu(bottom, top)
+            return
+        run, bias = primitives.forward(), [self.blobs[1].data] if self._bias else []
+        take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
+        w = self._weights(weights)
+        for x, y in zip(bottom, top, strict=True):
+            source = read(x.stored("data"), take, self._scratch, "x")
+            target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
+            run(source, w, *bias, target.memory)
+            target.done()
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if self._primitives is None:
+            super().backward_cpu(top, propagate_down, bottom)
+            return
+        for x, y, down in zip(bottom, top, propagate_down, strict=True):
+            if self.param_propagate_down(0) or (self._bias and self.param_propagate_down(1)):
+                self._backward_weights(self._primitives, x, y)
+            if down:
+                self._backward_data(self._primitives, x, y)
+
+    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
+        run = primitives.backward_data()
+        give, weights, take = (run.description.layout(a) for a in (DIFF_SRC, WEIGHTS, DIFF_DST))
+        dy = read(y.stored("diff"), take, self._scratch, "dy")
+        target = open_target(x, "diff", Order.CHANNELS_INNERMOST, give, self._scratch)
+        run(target.memory, self._weights(weights), dy)
+        target.done()
+
+    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
+        run = primitives.backward_weights()
+        take_x, give, take_dy = (run.description.layout(a) for a in (SRC, DIFF_WEIGHTS, DIFF_DST))
+        source = read(x.stored("data"), take_x, self._scratch, "x")
+        dy = read(y.stored("diff"), take_dy, self._scratch, "dy")
+        w = self.blobs[0]
+        dw = self._scratch("dw", w.shape, w.dtype)
+        target = Target(dw.reshape(primitives.weights.shape), give, self._scratch, "dw as given")
+        biases = [self._scratch("db", self.blobs[1].shape, w.dtype)] if self._bias else []
+        run(source, target.memory, *biases, dy)
+        if self.param_propagate_down(0):
+            target.done()
+            w.diff[...] += dw
+        if self._bias and self.param_propagate_down(1):
+            self.blobs[1].diff[...] += biases[0]
+
+    def _weights(self, wanted: Layout) -> Array:
+        """W as a primitive wants it. It may have changed since the last pass: it is the user's."""
+        assert self._primitives is not None
+        w = self.blobs[0].data.reshape(self._primitives.weights.shape)
+        return read(w, wanted, self._scratch, "w")
