@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pycaffe_lite import engines
+from pycaffe_lite.errors import MissingPackageError
+
 CHECKOUT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -32,6 +35,27 @@ def shared() -> Path:
     if shared_required():
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(params=engines.ENGINES)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each engine in turn, for nets that the test builds; one whose library is not there is skipped."""
+    choose_engine(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture
+def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nets that the test builds compute with oneDNN; skipped where it is not installed."""
+    choose_engine("onednn", monkeypatch)
+
+
+def choose_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_chosen", None)  # what was chosen before comes back after the test
+    try:
+        engines.set_engine(name)
+    except MissingPackageError as e:
+        pytest.skip(str(e))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,6 +21,7 @@ OVERWRITTEN = {("BatchReindex", 1): "paramdiff/pre/0"}
 FEWER = {"InfogainLoss": 4}  # cases than 8
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("type_name", TYPES)
 def test_layer(type_name: str) -> None:
     cases = list(golden_cases(type_name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,7 +125,7 @@ def any_layout(shape: Shape) -> Handle:
     return handle
 
 
-@dataclass
+@dataclass(eq=False)
 class Description:
     """A primitive descriptor: what was asked for, with all layouts chosen."""
 
@@ -152,8 +153,8 @@ class Description:
             self._layouts[argument] = layout_of(Handle(query(self.handle, _QUERIES[argument], 0)))
         return self._layouts[argument]
 
-    def __del__(self) -> None:
-        library().function("primitive_desc_destroy")(self.handle)
+    def __post_init__(self) -> None:
+        _destroyed_with(self, "primitive_desc_destroy", self.handle)
 
     @property
     def implementation(self) -> str:
@@ -172,6 +173,11 @@ def _attributes() -> Handle:
     return handle
 
 
+def _destroyed_with(owner: object, function: str, handle: Handle) -> None:
+    """Let the library destroy what the handle is of when its owner goes, but not at the interpreter's end."""
+    weakref.finalize(owner, library().function(function), handle).atexit = False
+
+
 class _Argument(ctypes.Structure):
     _fields_ = [("number", ctypes.c_int), ("memory", ctypes.c_void_p)]
 
@@ -186,10 +192,12 @@ class Primitive:
             arguments = {**arguments, SCRATCHPAD: description.layout(SCRATCHPAD)}
         lib, self._handle = library(), Handle()
         lib.call("primitive_create", ctypes.byref(self._handle), description.handle)
+        _destroyed_with(self, "primitive_destroy", self._handle)
         self._memories = []
         for layout in arguments.values():
             memory = Handle()
             lib.call("memory_create", ctypes.byref(memory), layout.handle, lib.engine, None)
+            _destroyed_with(self, "memory_destroy", memory)
             self._memories.append(memory)
         self._arguments = (_Argument * len(arguments))(
             *((n, m.value) for n, m in zip(arguments, self._memories, strict=True))
@@ -210,12 +218,6 @@ class Primitive:
         status = self._execute(self._handle, self._stream, len(arrays), self._arguments)
         if status:
             raise failure("primitive_execute", status)
-
-    def __del__(self) -> None:
-        for memory in getattr(self, "_memories", ()):
-            self._library.function("memory_destroy")(memory)
-        if getattr(self, "_handle", None):
-            self._library.function("primitive_destroy")(self._handle)
 
 
 @functools.lru_cache(256)

@@ -54,6 +54,7 @@ class ConvolutionPrimitives:
         )
         self._few = w[1] <= FEW_CHANNELS
         self._made: dict[str, Primitive] = {}
+        self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
             self.data_description = first_fast(self._describe("backward_data"))

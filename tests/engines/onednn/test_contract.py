@@ -1,0 +1,38 @@
+"""The engine's layers keep the layers' contract, and compute what numpy's do."""
+
+from __future__ import annotations
+
+
+import numpy as np
+import pytest
+
+from pycaffe_lite.engines.onednn import LAYERS
+from pycaffe_lite.registry import find_layer
+from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
+from tests.layers.cases import CASES
+
+TYPES = {"convolution": "Convolution", "inner_product": "InnerProduct", "lrn": "LRN", "pooling": "Pooling"}
+IN_FLOAT64 = {"gradients", "constraints", "arity"}  # nothing of the engine's
+
+pytestmark = pytest.mark.usefixtures("onednn")
+
+
+@pytest.fixture(autouse=True)
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the checks make nets of float32, which the engine takes, and compare as exactly as these can."""
+    monkeypatch.setattr(cases.Bench.__init__, "__kwdefaults__", {"dtype": np.float32, "in_place": False})
+    monkeypatch.setattr(_promises.close, "__defaults__", (1e-5,))
+    monkeypatch.setitem(_promises.same_gradients.__kwdefaults__, "tolerance", 1e-5)
+
+
+@pytest.mark.parametrize("check", [name for name in CHECKS if name not in IN_FLOAT64])
+@pytest.mark.parametrize("case", [c for c in CASES if c.type in TYPES.values()], ids=str)
+def test_contract(case: LayerCase, check: str) -> None:
+    CHECKS[check](case)
+
+
+def test_every_layer_of_the_engine_is_checked() -> None:
+    assert set(TYPES) == set(LAYERS)
+    for name in TYPES.values():
+        assert find_layer(name, engines=["onednn"])[1] == "onednn"
+        assert any(case.type == name for case in CASES)
