@@ -11,7 +11,12 @@ from pycaffe_lite.registry import find_layer
 from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
 from tests.layers.cases import CASES
 
-TYPES = {"convolution": "Convolution", "inner_product": "InnerProduct", "lrn": "LRN", "pooling": "Pooling"}
+TYPES = {
+    "convolution": "Convolution",
+    "inner_product": "InnerProduct",
+    "lrn": "LRN",
+    "pooling": "Pooling",
+}
 IN_FLOAT64 = {"gradients", "constraints", "arity"}  # nothing of the engine's
 
 pytestmark = pytest.mark.usefixtures("onednn")

@@ -1,0 +1,122 @@
+"""What layers with one bottom, one top and no weights share: both passes in the order in which the bottom lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import order_of
+from pycaffe_lite.engines.onednn._arrays import Target, channels_innermost, is_fast, read, takes
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._primitive import (
+    DIFF_DST,
+    DIFF_SRC,
+    DST,
+    SRC,
+    WORKSPACE,
+    Description,
+    Layout,
+    Primitive,
+    plain_layout,
+)
+from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.storage import Order
+
+FORWARD_TRAINING = 64
+
+
+@dataclass
+class Passes:
+    """Forward and backward, for a bottom and a top that lie in one order."""
+
+    order: Order
+    x: Layout
+    y: Layout
+    workspace: int
+    """Bytes that forward leaves for backward."""
+    forward: Primitive
+    backward: Primitive
+
+    @classmethod
+    def make(
+        cls, kind: str, order: Order, x: Shape, y: Shape, parameters: Sequence[Any], algorithm: int, reads_x: bool
+    ) -> Passes | None:
+        """dnnl_`kind`_forward and _backward; None where one has no fast implementation. `reads_x`: whether backward
+        takes the bottom's data.
+        """
+        lies = plain_layout if order is Order.PLAIN else channels_innermost
+        source, target, engine = lies(x), lies(y), library().engine
+        both = source.handle, target.handle
+        forward = Description.make(f"{kind}_forward", engine, FORWARD_TRAINING, algorithm, *both, *parameters)
+        if forward is None or not is_fast(forward):
+            return None
+        read = (source.handle,) if reads_x else ()
+        backward = Description.make(f"{kind}_backward", engine, algorithm, *both, *read, *parameters, forward.handle)
+        if backward is None or not is_fast(backward):
+            return None
+        kept = forward.layout(WORKSPACE)
+        between = {WORKSPACE: kept} if kept.nbytes else {}
+        reads = {SRC: source} if reads_x else {}
+        return cls(
+            order,
+            source,
+            target,
+            kept.nbytes,
+            Primitive(forward, {SRC: source, DST: target, **between}),
+            Primitive(backward, {DIFF_SRC: source, DIFF_DST: target, **reads, **between}),
+        )
+
+
+class Following(Layer):
+    """To be mixed into numpy's layer, which computes where `_make` gives nothing."""
+
+    any_order = True
+    _backward_reads_x = False
+    _passes: Passes | None = None
+    _made: dict[Order, Passes | None]
+    _made_for: tuple[Shape, ...] = ()
+
+    def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
+        """The passes for these shapes."""
+        raise NotImplementedError
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x = bottom[0].stored("data")
+        self._passes = passes = self._choose(order_of(x), bottom, top)
+        if passes is None:
+            super().forward_cpu(bottom, top)
+            return
+        target = Target(top[0].open("data", passes.order), passes.y, self._scratch, "y")
+        passes.forward(read(x, passes.x, self._scratch, "x"), target.memory, *self._workspace(passes))
+        target.done()
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if (passes := self._passes) is None:
+            super().backward_cpu(top, propagate_down, bottom)
+        elif propagate_down[0]:
+            x = [read(bottom[0].stored("data"), passes.x, self._scratch, "x")] if self._backward_reads_x else []
+            dy = read(top[0].stored("diff"), passes.y, self._scratch, "y")
+            target = Target(bottom[0].open("diff", passes.order), passes.x, self._scratch, "dx")
+            passes.backward(target.memory, dy, *x, *self._workspace(passes))
+            target.done()
+
+    def _workspace(self, passes: Passes) -> list[Array]:
+        return [self._scratch("workspace", (passes.workspace,), np.uint8)] if passes.workspace else []
+
+    def _choose(self, order: Order, bottom: Blobs, top: Blobs) -> Passes | None:
+        """Those in this order or, if these are not fast, with the channels innermost."""
+        shapes = bottom[0].shape, top[0].shape
+        if order is Order.BATCH_INNERMOST or len(top) > 1 or len(shapes[0]) != 4 or not takes([*bottom, *top]):
+            return None
+        if shapes != self._made_for:
+            self._made_for, self._made = shapes, {}
+        for way in (order, Order.CHANNELS_INNERMOST):
+            if way not in self._made:
+                self._made[way] = self._make(way, *shapes)
+            if (made := self._made[way]) is not None:
+                return made
+        return None
