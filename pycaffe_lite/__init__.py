@@ -30,6 +30,7 @@ from pycaffe_lite._random import set_random_seed
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.classifier import Classifier
 from pycaffe_lite.detector import Detector
+from pycaffe_lite.engines import engine, set_engine, set_num_threads
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.glog import init_log, log
 from pycaffe_lite.layer import Layer
@@ -68,6 +69,7 @@ __all__ = [
     "RMSPropSolver",
     "SGDSolver",
     "Timer",
+    "engine",
     "get_solver",
     "has_nccl",
     "init_log",
@@ -78,9 +80,11 @@ __all__ = [
     "log",
     "params",
     "set_device",
+    "set_engine",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_multiprocess",
+    "set_num_threads",
     "set_random_seed",
     "set_solver_count",
     "set_solver_rank",

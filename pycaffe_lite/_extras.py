@@ -12,6 +12,7 @@ EXTRAS = {
     "lmdb": "lmdb",
     "cramjam": "leveldb",
     "google_crc32c": "leveldb",
+    "threadpoolctl": "fast",
     "h5py": "hdf5",
     "PIL": "images",
     "IPython": "shell",

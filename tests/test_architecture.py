@@ -55,6 +55,7 @@ FLOORS = [
     ("coord_map",),
     ("layer",),
     ("layers",),
+    ("engines",),
     ("graph",),
     ("weights_io", "_named", "_pycaffe", "draw"),
     ("net",),

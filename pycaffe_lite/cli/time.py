@@ -26,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import pycaffe_lite as caffe
+    from pycaffe_lite.engines import describe
 
     start_log(args)
     use_devices(args)
+    log.info("Computes with %s", describe())
     net = caffe.Net(args.model, args.phase, args.level, args.stage)
     names = [node.name for node in net._nodes]
     last = len(names) - 1

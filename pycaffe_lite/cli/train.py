@@ -53,10 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, with Caffe's log on stderr; on a terminal, also a live line and what came of it in the end."""
+    from pycaffe_lite.engines import describe
     from pycaffe_lite.solvers import get_solver
 
     start_log(args)
     use_devices(args)
+    log.info("Computes with %s", describe())
     begun = monotonic()
     solver = get_solver(args.solver, weights=args.weights, level=args.level, stages=args.stage)
     with LiveLine() as line:

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+from typing import Any
 
-from pycaffe_lite.errors import EngineError, did_you_mean
+import numpy as np
+
+from pycaffe_lite import _extras
+from pycaffe_lite.errors import EngineError, ParameterError, did_you_mean
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 VARIABLE = "PYCAFFE_LITE_ENGINE"
@@ -39,6 +44,28 @@ def engine() -> str:
     return name
 
 
+def set_num_threads(count: int) -> None:
+    """Let matrix products, numpy's as well as the engines', use so many threads.
+
+    Raises ParameterError for a number below 1, MissingPackageError without threadpoolctl.
+    """
+    if count < 1:
+        raise ParameterError(f"The number of threads is {count}", hint="It must be at least 1.")
+    _extras.require("threadpoolctl", "set the number of threads").threadpool_limits(count)
+    for name in ENGINES[1:]:
+        if module := sys.modules.get(f"pycaffe_lite.engines.{name}"):
+            module.set_num_threads(count)
+
+
+def describe() -> str:
+    """What nets that are built now compute with, and who decided."""
+    name = engine()
+    why = "set_engine" if _chosen else VARIABLE if os.environ.get(VARIABLE) else "the default"
+    if name == NUMPY:
+        return f"numpy {np.__version__} ({why})"
+    return f"{_module(name).describe()} ({why}), numpy {np.__version__} for what it lacks"
+
+
 def engines_for(message: pb.LayerParameter) -> list[str]:
     """The engines to look for a layer in, as find_layer takes them."""
     name = engine()
@@ -59,7 +86,12 @@ def _wants_caffes(message: pb.LayerParameter) -> bool:
 def _load(name: str, whence: str) -> None:
     if name not in ENGINES:
         raise EngineError(
-            f"There is no engine '{name}'{whence}", hint=did_you_mean(name, ENGINES) or f"Known are {', '.join(ENGINES)}."
+            f"There is no engine '{name}'{whence}",
+            hint=did_you_mean(name, ENGINES) or f"Known are {', '.join(ENGINES)}.",
         )
     if name != NUMPY:
-        importlib.import_module(f"pycaffe_lite.engines.{name}").load()
+        _module(name).load()
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"pycaffe_lite.engines.{name}")

@@ -15,6 +15,18 @@ from pycaffe_lite.engines.onednn._library import library
 LAYERS = ("convolution", "inner_product", "lrn", "pooling")
 
 
+def set_num_threads(count: int) -> None:
+    """How many threads the primitives use from now on; nothing where the library is not loaded."""
+    if library.cache_info().currsize:
+        library().set_num_threads(count)
+
+
+def describe() -> str:
+    """The library's version, place and threads. Raises what `load` raises."""
+    lib = library()
+    return f"oneDNN {lib.version} ({lib.path}, {lib.num_threads()} threads)"
+
+
 def load() -> None:
     """Load the library and register the layers. Raises MissingPackageError or EngineError."""
     library()

@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Library:
         self.version = f"{version.major}.{version.minor}.{version.patch}"
         if version.major != 3:
             raise EngineError(f"The library {path} is oneDNN {self.version}", hint="Version 3 is needed.")
-        self._functions: dict[str, Callable[..., int]] = {}
+        self._functions: dict[str, Any] = {}
         self.engine, self.stream = ctypes.c_void_p(), ctypes.c_void_p()
         self.call("engine_create", ctypes.byref(self.engine), CPU, ctypes.c_size_t(0))
         self.call("stream_create", ctypes.byref(self.stream), self.engine, IN_ORDER)
@@ -60,7 +60,7 @@ class Library:
         self._threads: int | None = None
         self._local = threading.local()
 
-    def function(self, name: str) -> Callable[..., int]:
+    def function(self, name: str) -> Any:
         if name not in self._functions:
             self._functions[name] = getattr(self._dll, f"dnnl_{name}")
         return self._functions[name]
@@ -93,11 +93,7 @@ class Library:
             self._local.threads = self._threads
 
     def _find_openmp(self) -> Any:
-        try:
-            self._dll.omp_get_max_threads
-        except AttributeError:
-            return None
-        return self._dll
+        return self._dll if hasattr(self._dll, "omp_get_max_threads") else None
 
 
 def failure(what: str, status: int) -> EngineError:
@@ -111,7 +107,8 @@ def library() -> Library:
         return Library(path)
     raise MissingPackageError(
         f"The oneDNN library, {FILE}, is not installed",
-        hint=f"Install it with: pip install 'pycaffe-lite[fast]' (Linux on x86-64), or set {PATH_VARIABLE} to its path.",
+        hint="Install it with: pip install 'pycaffe-lite[fast]' (Linux on x86-64), "
+        f"or set {PATH_VARIABLE} to its path.",
     )
 
 
@@ -124,7 +121,7 @@ def _candidates() -> Iterator[str]:
         files = importlib.metadata.files(WHEEL) or []
     except importlib.metadata.PackageNotFoundError:
         files = []
-    yield from (str(path) for f in files if f.name == FILE and (path := Path(str(f.locate()))).exists())
+    yield from (str(path) for f in files if f.name == FILE and (path := Path(str(f.locate())).resolve()).exists())
     here = Path(sys.prefix) / "lib" / FILE  # conda's
     if here.exists():
         yield str(here)

@@ -107,9 +107,7 @@ def _dense(shape: Shape) -> Shape:
 def strided_layout(shape: Shape, strides: Shape) -> Layout:
     """An array of this shape with these strides, counted in numbers."""
     handle = Handle()
-    library().call(
-        "memory_desc_create_with_strides", ctypes.byref(handle), len(shape), dims(shape), F32, dims(strides)
-    )
+    library().call("memory_desc_create_with_strides", ctypes.byref(handle), len(shape), dims(shape), F32, dims(strides))
     return layout_of(handle)
 
 
@@ -199,9 +197,8 @@ class Primitive:
             lib.call("memory_create", ctypes.byref(memory), layout.handle, lib.engine, None)
             _destroyed_with(self, "memory_destroy", memory)
             self._memories.append(memory)
-        self._arguments = (_Argument * len(arguments))(
-            *((n, m.value) for n, m in zip(arguments, self._memories, strict=True))
-        )
+        pairs = zip(arguments, self._memories, strict=True)
+        self._arguments = (_Argument * len(arguments))(*[_Argument(n, m.value) for n, m in pairs])
         self._at = [0] * len(arguments)
         self._set, self._execute = lib.function("memory_set_data_handle"), lib.function("primitive_execute")
         self._stream, self._library = lib.stream, lib

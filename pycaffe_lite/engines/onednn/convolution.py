@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     any_layout,
     dims,
     plain_layout,
-    reorder,
 )
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._im2col import Geometry
@@ -49,11 +47,16 @@ class ConvolutionPrimitives:
             dims(geometry.stride),
             dims([d - 1 for d in geometry.dilation]),
             dims(geometry.pad),
-            dims([(o - 1) * s + e - n - p for o, s, e, n, p in zip(
-                y[2:], geometry.stride, geometry.extent, x[2:], geometry.pad, strict=True)]),
+            dims(
+                [
+                    (o - 1) * s + e - n - p
+                    for o, s, e, n, p in zip(y[2:], geometry.stride, geometry.extent, x[2:], geometry.pad, strict=True)
+                ]
+            ),
         )
         self._few = w[1] <= FEW_CHANNELS
         self._made: dict[str, Primitive] = {}
+        self.forward_description: Description | None = None  # while this is made
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
@@ -98,11 +101,13 @@ class ConvolutionPrimitives:
 
     def _make(self, what: str, x: Handle, y: Handle) -> Description | None:
         weights, bias = any_layout(self.weights.shape), self.bias.handle if self.bias else None
-        if what == "forward":
-            shapes, kind, hint = (x, weights, bias, y), (FORWARD_TRAINING, DIRECT), ()
+        shapes: tuple[Any, ...] = (x, weights, y) if what == "backward_data" else (x, weights, bias, y)
+        kind: tuple[int, ...] = (DIRECT,)
+        hint: tuple[Any, ...] = ()
+        if self.forward_description is None:
+            kind = FORWARD_TRAINING, DIRECT
         else:
-            shapes = (x, weights, y) if what == "backward_data" else (x, weights, bias, y)
-            kind, hint = (DIRECT,), (self.forward_description.handle,)
+            hint = (self.forward_description.handle,)
         return Description.make(f"convolution_{what}", library().engine, *kind, *shapes, *self._windows, *hint)
 
 
@@ -120,9 +125,7 @@ class OneDnnConvolution(Convolution):
             return
         self._made_for, self._primitives = key, None
         if self._axis == 1 and len(bottom[0].shape) == 4 and takes([*bottom, *top]):
-            made = ConvolutionPrimitives(
-                bottom[0].shape, self.blobs[0].shape, top[0].shape, self._geometry, self._bias
-            )
+            made = ConvolutionPrimitives(bottom[0].shape, self.blobs[0].shape, top[0].shape, self._geometry, self._bias)
             self._primitives = made if made.exist else None
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

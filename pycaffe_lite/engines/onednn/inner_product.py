@@ -1,4 +1,4 @@
-"""InnerProduct by oneDNN's matrix products, with W as it lies: putting it in another order would cost more than it saves."""
+"""InnerProduct by oneDNN's matrix products, with W as it lies: another order would cost more than it saves."""
 
 from __future__ import annotations
 

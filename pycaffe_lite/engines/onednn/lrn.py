@@ -15,7 +15,7 @@ ACROSS_CHANNELS = 2815
 
 @register_layer("LRN", engine="onednn")
 class OneDnnLRN(Following, LRN):
-    """LRN across channels of float32 blobs, for the sizes that oneDNN has a fast implementation of; otherwise numpy's."""
+    """LRN across channels of float32 blobs, for sizes that oneDNN has a fast implementation of; otherwise numpy's."""
 
     _backward_reads_x = True
 

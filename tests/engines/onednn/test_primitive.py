@@ -1,0 +1,85 @@
+"""Layouts and primitives against numpy."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import numpy as np
+import pytest
+
+from pycaffe_lite.errors import EngineError
+from pycaffe_lite.storage import aligned
+
+pytestmark = pytest.mark.usefixtures("onednn")
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(2, 20, 5, 7)).astype(np.float32)
+
+
+def test_equal_layouts_are_one_object(x: np.ndarray) -> None:
+    from pycaffe_lite.engines.onednn._arrays import channels_innermost, layout
+    from pycaffe_lite.engines.onednn._primitive import plain_layout
+
+    assert layout(x) is plain_layout(x.shape)
+    assert layout(x).is_plain
+    assert layout(np.ones((3, 1, 1, 7), np.float32)) is plain_layout((3, 1, 1, 7))
+    innermost = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    assert layout(innermost) is channels_innermost(x.shape)
+    assert not layout(innermost).is_plain
+    assert layout(innermost).nbytes == x.nbytes
+    assert channels_innermost((2, 1, 5, 7)).is_plain
+
+
+def test_reorders(x: np.ndarray) -> None:
+    from pycaffe_lite.engines.onednn._arrays import Target, channels_innermost, layout, read
+
+    def scratch(name: str, shape: tuple[int, ...], dtype: object) -> np.ndarray:
+        return aligned(shape[0], np.float32)
+
+    innermost = channels_innermost(x.shape)
+    copy = read(x, innermost, scratch, "x")
+    np.testing.assert_array_equal(copy.reshape(2, 5, 7, 20), np.moveaxis(x, 1, -1))
+    assert read(x, layout(x), scratch, "x") is x
+    back = np.zeros_like(x)
+    target = Target(back, innermost, scratch, "y")
+    target.memory[...] = copy
+    target.done()
+    np.testing.assert_array_equal(back, x)
+    assert Target(back, layout(back), scratch, "y").memory is back
+
+
+def test_a_primitive_runs_in_any_thread() -> None:
+    """Convolutions take working memory, which is each thread's own."""
+    from pycaffe_lite.engines.onednn.convolution import ConvolutionPrimitives
+    from pycaffe_lite.layers._geometry import Geometry
+
+    rng = np.random.default_rng(1)
+    made = ConvolutionPrimitives(
+        (2, 16, 6, 6), (16, 16, 1, 1), (2, 16, 6, 6), Geometry((1, 1), (1, 1), (0, 0), (1, 1)), bias=False
+    )
+    assert made.exist
+    run = made.forward()
+    from pycaffe_lite.engines.onednn._primitive import DST, SRC, WEIGHTS, plain_layout, reorder
+
+    lies = [run.description.layout(a) for a in (SRC, WEIGHTS, DST)]
+    plain = [rng.normal(size=s).astype(np.float32) for s in ((2, 16, 6, 6), (16, 16, 1, 1), (2, 16, 6, 6))]
+    memory = [layout.memory(np.float32) for layout in lies]
+    for array, layout, into in zip(plain, lies, memory, strict=True):
+        reorder(plain_layout(array.shape), layout)(array, into)
+    threads = [threading.Thread(target=run, args=memory) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    y = np.zeros_like(plain[2])
+    lies[2].write(memory[2], y)
+    np.testing.assert_allclose(y, np.einsum("nchw,oc->nohw", plain[0], plain[1][:, :, 0, 0]), rtol=1e-4, atol=1e-5)
+
+
+def test_what_the_library_refuses() -> None:
+    from pycaffe_lite.engines.onednn._library import library
+
+    with pytest.raises(EngineError, match=r"^oneDNN's engine_create failed: invalid arguments$"):
+        library().call("engine_create", None, 1, ctypes.c_size_t(0))

@@ -1,0 +1,116 @@
+"""Which engine a net's layers belong to, and how one is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pycaffe_lite as caffe
+from pycaffe_lite import engines
+from pycaffe_lite.engines.onednn import _library
+from pycaffe_lite.errors import EngineError, MissingPackageError, ParameterError
+
+NET = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 5 dim: 9 dim: 7 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "conv"
+        convolution_param { num_output: 6 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "caffes" type: "Convolution" bottom: "x" top: "caffes"
+        convolution_param { num_output: 6 kernel_size: 3 engine: CAFFE weight_filler { type: "xavier" } } }
+layer { name: "cudnns" type: "Pooling" bottom: "x" top: "cudnns" pooling_param { kernel_size: 3 engine: CUDNN } }
+layer { name: "tanh" type: "TanH" bottom: "conv" top: "tanh" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_chosen", None)
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+
+
+def make(tmp_path: Path) -> caffe.Net:
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    return caffe.Net(path, caffe.TEST, seed=1)
+
+
+def of(net: caffe.Net) -> list[str]:
+    return [node.engine for node in net._nodes]
+
+
+def test_numpy_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    assert caffe.engine() == "numpy"
+    assert set(of(make(tmp_path))) == {""}
+    assert engines.describe() == f"numpy {np.__version__} (the default)"
+
+
+@pytest.mark.usefixtures("onednn")
+def test_layers_of_the_chosen_engine(tmp_path: Path) -> None:
+    net = make(tmp_path)
+    engine = {node.name: node.engine for node in net._nodes}
+    assert [engine[name] for name in ("x", "conv", "caffes", "cudnns", "tanh")] == ["", "onednn", "", "onednn", ""]
+
+
+@pytest.mark.usefixtures("onednn")
+def test_the_summary_shows_who_runs_what(tmp_path: Path) -> None:
+    lines = str(make(tmp_path).summary()).splitlines()
+    assert next(line for line in lines if line.startswith("conv ")).rstrip().endswith("onednn")
+    assert next(line for line in lines if line.startswith("tanh ")).rstrip().endswith("numpy")
+
+
+@pytest.mark.usefixtures("onednn")
+def test_the_environment_chooses_what_set_engine_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_chosen", None)
+    monkeypatch.setenv(engines.VARIABLE, "onednn")
+    assert caffe.engine() == "onednn"
+    assert engines.describe().startswith("oneDNN 3.")
+    assert f"({engines.VARIABLE})" in engines.describe()
+    caffe.set_engine("numpy")
+    assert caffe.engine() == "numpy"
+    assert engines.describe().endswith("(set_engine)")
+
+
+def test_wrong_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match=r"^There is no engine 'onednm'\. Did you mean 'onednn'\?$"):
+        caffe.set_engine("onednm")
+    monkeypatch.setenv(engines.VARIABLE, "cuda")
+    with pytest.raises(EngineError, match=r"'cuda' \(PYCAFFE_LITE_ENGINE\)\. Known are numpy, onednn\.$"):
+        caffe.engine()
+
+
+def test_where_the_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_library, "_candidates", lambda: iter(()))
+    with pytest.raises(MissingPackageError, match=r"libdnnl\.so\.3, is not installed\. Install it with: pip install"):
+        _library.library.__wrapped__()
+
+
+def test_where_the_library_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "libdnnl.so.3"
+    path.write_text("no library")
+    monkeypatch.setenv(_library.PATH_VARIABLE, str(path))
+    with pytest.raises(
+        EngineError, match=r"^The oneDNN library .*libdnnl\.so\.3 cannot be loaded: .*PYCAFFE_LITE_ONED"
+    ):
+        _library.library.__wrapped__()
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_there_is_at_least_one_thread(count: int) -> None:
+    with pytest.raises(ParameterError, match=f"^The number of threads is {count}"):
+        caffe.set_num_threads(count)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_threads_of_numpy_and_of_the_library() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    library = _library.library()
+    before = library.num_threads()
+    with threadpoolctl.threadpool_limits():  # puts back numpy's
+        try:
+            for count in (2, 1):
+                caffe.set_num_threads(count)
+                assert library.num_threads() == count
+                assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {count}
+        finally:
+            library.set_num_threads(before)
