@@ -10,6 +10,7 @@ import pytest
 import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob, order_of
 from pycaffe_lite.storage import Order
+from pycaffe_lite.testing.cases import restart_random
 
 NET = """
 layer { name: "x" type: "Input" top: "x" top: "label"
@@ -23,7 +24,12 @@ layer { name: "relu1" type: "ReLU" bottom: "pool1" top: "pool1" relu_param { neg
 layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
         convolution_param { num_output: 10 group: 2 pad: 1 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "relu2" }
-layer { name: "pool2" type: "Pooling" bottom: "relu2" top: "pool2"
+layer { name: "conv3" type: "Convolution" bottom: "relu2" top: "conv3"
+        convolution_param { num_output: 10 pad: 1 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "sum" type: "Eltwise" bottom: "relu2" bottom: "conv3" top: "sum" eltwise_param { coeff: 1 coeff: -0.5 } }
+layer { name: "both" type: "Concat" bottom: "sum" bottom: "relu2" top: "both" }
+layer { name: "drop" type: "Dropout" bottom: "both" top: "drop" }
+layer { name: "pool2" type: "Pooling" bottom: "drop" top: "pool2"
         pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
 layer { name: "ip1" type: "InnerProduct" bottom: "pool2" top: "ip1"
         inner_product_param { num_output: 7 weight_filler { type: "xavier" } bias_filler { type: "gaussian" } } }
@@ -32,7 +38,7 @@ layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
         inner_product_param { num_output: 5 transpose: true weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
 """
-BETWEEN = ("conv1", "pool1", "conv2", "relu2", "pool2", "ip1")
+BETWEEN = ("conv1", "pool1", "conv2", "relu2", "conv3", "sum", "both", "drop", "pool2", "ip1")
 
 
 def make(tmp_path: Path, looked_at: tuple[str, ...] = ()) -> caffe.Net:
@@ -53,6 +59,7 @@ def fill(net: caffe.Net, seed: int = 5) -> None:
 
 
 def step(net: caffe.Net) -> None:
+    restart_random(net)
     net.clear_param_diffs()
     net.forward()
     net.backward()
@@ -60,22 +67,23 @@ def step(net: caffe.Net) -> None:
 
 def compare(net: caffe.Net, other: caffe.Net) -> None:
     for blob, same in zip(net.learnable.blobs, other.learnable.blobs, strict=True):
-        np.testing.assert_allclose(blob.diff, same.diff, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(blob.diff, same.diff, rtol=1e-4, atol=1e-5)
     for name in net.blobs:
-        np.testing.assert_allclose(net.blobs[name].data, other.blobs[name].data, rtol=1e-4, atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(net.blobs[name].diff, other.blobs[name].diff, rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(net.blobs[name].data, other.blobs[name].data, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(net.blobs[name].diff, other.blobs[name].diff, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def otherwise(net: caffe.Net, what: str) -> set[str]:
     """The blobs that lie in another order than the plain one."""
-    return {name for name in net.blobs if order_of(net.blobs[name].stored(what)) is not Order.PLAIN}  # type: ignore[arg-type]
+    blobs = {name: blob for name, blob in net.blobs.items() if "_split_" not in name}
+    return {name for name, blob in blobs.items() if order_of(blob.stored(what)) is not Order.PLAIN}  # type: ignore[arg-type]
 
 
 def lies_so(net: caffe.Net, what: str, engine: str) -> bool:
     """Whether all the blobs do that can."""
     if engine == "numpy":
         return otherwise(net, what) == set(BETWEEN)
-    return {"conv1", "pool1", "conv2", "relu2", "pool2"} <= otherwise(net, what)
+    return set(BETWEEN) - {"ip1"} <= otherwise(net, what)
 
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -114,8 +122,8 @@ def test_an_array_that_is_kept_stays_live(tmp_path: Path, name: str) -> None:
         fill(n, seed=8)
         step(n)
     assert data.flags.c_contiguous
-    np.testing.assert_allclose(data, plain.blobs[name].data, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(diff, plain.blobs[name].diff, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(data, plain.blobs[name].data, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(diff, plain.blobs[name].diff, rtol=1e-4, atol=1e-5)
     assert data is net.blobs[name].data
 
 
@@ -155,9 +163,11 @@ def test_the_batch_may_change(tmp_path: Path, num: int, engine: str) -> None:
         n.blobs["x"].reshape(num, 3, 13, 11)
         n.blobs["label"].reshape(num)
         fill(n)
+        step(n)  # in which views of a blob take their new shape, and put it in order
         step(n)
     if engine == "numpy":
-        assert otherwise(net, "data") == (set(BETWEEN) if num == 31 else set())
+        pinned = {"drop", "pool2"}  # pooling looked at them in the pass in which they were plain
+        assert otherwise(net, "data") == (set(BETWEEN) - pinned if num == 31 else set())
     compare(net, plain)
 
 

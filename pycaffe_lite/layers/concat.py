@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, at_least, canonical_axis, exactly
 from pycaffe_lite.registry import register_layer
@@ -17,6 +18,7 @@ class Concat(Layer):
     Raises ShapeError when bottoms differ elsewhere, ParameterError when axis and concat_dim are both given.
     """
 
+    any_order = True
     bottoms = at_least(1)
     tops = exactly(1)
 
@@ -50,13 +52,16 @@ class Concat(Layer):
         return [(*first[:axis], sum(s[axis] for s in bottom_shapes), *first[axis + 1 :])]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        for blob, part in zip(bottom, self._parts(bottom, top[0].data), strict=True):
-            part[...] = blob.data
+        arrays = [blob.stored("data") for blob in bottom]
+        y = top[0].open("data", order_of(arrays[0]))
+        for array, part in zip(arrays, self._parts(bottom, y), strict=True):
+            part[...] = array
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        for blob, part, down in zip(bottom, self._parts(bottom, top[0].diff), propagate_down, strict=True):
+        dy = top[0].stored("diff")
+        for blob, part, down in zip(bottom, self._parts(bottom, dy), propagate_down, strict=True):
             if down:
-                blob.diff[...] = part
+                blob.open("diff", order_of(dy))[...] = part
 
     def _parts(self, bottom: Blobs, whole: Array) -> Iterator[Array]:
         """The slices of the top's array that belong to each bottom."""

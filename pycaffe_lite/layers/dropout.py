@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import between
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
@@ -20,6 +21,7 @@ from pycaffe_lite.registry import register_layer
 class Dropout(NeuronLayer):
     """Silence each input with probability dropout_ratio while training. Top: the bottom's shape."""
 
+    any_order = True
     keeps_signs = True
     constraints = {"dropout_param.dropout_ratio": between(0, 1)}
 
@@ -33,9 +35,10 @@ class Dropout(NeuronLayer):
         return False
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data, top[0].data
+        x = bottom[0].stored("data")
+        y = top[0].open("data", order_of(x))
         if self.phase != pb.TRAIN:
-            if y is not x:
+            if top[0] is not bottom[0]:
                 y[...] = x
             return
         uniform = self._scratch("uniform", x.shape, np.float32)
@@ -47,9 +50,10 @@ class Dropout(NeuronLayer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        dy, dx = top[0].diff, bottom[0].diff
+        dy = top[0].stored("diff")
+        dx = bottom[0].open("diff", order_of(dy))
         if self.phase != pb.TRAIN:
-            if dx is not dy:
+            if top[0] is not bottom[0]:
                 dx[...] = dy
             return
         np.multiply(dy, self._scratch("mask", dy.shape, np.bool_), out=dx)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, Layer, at_least, exactly, same_shape
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -31,6 +32,7 @@ class Eltwise(Layer):
     shapes. MAX ignores coeff, as in Caffe, with a warning.
     """
 
+    any_order = True
     bottoms = at_least(2)
     tops = exactly(1)
 
@@ -61,31 +63,32 @@ class Eltwise(Layer):
         return [bottom_shapes[0]]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        y = top[0].data
+        arrays = [blob.stored("data") for blob in bottom]
+        y = top[0].open("data", order_of(arrays[0]))
         if self._op == _OP.SUM:
-            np.multiply(bottom[0].data, self._coeff[0], out=y)
-            for blob, coeff in zip(bottom[1:], self._coeff[1:], strict=True):
-                y += blob.data if coeff == 1 else coeff * blob.data
+            np.multiply(arrays[0], self._coeff[0], out=y)
+            for x, coeff in zip(arrays[1:], self._coeff[1:], strict=True):
+                y += x if coeff == 1 else coeff * x
         elif self._op == _OP.PROD:
-            np.multiply(bottom[0].data, bottom[1].data, out=y)
-            for blob in bottom[2:]:
-                y *= blob.data
+            np.multiply(arrays[0], arrays[1], out=y)
+            for x in arrays[2:]:
+                y *= x
         else:
             winner = self._scratch("winner", y.shape, np.intp)
-            first = bottom[0].data > bottom[1].data
+            first = arrays[0] > arrays[1]
             winner[...] = np.where(first, 0, 1)
-            y[...] = np.where(first, bottom[0].data, bottom[1].data)
-            for i, blob in enumerate(bottom[2:], start=2):
-                larger = blob.data > y
-                np.copyto(y, blob.data, where=larger)
+            y[...] = np.where(first, arrays[0], arrays[1])
+            for i, x in enumerate(arrays[2:], start=2):
+                larger = x > y
+                np.copyto(y, x, where=larger)
                 winner[larger] = i
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        dy = top[0].diff
+        dy = top[0].stored("diff")
         for i, (blob, down) in enumerate(zip(bottom, propagate_down, strict=True)):
             if not down:
                 continue
-            dx = blob.diff
+            dx = blob.open("diff", order_of(dy))
             if self._op == _OP.SUM:
                 np.multiply(dy, self._coeff[i], out=dx)
             elif self._op == _OP.MAX:
@@ -94,8 +97,8 @@ class Eltwise(Layer):
                 dx[...] = dy
                 for j, other in enumerate(bottom):
                     if j != i:
-                        dx *= other.data
+                        dx *= other.stored("data")
             else:
                 with np.errstate(all="ignore"):  # Caffe divides by zero here too
-                    np.divide(top[0].data, blob.data, out=dx)
+                    np.divide(top[0].stored("data"), blob.stored("data"), out=dx)
                 dx *= dy

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._view import ViewLayer
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 
 @register_layer("Split")
 class Split(ViewLayer):
     """Every top is the bottom's data, without a copy. Tops: the bottom's shape."""
 
+    any_order = True
     tops = at_least(1)
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
@@ -24,8 +27,8 @@ class Split(ViewLayer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        dx = bottom[0].diff
-        diffs = [t.diff for t in top if t.has_diff]  # the others are zero
+        diffs = [t.stored("diff") for t in top if t.has_diff]  # the others are zero
+        dx = bottom[0].open("diff", order_of(diffs[0]) if diffs else Order.PLAIN)
         if len(diffs) >= 2:
             np.add(diffs[0], diffs[1], out=dx)
         else:
