@@ -11,21 +11,29 @@ from pycaffe_lite import TEST, Net
 from tests.golden.compare import grouped
 
 MODELS = {
-    "lenet": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
-    "lenet_v1": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
-    "cifar10_quick": ("cifar10_quick.prototxt", "cifar10_quick_iter_5000.caffemodel"),
-    "cifar10_quick_h5": ("deploy.prototxt", "cifar10_quick_iter_5000.caffemodel.h5"),
-    "resnet20_cifar10": ("deploy.prototxt", "cifar10_res20_iter_64000.caffemodel"),
-    "squeezenet": ("deploy.prototxt", "squeezenet_v1.0.caffemodel"),
-    "fsrcnn": ("FSRCNN_mat.prototxt", "snapshot_iter_2546000.caffemodel"),
+    "lenet/expected.npz": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
+    "lenet_v1/expected.npz": ("lenet.prototxt", "lenet_iter_10000.caffemodel"),
+    "cifar10_quick/expected.npz": ("cifar10_quick.prototxt", "cifar10_quick_iter_5000.caffemodel"),
+    "cifar10_quick_h5/expected.npz": ("deploy.prototxt", "cifar10_quick_iter_5000.caffemodel.h5"),
+    "resnet20_cifar10/expected.npz": ("deploy.prototxt", "cifar10_res20_iter_64000.caffemodel"),
+    "squeezenet/expected.npz": ("deploy.prototxt", "squeezenet_v1.0.caffemodel"),
+    "fsrcnn/expected.npz": ("FSRCNN_mat.prototxt", "snapshot_iter_2546000.caffemodel"),
+    "mtcnn/det1.expected.npz": ("det1.prototxt", "det1.caffemodel"),
+    "mtcnn/det2.expected.npz": ("det2.prototxt", "det2.caffemodel"),
+    "mtcnn/det3.expected.npz": ("det3.prototxt", "det3.caffemodel"),
 }
+
+
+def test_all_are_compared(shared: Path) -> None:
+    found = {path.relative_to(shared / "models").as_posix() for path in (shared / "models").glob("**/*expected.npz")}
+    assert found == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_model(shared: Path, name: str) -> None:
-    folder = shared / "models" / name
+    folder = (shared / "models" / name).parent
     prototxt, weights = MODELS[name]
-    with np.load(folder / "expected.npz") as file:
+    with np.load(shared / "models" / name) as file:
         expected = dict(file)
     net = Net(folder / prototxt, TEST, weights=folder / weights)
     for blob, value in grouped(expected, "in").items():
