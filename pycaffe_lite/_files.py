@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import shutil
@@ -9,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
+from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, nearest
 
+_CHUNK = 2**21  # numbers
 PathLike = str | os.PathLike[str]
 
 
@@ -32,6 +37,44 @@ def read_bytes(path: PathLike) -> bytes:
             return f.read()
     except OSError as e:
         raise CaffeError(f"Cannot read {where!r}: {e.strerror or e}") from e
+
+
+def map_bytes(path: PathLike) -> memoryview:
+    """All bytes of a file, read-only, which come into memory as they are looked at; raises as `read_bytes` does.
+
+    What is no plain file (a pipe) is read instead. Nobody may cut the file short meanwhile.
+    """
+    where = find_file(path)
+    try:
+        with open(where, "rb") as f:
+            try:
+                return memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
+            except (ValueError, OSError):  # ValueError: an empty one
+                return memoryview(f.read())
+    except OSError as e:
+        raise CaffeError(f"Cannot read {where!r}: {e.strerror or e}") from e
+
+
+def copy_mapped(source: Array, goal: Array) -> None:
+    """Set goal to source, of as many numbers. Where source is a view of `map_bytes`, the bytes copied are let go of on
+    the way, so that the file and what is made of it never are in memory both.
+    """
+    numbers, into = source.reshape(-1), goal.reshape(-1)
+    for at in range(0, len(into), _CHUNK):
+        piece = numbers[at : at + _CHUNK]
+        into[at : at + _CHUNK] = piece
+        _let_go(piece)
+
+
+def _let_go(piece: Array) -> None:
+    base: object = piece
+    while isinstance(base, np.ndarray):
+        base = base.base
+    mapped = base.obj if isinstance(base, memoryview) else base
+    if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
+        first = piece.ctypes.data - np.frombuffer(mapped, np.uint8, 1).ctypes.data
+        start = first - first % mmap.PAGESIZE
+        mapped.madvise(mmap.MADV_DONTNEED, start, first - start + len(piece) * piece.strides[0])
 
 
 def _nearest(where: str) -> str:

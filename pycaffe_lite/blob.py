@@ -19,6 +19,7 @@ MAX_AXES = 32
 MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch innermost
 
 Side = Literal["data", "diff"]
+_NOTHING = np.empty(0)
 
 
 class Blob:
@@ -201,6 +202,7 @@ class Blob:
                 new.array()[: self._count] = old.array()[: self._count]
         self._data, self._diff = data, diff
         self._data_of = self._diff_of = None
+        self._data_view = self._diff_view = _NOTHING  # the old memory goes
 
     def _check_count(self, other: Blob) -> None:
         if self._count != other._count:

@@ -39,6 +39,8 @@ from pycaffe_lite.storage import aligned, check_memory
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_ZEROS = pb.FillerParameter()
+
 Blobs = Sequence[Blob]
 """What a layer is handed as bottom and top."""
 
@@ -252,7 +254,8 @@ class Layer:
         """Append a learnable blob, filled."""
         check_memory(math.prod(shape) * self.blobs.dtype.itemsize, f"A parameter of shape {shape}")
         blob = self.blobs.add_blob(*shape)
-        fill(blob.data, filler, self._rng)
+        if filler != _ZEROS:  # new blobs are zeros: those of a net for trained weights take no memory before these come
+            fill(blob.data, filler, self._rng)
         return blob
 
 

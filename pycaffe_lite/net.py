@@ -23,6 +23,7 @@ from pycaffe_lite.layer import Layer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net
 from pycaffe_lite.summary import Summary, summary
+from pycaffe_lite.weights_io import LoadReport
 
 if TYPE_CHECKING:
     from pycaffe_lite.draw import Drawing
@@ -42,9 +43,9 @@ class Net(PycaffeNames):
 
     Net(network_file, phase, level=0, stages=None, weights=None) or, as in old scripts,
     Net(network_file, weights_file, phase). `network_file` may also be a NetParameter message; weights that come with
-    it, as in a .caffemodel, are taken. `dtype` is np.float32 or np.float64, `seed` derives every layer's random numbers
-    (default: set_random_seed's). A net from a stranger is opened with `trusted=False`: it may not import modules, as
-    Python layers do.
+    it, as in a .caffemodel, are taken. `strict` is copy_from's. `dtype` is np.float32 or np.float64, `seed` derives
+    every layer's random numbers (default: set_random_seed's). A net from a stranger is opened with `trusted=False`: it
+    may not import modules, as Python layers do.
 
     Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
     MemoryLimitError, each naming layer and place, for what they say.
@@ -61,6 +62,7 @@ class Net(PycaffeNames):
         stages: Sequence[str] | None = None,
         weights: PathLike | None = None,
         *,
+        strict: bool = True,
         dtype: npt.DTypeLike = np.float32,
         seed: int | None = None,
         trusted: bool = True,
@@ -87,7 +89,7 @@ class Net(PycaffeNames):
         message.state.stage.extend(stages or [])
         self._init(message, positions, dtype, seed, trusted)
         if weights is not None:
-            self.copy_from(weights)
+            self.copy_from(weights, strict)
 
     @classmethod
     def from_message(
@@ -229,17 +231,18 @@ class Net(PycaffeNames):
 
     # Weights.
 
-    def copy_from(self, weights_file: PathLike) -> weights_io.Loaded:
+    def copy_from(self, weights_file: PathLike, strict: bool = True) -> LoadReport:
         """Copy the weights of layers of the same name from a .caffemodel, or .h5, file.
 
         Layers of the file that the net lacks are ignored (and logged), layers that the file lacks keep their fillers.
-        Returns which was which. Raises WeightsError when a layer's blobs differ in number or shape.
+        Returns which was which. Where a layer's blobs differ in number or shape: with `strict` raises WeightsError and
+        copies nothing, without it copies what fits and reports the rest as unfit.
         """
-        return weights_io.copy_from(self, weights_file)
+        return weights_io.copy_from(self, weights_file, strict)
 
-    def load_hdf5(self, weights_file: PathLike) -> weights_io.Loaded:
+    def load_hdf5(self, weights_file: PathLike, strict: bool = True) -> LoadReport:
         """As `copy_from`, from an HDF5 file whatever its name."""
-        return weights_io.copy_from_hdf5(self, weights_file)
+        return weights_io.copy_from_hdf5(self, weights_file, strict)
 
     def save(self, path: PathLike, write_diff: bool = False) -> None:
         """Write net and weights as a .caffemodel: whole, or not at all (SnapshotError)."""

@@ -40,6 +40,12 @@ def assert_equal(one: Net, other: Net) -> None:
             np.testing.assert_array_equal(a.data, b.data)
 
 
+def saved(net: Net, path: Path) -> Path:
+    """The path, where the net's weights are now, as HDF5 if it ends in .h5."""
+    (net.save_hdf5 if path.suffix == ".h5" else net.save)(path)
+    return path
+
+
 @pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
 @pytest.mark.parametrize("text", [TEXT, SHARED], ids=["plain", "shared"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -104,17 +110,78 @@ def test_hdf5_holds_a_shared_blob_once(tmp_path: Path) -> None:
         np.testing.assert_array_equal(f["data/a/0"], net.params["c"][0].data)
 
 
-def test_layers_without_a_partner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+def test_layers_without_a_partner(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     caplog.set_level(logging.INFO)
-    net_of(TEXT, seed=1).save(tmp_path / "w.caffemodel")
+    path = saved(net_of(TEXT, seed=1), tmp_path / name)
     other = net_of(inputs(x=(2, 3)) + ip("a", "x", "a", 7) + ip("new", "a", "n", 2), seed=2)
     before = weights(other)
-    found = other.copy_from(tmp_path / "w.caffemodel")
-    assert found.matched == ["a"]
-    assert found.ignored == ["c"]
-    assert found.kept == ["new"]
+    found = other.copy_from(path)
+    assert (found.matched, found.ignored, found.kept, found.unfit) == (["a"], ["c"], ["new"], {})
     assert "Ignoring source layer c" in caplog.text
+    assert f"Not in {path}, and left as they were: new" in caplog.text
     np.testing.assert_array_equal(other.params["new"][0].data, before["new"][0])
+    assert str(found).splitlines() == [
+        f"Weights of {path}",
+        "  loaded   a",
+        "  kept     new (not in the file, as filled)",
+        "  ignored  c (in the file only)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+def test_what_fits_is_loaded_where_not_all_must(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    source = net_of(TEXT, seed=1)
+    source.params["c"][1].data[...] = 5
+    path = saved(source, tmp_path / name)
+    wider = net_of(TEXT.replace("num_output: 7", "num_output: 6"), seed=2)
+    before = weights(wider)
+    found = wider.copy_from(path, strict=False)
+    assert (found.matched, found.kept) == (["c"], [])
+    assert found.unfit == {
+        "a": [
+            f"shape {ours} for blob {j}, the file has {theirs}"
+            for ours, j, theirs in (((6, 3), 0, (7, 3)), ((6,), 1, (7,)))
+        ],
+        "c": ["shape (3, 6) for blob 0, the file has (3, 7)"],
+    }
+    assert "  unfit    c: shape (3, 6) for blob 0, the file has (3, 7)" in str(found)
+    assert "Layer c does not take all weights of" in caplog.text
+    for blob, was in zip(wider.params["a"], before["a"], strict=True):
+        np.testing.assert_array_equal(blob.data, was)
+    np.testing.assert_array_equal(wider.params["c"][0].data, before["c"][0])
+    assert np.all(wider.params["c"][1].data == 5)
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+def test_too_many_and_too_few_blobs_where_not_all_must_fit(tmp_path: Path, name: str) -> None:
+    both, bare = net_of(TEXT, seed=1), net_of(TEXT.replace("num_output: 7", "num_output: 7 bias_term: false"), seed=2)
+    path = saved(both, tmp_path / name)
+    found = bare.copy_from(path, strict=False)
+    assert found.unfit == {"a": ["1 learnable blobs, the file has 2"]}
+    np.testing.assert_array_equal(bare.params["a"][0].data, both.params["a"][0].data)
+    saved(bare, path)
+    both.params["a"][1].data[...] = 3
+    found = both.copy_from(path, strict=False)
+    assert list(found.unfit) == ["a"]
+    assert np.all(both.params["a"][1].data == 3)
+
+
+def test_nothing_is_copied_when_something_does_not_fit(tmp_path: Path) -> None:
+    path = saved(net_of(TEXT, seed=1), tmp_path / "w.caffemodel")
+    other = net_of(TEXT.replace("num_output: 3", "num_output: 3 bias_term: false"), seed=2)  # only c's last blob
+    before = weights(other)
+    with pytest.raises(WeightsError, match="layer 'c'"):
+        other.copy_from(path)
+    np.testing.assert_array_equal(other.params["a"][0].data, before["a"][0])
+
+
+def test_the_constructor_takes_strict(tmp_path: Path) -> None:
+    path = saved(net_of(TEXT, seed=1), tmp_path / "w.caffemodel")
+    (tmp_path / "n.prototxt").write_text(TEXT.replace("num_output: 7", "num_output: 6"))
+    with pytest.raises(WeightsError):
+        Net(tmp_path / "n.prototxt", TEST, weights=path)
+    assert Net(tmp_path / "n.prototxt", TEST, weights=path, strict=False).params["a"][0].shape == (6, 3)
 
 
 @pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
@@ -128,7 +195,7 @@ def test_weights_of_another_net(tmp_path: Path, name: str) -> None:
     assert str(e.value) == (
         f"The weights in {path} do not fit: the net has shape (6, 3) for blob 0, the file has (7, 3) (layer 'a' of "
         "type InnerProduct, net.prototxt:2:1). "
-        "To take the other layers' weights and train this one anew, give it another name."
+        "To take the other layers' weights and train this one anew, give it another name, or load with strict=False."
     )
     without = net_of(TEXT.replace("num_output: 7", "num_output: 7 bias_term: false"))
     with pytest.raises(WeightsError, match="the net has 1 learnable blobs, the file has 2"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,6 @@ from pycaffe_lite.proto import caffe_pb2 as pb
 
 if TYPE_CHECKING:
     from pycaffe_lite.net import Net
-    from pycaffe_lite.weights_io import Loaded
-
-_LISTED = 8
 
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,23 +75,6 @@ def data_hint(chosen: int) -> Iterator[None]:
             other = "TEST" if chosen == pb.TRAIN else "TRAIN"
             e.hint = f"{e.hint} To look at the net without its data, try its deploy file, or --phase {other}.".strip()
         raise
-
-
-def describe_weights(path: str, loaded: Loaded) -> str:
-    """Which layers took the file's weights and which did not, a line each."""
-    lines = [f"Weights of {path}: loaded into {_names(loaded.matched)}."]
-    if loaded.ignored:
-        lines.append(f"  In the file only, ignored: {_names(loaded.ignored)}.")
-    if loaded.kept:
-        lines.append(f"  Not in the file, left as filled: {_names(loaded.kept)}.")
-    return "\n".join(lines)
-
-
-def _names(names: Sequence[str]) -> str:
-    more = len(names) - _LISTED
-    if more > 1:
-        return f"{', '.join(names[:_LISTED])} and {more} more"
-    return ", ".join(names) or "no layer"
 
 
 def _how_far(error: ParseError) -> tuple[int, int]:

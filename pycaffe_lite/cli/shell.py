@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite import _extras
 from pycaffe_lite.cli._arguments import use_devices
-from pycaffe_lite.cli._open import add_file_arguments, data_hint, describe_weights, is_solver, open_net
+from pycaffe_lite.cli._open import add_file_arguments, data_hint, is_solver, open_net
 from pycaffe_lite.errors import MissingPackageError
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     net: Net = names["net"]
     try:
         loaded = net.copy_from(args.weights) if args.weights else None
-        parts = [str(net.summary()), describe_weights(args.weights, loaded) if loaded else "", _what_to_try(names)]
+        parts = [str(net.summary()), str(loaded) if loaded else "", _what_to_try(names)]
         banner = "\n".join(filter(None, parts))
         if args.plain or not _ipython(names, banner):
             _plain(names, banner)

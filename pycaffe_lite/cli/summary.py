@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pycaffe_lite.cli._arguments import use_devices
-from pycaffe_lite.cli._open import add_file_arguments, describe_weights, open_net
+from pycaffe_lite.cli._open import add_file_arguments, open_net
 
 NAME = "summary"
 HELP = "show a network's layers: shapes, parameters, multiply-adds, memory"
@@ -25,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     finally:
         net.close()
     if loaded is not None:
-        print(describe_weights(args.weights, loaded))
+        print(loaded)
     return 0

@@ -6,6 +6,7 @@ us, do no harm.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,12 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pycaffe_lite._files import PathLike, atomic_write, read_bytes
+from pycaffe_lite._files import PathLike, atomic_write, map_bytes
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import ParseError, WeightsError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, V1LayerParameter
 from pycaffe_lite.schema.blobs import blob_parts, read_blob
 from pycaffe_lite.schema.wire import LEN, VARINT, Walk, WireField, put_head
+
+log = logging.getLogger(__name__)
+
+PROTOBUF_LIMIT = 2**31 - 1
+"""Bytes of the largest message that protobuf reads."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _V1, _V2 = 2, 100  # of NetParameter: layers, layer
@@ -52,14 +58,14 @@ _V0_LAYER = _Numbers(1, 2, 50)
 def read_caffemodel(path: PathLike) -> list[LayerWeights]:
     """The weights in a binary .caffemodel (V2, V1 or V0), layer by layer in file order, layers without blobs too.
 
-    Arrays are read-only views of the file's bytes: float32, or float64 where stored as double; four axes where stored
-    as num, channels, height, width. Raises MissingFileError; ParseError, with the byte, for what is no caffemodel;
-    WeightsError, with layer and blob, for blobs that do not fit their shape.
+    Arrays are read-only views of the file, whose bytes are fetched when they are looked at: float32, or float64 where
+    stored as double; four axes where stored as num, channels, height, width. Raises MissingFileError;
+    ParseError, with the byte, for what is no caffemodel; WeightsError, with layer and blob, for blobs that do not fit
+    their shape.
     """
-    raw = read_bytes(path)
+    data = map_bytes(path)
     file = str(path)
-    _refuse_others(raw[:200], file)
-    data = memoryview(raw)
+    _refuse_others(bytes(data[:200]), file)
     layers = []
     try:
         for f in Walk(data):
@@ -131,7 +137,8 @@ def write_caffemodel(
     """Write a binary .caffemodel, atomically: the net, with these blobs in its layers in place of those it holds.
 
     `blobs`, and `diffs` if given, have one list of arrays for each entry of `net_param.layer`, empty where it has none.
-    Arrays are stored as float; those of float64 as double, as Caffe's double nets do. Raises SnapshotError.
+    Arrays are stored as float; those of float64 as double, as Caffe's double nets do. Files above 2 GiB are written,
+    with a warning in the log: we read them, protobuf and so Caffe do not. Raises SnapshotError.
     """
     count = len(net_param.layer)
     if len(blobs) != count or (diffs is not None and len(diffs) != count):
@@ -145,6 +152,9 @@ def write_caffemodel(
             pieces = _layer_parts(layer, blobs[i], diffs[i] if diffs is not None else ())
             f.write(put_head(_V2, sum(map(len, pieces))))
             f.writelines(pieces)
+        size = f.tell()
+    if size > PROTOBUF_LIMIT:
+        log.warning("%s has %d bytes; BVLC Caffe reads at most %d: save as HDF5 for it", path, size, PROTOBUF_LIMIT)
 
 
 def _layer_parts(layer: LayerParameter, blobs: Sequence[Array], diffs: Sequence[Array]) -> list[bytes | memoryview]:

@@ -129,7 +129,7 @@ def test_weights_are_loaded_and_named(project: Path, cli: Cli, monkeypatch: pyte
     saved.save("w.caffemodel")
     names, banner = names_at_prompt(monkeypatch, cli, "net.prototxt", "w.caffemodel")
     assert (names["net"].params["ip1"][1].data == 17).all()
-    assert "Weights of w.caffemodel: loaded into ip1, a_long_layer_name." in banner
+    assert "Weights of w.caffemodel\n  loaded   ip1, a_long_layer_name" in banner
 
 
 def test_plain_python_stands_in_for_a_missing_ipython(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,10 +45,11 @@ def test_weights_are_compared_with_the_net(project: Path, cli: Cli) -> None:
     caffe.Net("net.prototxt", caffe.TEST).save("all.caffemodel")
     Path("other.prototxt").write_text(NET.replace("a_long_layer_name", "new"))
     done = cli("summary", "other.prototxt", "all.caffemodel")
-    loaded, ignored, kept = done.out.splitlines()[-3:]
-    assert loaded == "Weights of all.caffemodel: loaded into ip1."
-    assert ignored.startswith("  In the file only, ignored: a_long_layer_name")
-    assert kept == "  Not in the file, left as filled: new."
+    source, loaded, kept, ignored = done.out.splitlines()[-4:]
+    assert source == "Weights of all.caffemodel"
+    assert loaded == "  loaded   ip1"
+    assert kept == "  kept     new (not in the file, as filled)"
+    assert ignored.startswith("  ignored  a_long_layer_name")
 
 
 def test_long_lists_of_layers_are_cut(project: Path, cli: Cli) -> None:
@@ -60,7 +61,7 @@ def test_long_lists_of_layers_are_cut(project: Path, cli: Cli) -> None:
         layer.name, layer.top[0] = f"extra{i}", f"extra{i}"
     Path("more.prototxt").write_text(str(message))
     kept = cli("summary", "more.prototxt", "few.caffemodel").out.splitlines()[-1]
-    assert kept.endswith("extra6, extra7 and 4 more.")
+    assert kept.endswith("extra6, extra7 and 4 more (not in the file, as filled)")
 
 
 def test_missing_data_say_what_else_to_look_at(project: Path, cli: Cli) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from pycaffe_lite.errors import CaffeError, MissingFileError, ParseError, SnapshotError, WeightsError
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, V1LayerParameter
-from pycaffe_lite.schema import parse_text, read_caffemodel, write_caffemodel
-from pycaffe_lite.schema.wire import put_head
+from pycaffe_lite.schema import parse_text, read_caffemodel, weights, write_caffemodel
+from pycaffe_lite.schema.wire import put_head, put_varint
 
 NET = """
 name: "n" input: "d"
@@ -218,6 +218,32 @@ def test_memory_is_about_the_files_size(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 1.1 * size
     finally:
         tracemalloc.stop()
+
+
+def test_a_blob_above_two_gigabytes(tmp_path):
+    """Which protobuf does not read. The file is sparse, and only what is looked at is fetched."""
+    count = 2**29 + 3
+    blob = put_head(5, 4 * count)
+    shape = put_head(7, 7) + b"\x0a\x05" + put_varint(count)
+    layer = b"\x0a\x03big" + put_head(7, len(blob) + 4 * count + len(shape)) + blob
+    with open(tmp_path / "a", "wb") as f:
+        f.write(put_head(100, len(layer) + 4 * count + len(shape)) + layer)
+        f.seek(4 * (count - 1), os.SEEK_CUR)
+        f.write(np.float32(7).tobytes() + shape)
+    (found,) = read_caffemodel(tmp_path / "a")
+    assert found.blobs[0].shape == (count,)
+    assert (found.blobs[0][0], found.blobs[0][-2], found.blobs[0][-1]) == (0, 0, 7)
+
+
+def test_files_that_protobuf_cannot_read_are_written_with_a_warning(path, monkeypatch, caplog):
+    size = os.path.getsize(path)
+    monkeypatch.setattr(weights, "PROTOBUF_LIMIT", size)
+    write_caffemodel(path, net(), BLOBS)
+    assert not caplog.text
+    monkeypatch.setattr(weights, "PROTOBUF_LIMIT", size - 1)
+    write_caffemodel(path, net(), BLOBS)
+    assert f"has {size} bytes; BVLC Caffe reads at most {size - 1}: save as HDF5" in caplog.text
+    check(read_caffemodel(path))
 
 
 def test_real_files_as_protobuf_reads_them(shared):
