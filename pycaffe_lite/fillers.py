@@ -31,7 +31,8 @@ def fill(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> N
             field="sparse",
             hint="Only the gaussian filler can be sparse.",
         )
-    fillers[filler.type](data, filler, rng)
+    with np.errstate(all="ignore"):  # infinite and NaN values are the file's own wish
+        fillers[filler.type](data, filler, rng)
 
 
 @fillers.register("constant")

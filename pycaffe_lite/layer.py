@@ -173,11 +173,13 @@ class Layer:
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         """Compute the tops' data from the bottoms'."""
-        self.forward_cpu(bottom, top)
+        with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
+            self.forward_cpu(bottom, top)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""
-        self.backward_cpu(top, propagate_down, bottom)
+        with np.errstate(all="ignore"):
+            self.backward_cpu(top, propagate_down, bottom)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no forward pass")
@@ -251,7 +253,11 @@ class Layer:
         return array
 
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
-        """Append a learnable blob, filled."""
+        """Append a learnable blob, filled. Raises ShapeError for one without numbers, as Caffe's fillers do."""
+        if 0 in shape:
+            raise ShapeError(
+                f"A parameter of shape {shape} would hold nothing", hint="Which axis of a bottom has length 0?"
+            )
         check_memory(math.prod(shape) * self.blobs.dtype.itemsize, f"A parameter of shape {shape}")
         blob = self.blobs.add_blob(*shape)
         if filler != _ZEROS:  # new blobs are zeros: those of a net for trained weights take no memory before these come

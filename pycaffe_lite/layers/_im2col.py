@@ -132,7 +132,7 @@ class _Columns:
     def __init__(self, x: Array, y: Array, depth: int, geometry: Geometry, scratch: Scratch) -> None:
         self._geometry, self._scratch, self._depth = geometry, scratch, depth
         self._num, self._output, self._row = len(y), y.shape[2:], math.prod(y.shape[3:])
-        room = max(MIN_PLACES, TILE_BYTES // (depth * geometry.group * x.itemsize))
+        room = max(MIN_PLACES, TILE_BYTES // (max(1, depth) * geometry.group * x.itemsize))
         self._images = evenly(self._num, room // math.prod(self._output))
         self._rows = self._output[0] if self._images > 1 else evenly(self._output[0], room // self._row)
 
@@ -145,7 +145,7 @@ class _Columns:
     def places(self, y: Array, images: slice, rows: slice) -> Array:
         """The tile of y, (images, group, M / group, places): a view."""
         of_images = y[images].reshape(
-            -1, self._geometry.group, y.shape[1] // self._geometry.group, math.prod(y.shape[2:])
+            len(y[images]), self._geometry.group, y.shape[1] // self._geometry.group, math.prod(y.shape[2:])
         )
         return of_images[..., rows.start * self._row : rows.stop * self._row]
 

@@ -167,11 +167,11 @@ def _hits(geometry: PoolGeometry, axis: int, x: Array, y: Array) -> list[tuple[s
 
 
 def _planes_per_tile(x: Array) -> int:
-    return evenly(x.shape[0] * x.shape[1], TILE_BYTES // (math.prod(x.shape[2:]) * x.itemsize))
+    return evenly(x.shape[0] * x.shape[1], TILE_BYTES // (max(1, math.prod(x.shape[2:])) * x.itemsize))
 
 
 def _tiles(step: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """The same `step` planes of each (N, C, H, W) array at a time, (planes, H, W)."""
-    planes = [a.reshape(-1, *a.shape[2:]) for a in arrays]
+    planes = [a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in arrays]
     for i in range(0, len(planes[0]), step):
         yield tuple(a[i : i + step] for a in planes)

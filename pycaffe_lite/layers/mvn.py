@@ -47,7 +47,7 @@ class MVN(Layer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data.reshape(self._rows), top[0].data.reshape(self._rows)
-        np.subtract(x, x.mean(axis=1, keepdims=True), out=y)
+        np.subtract(x, _mean(x), out=y)
         if self._message.mvn_param.normalize_variance:
             s = self._deviation(y)
             np.sqrt(_mean_product(y, y), out=s)
@@ -58,7 +58,7 @@ class MVN(Layer):
         if not propagate_down[0]:
             return
         dy, dx = top[0].diff.reshape(self._rows), bottom[0].diff.reshape(self._rows)
-        mean = dy.mean(axis=1, keepdims=True)
+        mean = _mean(dy)
         if not self._message.mvn_param.normalize_variance:
             np.subtract(dy, mean, out=dx)
             return
@@ -71,6 +71,12 @@ class MVN(Layer):
     def _deviation(self, like: Array) -> Array:
         """s + eps of each row, from the last forward pass."""
         return self._scratch("deviation", (self._rows[0], 1), like.dtype)
+
+
+def _mean(a: Array) -> Array:
+    """The mean of each row, as a column; 0 of rows without numbers."""
+    mean: Array = a.sum(axis=1, keepdims=True) / max(1, a.shape[1])
+    return mean
 
 
 def _mean_product(a: Array, b: Array) -> Array:
