@@ -62,7 +62,8 @@ def copy_mapped(source: Array, goal: Array) -> None:
     numbers, into = source.reshape(-1), goal.reshape(-1)
     for at in range(0, len(into), _CHUNK):
         piece = numbers[at : at + _CHUNK]
-        into[at : at + _CHUNK] = piece
+        with np.errstate(over="ignore"):  # float64 numbers that are none of float32
+            into[at : at + _CHUNK] = piece
         _let_go(piece)
 
 

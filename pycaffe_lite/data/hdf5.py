@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pycaffe_lite._extras import require
+from pycaffe_lite._extras import H5PY_ERRORS, require
 from pycaffe_lite._typing import FloatArray, Shape
 from pycaffe_lite.errors import DataError, MissingFileError, ParameterError, did_you_mean
 
@@ -118,7 +118,9 @@ class HDF5Source:
         try:
             with self._h5py.File(path, "r") as file:
                 data = [self._load_dataset(file, path, name) for name in self._names]
-        except OSError as e:
+        except DataError:
+            raise
+        except H5PY_ERRORS as e:
             raise DataError(f"'{path}' cannot be read as an HDF5 file: {e}") from e
         for name, array in zip(self._names, data, strict=True):
             if len(array) != len(data[0]):

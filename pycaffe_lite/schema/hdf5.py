@@ -14,14 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from pycaffe_lite._extras import require
+from pycaffe_lite._extras import H5PY_ERRORS, require
 from pycaffe_lite._files import PathLike, atomic_write, find_file
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import CaffeError, ParseError, SnapshotError, WeightsError
 from pycaffe_lite.schema.solverstate import SolverState
-
-# What h5py raises for broken files and full disks, by its version and the place.
-_H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 
 
 def read_weights_hdf5(path: PathLike, group: str = "data") -> dict[str, list[Array | None]]:
@@ -123,7 +120,7 @@ def _reading(path: PathLike) -> Iterator[Any]:
             yield f
     except CaffeError:
         raise
-    except _H5PY_ERRORS as e:
+    except H5PY_ERRORS as e:
         raise ParseError(f"{where} is no HDF5 file of Caffe's, or is broken: {e}") from e
 
 
@@ -136,5 +133,5 @@ def _writing(path: PathLike) -> Iterator[Any]:
                 yield f
         except (CaffeError, OSError):
             raise
-        except _H5PY_ERRORS as e:
+        except H5PY_ERRORS as e:
             raise SnapshotError(f"Cannot write {path}: {e}", hint="What was there before is untouched.") from e
