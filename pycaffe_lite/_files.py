@@ -96,6 +96,8 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
     Raises SnapshotError for whatever the operating system refuses: a full disk, no permission, no such folder.
     """
+    if "\0" in os.fspath(path):
+        raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
     goal = Path(os.path.realpath(path))  # a link to a file elsewhere stays a link
     part = goal.with_name(f".{goal.name[:200]}.{secrets.token_hex(4)}.part")
     try:

@@ -38,6 +38,8 @@ class Deconvolution(WeightedWindows):
         return read_windows(self._message.convolution_param, shape, transposed=True)
 
     def output_shape(self, geometry: Geometry, shape: Shape, axis: int) -> Shape:
+        if 0 in shape[axis + 1 :]:
+            raise ShapeError(f"A bottom of shape {shape} has a spatial axis of length 0")
         auto_pad = self._message.convolution_param.auto_pad
         if auto_pad != pb.EXPLICIT:
             by_axis = zip(shape[axis + 1 :], geometry.stride, geometry.extent, strict=True)

@@ -47,7 +47,7 @@ def read_blob(data: memoryview, start: int, stop: int, what: str) -> Blob:
         elif f.number in _LEGACY and f.kind == VARINT:
             legacy[f.number] = signed(f.value)
     shape = tuple(legacy.get(n, 0) for n in _LEGACY) if legacy else tuple(dims)
-    if len(shape) > 32 or any(d < 0 for d in shape):
+    if len(shape) > 32 or any(d < 0 for d in shape) or (0 in shape and math.prod(filter(None, shape)) >= 2**60):
         raise WeightsError(f"{what} has the impossible shape {shape}")
     return Blob(
         _array(parts[DOUBLE_DATA] or parts[DATA], shape, what, "data"),

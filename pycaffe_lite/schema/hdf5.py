@@ -106,6 +106,8 @@ def _stored(array: Array) -> Array:
 
 
 def _numbers(item: Any, what: str) -> Array:
+    if item is None:  # a link that leads nowhere
+        raise WeightsError(f"{what} is missing from the file, though it is listed", hint="Is the file complete?")
     if item.dtype.kind != "f":
         raise WeightsError(f"{what} is of type {item.dtype}", hint="Weights are floats.")
     return np.asarray(item[()])

@@ -15,6 +15,7 @@ from pycaffe_lite import TEST, Net
 from pycaffe_lite.data.datum import array_to_datum, parse_datums
 from pycaffe_lite.data.hdf5 import HDF5Source
 from pycaffe_lite.data.lmdb import LMDBWriter
+from pycaffe_lite.errors import SnapshotError, WeightsError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import (
     SolverState,
@@ -119,6 +120,28 @@ def read_rows(path: Path) -> None:
     """As data."""
     (path.parent / "list.txt").write_text(f"{path}\n")
     HDF5Source(str(path.parent / "list.txt"), ["data/a/0"], 2, False, np.random.default_rng(0)).shapes()
+
+
+def test_an_empty_array_of_endless_rows(path: Path) -> None:
+    path.write_bytes(pb.BlobProto(shape=pb.BlobShape(dim=[0, 2**63 - 1])).SerializeToString())
+    with pytest.raises(WeightsError, match="the impossible shape"):
+        read_binaryproto(path)
+
+
+def test_a_link_of_hdf5_that_leads_nowhere(path: Path, net: Net) -> None:
+    h5py = pytest.importorskip("h5py")
+    net.save_hdf5(path)
+    with h5py.File(path, "a") as file:
+        del file["data/a/0"]
+        file["data/a/0"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(WeightsError, match="Blob 0 of layer 'a' is missing"):
+        net.load_hdf5(path)
+
+
+def test_a_name_with_a_null_byte(net: Net) -> None:
+    for save in (net.save, net.save_hdf5):
+        with pytest.raises(SnapshotError, match="is no name for a file"):
+            save("a\0b")
 
 
 @given(st.data())

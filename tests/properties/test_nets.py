@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycaffe_lite import TEST, TRAIN, Net, get_solver
+from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from tests.graph.nets import inputs, ip, layer
 from tests.layers.nets import net_of
@@ -59,6 +60,12 @@ def step(folder: Path, text: str) -> None:
         solver = get_solver("solver.prototxt")
         if max([solver.param.iter_size, *solver.param.test_iter]) < 5:
             solver.step(1)
+
+
+def test_nothing_to_deconvolve() -> None:
+    conv = 'layer { type: "Deconvolution" bottom: "x" top: "y" convolution_param { num_output: 2 kernel_size: 3 } }'
+    with pytest.raises(ShapeError, match="a spatial axis of length 0"):
+        net_of(inputs(x=(2, 3, 5, 0)) + conv)
 
 
 @given(st.text(max_size=60) | st.text('{}<>[]:;,"\\#-01.e layernamtyp\n', max_size=60))
