@@ -19,7 +19,7 @@ from tests.properties.guard import LIMIT
 _EXAMPLES = os.environ.get("PYCAFFE_LITE_EXAMPLES")
 settings.register_profile(
     "properties",
-    max_examples=int(_EXAMPLES or 60),
+    max_examples=int(_EXAMPLES or 40),
     derandomize=_EXAMPLES is None,
     database=None,
     deadline=None,
