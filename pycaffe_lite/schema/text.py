@@ -72,8 +72,26 @@ def _read_either(path: PathLike, message_type: type[M]) -> tuple[M, Positions]:
         else:
             # Wire format fits nearly anything: a net's bytes are a solver too, one made of unknown fields.
             if message_type is not SolverParameter or not len(UnknownFieldSet(message)):
+                _as_text(message)
                 return message, Positions()
     return _from_text(data, message_type, os.fspath(path))
+
+
+def _as_text(message: Message) -> None:
+    """Make text of strings that are not UTF-8, which protobuf gives as bytes: Latin-1, as `read_caffemodel` does."""
+    for field, value in message.ListFields():
+        many = not isinstance(value, str | bytes | Message)
+        if field.message_type is not None:
+            for inner in value if many else [value]:
+                _as_text(inner)
+        elif field.type == field.TYPE_STRING and many:
+            value[:] = [_str(text) for text in value]
+        elif field.type == field.TYPE_STRING:
+            setattr(message, field.name, _str(value))
+
+
+def _str(text: str | bytes) -> str:
+    return text.decode("latin-1") if isinstance(text, bytes) else text
 
 
 def _from_text(data: bytes, message_type: type[M], file: str) -> tuple[M, Positions]:

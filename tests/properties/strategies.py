@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pycaffe_lite.layer import Arity
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import find_layer, layer_types
+from pycaffe_lite.schema.fields import fields_of
 
 ROOT = Path(__file__).parents[2]
 INTEGERS = [0, 1, -1, 2, 3, 4, 5, 7, 10, 33, 255, 2**31 - 1, -(2**31), 10**12, 2**63 - 1, -(2**63)]
@@ -107,8 +108,9 @@ def filled(draw: st.DrawFn, message: Message, depth: int = 3, most: int = 4) -> 
     sane = draw(st.integers(0, 3)) > 0
     fields = message.DESCRIPTOR.fields
     chosen = draw(st.lists(st.integers(0, len(fields) - 1), max_size=most, unique=True))
-    for f in [fields[i] for i in chosen] + [f for f in fields if f.label == f.LABEL_REQUIRED]:
-        repeated = f.label == f.LABEL_REPEATED
+    about = fields_of(message.DESCRIPTOR)
+    for f in [fields[i] for i in chosen] + [message.DESCRIPTOR.fields_by_name[name] for name in about.required]:
+        repeated = about.by_name[f.name].repeated
         for _ in range(draw(st.integers(1, 3)) if repeated else 1):
             if f.message_type is not None:
                 if depth:
@@ -151,7 +153,7 @@ def nets(draw: st.DrawFn) -> pb.NetParameter:
             param = getattr(layer, own)
             for name in ("num_output", "kernel_size"):
                 field = param.DESCRIPTOR.fields_by_name.get(name)
-                if field is not None and field.label == field.LABEL_REPEATED:
+                if field is not None and fields_of(param.DESCRIPTOR).by_name[name].repeated:
                     getattr(param, name).append(draw(st.sampled_from([1, 2, 3])))
                 elif field is not None:
                     setattr(param, name, draw(st.sampled_from([1, 2, 3, 4])))

@@ -122,6 +122,13 @@ def read_rows(path: Path) -> None:
     HDF5Source(str(path.parent / "list.txt"), ["data/a/0"], 2, False, np.random.default_rng(0)).shapes()
 
 
+def test_a_name_in_latin_1(path: Path) -> None:
+    message = pb.NetParameter(layer=[pb.LayerParameter(name="wxyz", type="Input", top=["xxx"])])
+    message.layer[0].input_param.shape.add(dim=[2, 3])
+    path.write_bytes(message.SerializeToString().replace(b"wxyz", b"gr\xfcn").replace(b"xxx", b"r\xf6t"))
+    assert (list(Net(path, TEST).layer_dict), Net(path, TEST).inputs) == (["grün"], ["röt"])
+
+
 def test_an_empty_array_of_endless_rows(path: Path) -> None:
     path.write_bytes(pb.BlobProto(shape=pb.BlobShape(dim=[0, 2**63 - 1])).SerializeToString())
     with pytest.raises(WeightsError, match="the impossible shape"):
