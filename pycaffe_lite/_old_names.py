@@ -6,7 +6,7 @@ They stay unknown: `hasattr` says no, so that scripts that try them first go on.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, NoReturn
 
 from pycaffe_lite.errors import OldNameError
 
@@ -35,10 +35,25 @@ _BORROWED = {
 """What pycaffe's io module had imported: name -> package, module, attribute."""
 
 
-def net_attribute(name: str) -> None:
-    """Raise OldNameError for an old name of Net's."""
-    if name in NET:
-        raise OldNameError(f"A net has no '{name}' any more", hint=NET[name])
+class _OldName:
+    """An attribute that answers with OldNameError."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise OldNameError(f"A net has no '{self._name}' any more", hint=NET[self._name])
+
+
+class OldNames:
+    """A base that answers to Net's old names, one by one: IPython completes nothing on a class with a __getattr__."""
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in NET]
+
+
+for _name in NET:
+    setattr(OldNames, _name, _OldName(_name))
 
 
 def package_attribute(name: str) -> Any:

@@ -9,11 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pycaffe_lite import _old_names
+from pycaffe_lite._old_names import OldNames
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, GraphError, ShapeError
@@ -34,7 +33,7 @@ class Callbacks:
     after_backward: list[Callback] = field(default_factory=list)
 
 
-class PycaffeNames:
+class PycaffeNames(OldNames):
     """Net's base; see the module."""
 
     blobs: OrderedDict[str, Blob]
@@ -45,12 +44,6 @@ class PycaffeNames:
     backward: Callable[..., dict[str, Array]]
     _nodes: list[Node]
     _callbacks: Callbacks
-
-    if not TYPE_CHECKING:  # which shall not take every name for one
-
-        def __getattr__(self, name: str) -> Any:
-            _old_names.net_attribute(name)
-            return object.__getattribute__(self, name)  # what was wrong in the first place
 
     # Whole arrays, batch by batch.
 
