@@ -83,14 +83,14 @@ class Blob:
     def stored(self, what: Side) -> Array:
         """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass."""
         storage = self._data if what == "data" else self._diff
+        if not storage.free:
+            return self.data if what == "data" else self.diff
         laid, shape = storage.laid, self._shape
         if laid is not None and laid.size == self._count:
             if storage.order is Order.BATCH_INNERMOST and shape and laid.shape[1] == shape[0]:
                 return np.moveaxis(laid.reshape(*shape[1:], -1), -1, 0)
             if storage.order is Order.CHANNELS_INNERMOST and (laid.shape[0], laid.shape[2]) == shape[:2]:
                 return np.moveaxis(laid.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
-        if not storage.free:
-            return self.get(what)
         storage.put_in_order()
         return storage.plain()[: self._count].reshape(shape)
 

@@ -173,13 +173,11 @@ class Layer:
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         """Compute the tops' data from the bottoms'."""
-        with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
-            self.forward_cpu(bottom, top)
+        self.forward_cpu(bottom, top)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""
-        with np.errstate(all="ignore"):
-            self.backward_cpu(top, propagate_down, bottom)
+        self.backward_cpu(top, propagate_down, bottom)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no forward pass")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -181,6 +181,11 @@ class Net(PycaffeNames):
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
+        errors = np.geterr()
+        with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
+            return self._run_forward(start, end, errors)
+
+    def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
         loss = 0.0
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
         for node in self._nodes[start : end + 1]:
@@ -191,7 +196,10 @@ class Net(PycaffeNames):
                     reshape(node)
                 for i, original in node.copies:
                     node.bottoms[i].data[...] = original.data
-                node.layer.forward(node.bottoms, node.tops)
+                run = node.layer.forward
+                if node.always_reshape:  # a user's own layer warns as its author is used to
+                    run = np.errstate(**errors)(run)
+                run(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
             if self.debug_info:
@@ -204,12 +212,17 @@ class Net(PycaffeNames):
 
     def _backward(self, start: int, end: int) -> None:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
+        errors = np.geterr()
+        with np.errstate(all="ignore"):
+            self._run_backward(start, end, errors)
+
+    def _run_backward(self, start: int, end: int, errors: Mapping[str, Any]) -> None:
         before, after = self._callbacks.before_backward, self._callbacks.after_backward
         for node in reversed(self._nodes[end : start + 1]):
             for call in before:
                 call(node.index)
             if node.need_backward:
-                _backward(node)
+                _backward(node, errors)
                 if self.debug_info:
                     _debug_info.log_backward(node)
             for call in after:
@@ -321,9 +334,12 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _backward(node: Node) -> None:
+def _backward(node: Node, errors: Mapping[str, Any]) -> None:
+    run = node.layer.backward
+    if node.always_reshape:
+        run = np.errstate(**errors)(run)
     try:
-        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+        run(node.tops, node.propagate_down, node.bottoms)
     except CaffeError as e:
         raise node.spec.blame(e) from e.__cause__
     for i, original in node.copies:

@@ -138,10 +138,12 @@ class Storage:
 
     def array(self) -> Array:
         """The numbers, 1-D, `count` of them. The same object until `require` grows the storage."""
-        if self.free:
+        array = self._array
+        if array is None or self.free:
             self.free = False
             self.put_in_order()
-        return self.plain()
+            return self.plain()
+        return array
 
     def put_in_order(self) -> None:
         """Let the plain array be the newest."""

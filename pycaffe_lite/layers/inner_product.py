@@ -59,14 +59,15 @@ class InnerProduct(Layer):
                 f"bottom shape {bottom[0].shape} gives vectors of {k}, the weights are for {self._k}",
                 hint="The number of inputs cannot change once the net is built.",
             )
+        self._m = math.prod(bottom[0].shape[:axis])
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, w = self._read(bottom[0], "data"), self._weights(self.blobs[0].data)
-        y = self._open(top[0], "data", x.shape[1] >= MIN_ITEMS)
+        x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].data)
+        y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
         if y.flags.c_contiguous:
             np.dot(w, x, out=y)
-        elif self._n >= 4 * x.shape[1] > 4 and not self._transpose:
+        elif self._n >= 4 * self._m > 4 and not self._transpose:
             # BLAS is faster with the longer side first, by up to two fifths; copying y costs far less.
             y[...] = np.dot(w, x, out=self._scratch("y", y.shape, y.dtype))
         else:
@@ -75,7 +76,7 @@ class InnerProduct(Layer):
             y += self.blobs[1].data[:, np.newaxis]
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        x, dy = self._read(bottom[0], "data"), self._read(top[0], "diff")
+        x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
         w = self.blobs[0]
         if self.param_propagate_down(0):
             dw = self._scratch("dw", w.shape, w.dtype)
@@ -83,7 +84,7 @@ class InnerProduct(Layer):
         if self._bias and self.param_propagate_down(1):
             self.blobs[1].diff[...] += dy.sum(axis=1)
         if propagate_down[0]:
-            dx = self._open(bottom[0], "diff", x.flags.c_contiguous)
+            dx = self._open(bottom[0], "diff", self._k, x.flags.c_contiguous)
             if dx.flags.c_contiguous:
                 np.dot(self._weights(w.data).T, dy, out=dx)
             else:
@@ -93,15 +94,15 @@ class InnerProduct(Layer):
         """W as (N, K)."""
         return w.T if self._transpose else w
 
-    def _read(self, blob: Blob, what: Side) -> Array:
-        """The items as columns, (K or N, M)."""
-        return self._columns(blob.stored(what) if self._axis == 1 else blob.get(what))
+    def _read(self, blob: Blob, what: Side, size: int) -> Array:
+        """The items, vectors of this size, as columns: (size, M)."""
+        return self._columns(blob.stored(what) if self._axis == 1 else blob.get(what), size)
 
-    def _open(self, blob: Blob, what: Side, innermost: bool) -> Array:
+    def _open(self, blob: Blob, what: Side, size: int, innermost: bool) -> Array:
         order = Order.BATCH_INNERMOST if innermost else Order.PLAIN
-        return self._columns(blob.open(what, order) if self._axis == 1 else blob.get(what))
+        return self._columns(blob.open(what, order) if self._axis == 1 else blob.get(what), size)
 
-    def _columns(self, array: Array) -> Array:
-        if batch_innermost(array):
-            return np.moveaxis(array, 0, -1).reshape(math.prod(array.shape[1:]), array.shape[0])
-        return array.reshape(math.prod(array.shape[: self._axis]), math.prod(array.shape[self._axis :])).T
+    def _columns(self, array: Array, size: int) -> Array:
+        if array.flags.c_contiguous or not batch_innermost(array):
+            return array.reshape(self._m, size).T
+        return np.moveaxis(array, 0, -1).reshape(size, self._m)
