@@ -45,8 +45,11 @@ def message_of(path: Path) -> pb.NetParameter:
 
 
 def built(path: Path, phase: int) -> dict[str, Any]:
-    """What a row says of a net."""
+    """What a row says of a net; in TEST, checks that no diff was allocated on the way."""
     net = Net(message_of(path), phase)
+    if phase == pb.TEST:
+        blobs = [*net.blobs.values(), *(b for layer in net.layers for b in layer.blobs)]
+        assert not any(b._diff.allocated for b in blobs), "nobody asks a TEST net for gradients"
     return {
         "layers": [[node.name, node.type] for node in net._nodes],
         "blobs": {name: list(blob.shape) for name, blob in net.blobs.items()},
