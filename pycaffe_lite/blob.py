@@ -100,7 +100,7 @@ class Blob:
         """
         storage = self._data if what == "data" else self._diff
         if not storage.free:
-            return self.get(what)
+            return self.data if what == "data" else self.diff
         if order is Order.PLAIN or not self._count or (order is Order.CHANNELS_INNERMOST and len(self._shape) < 3):
             storage.laid = None
         else:

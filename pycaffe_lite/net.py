@@ -196,10 +196,11 @@ class Net(PycaffeNames):
                     reshape(node)
                 for i, original in node.copies:
                     node.bottoms[i].data[...] = original.data
-                run = node.layer.forward
                 if node.always_reshape:  # a user's own layer warns as its author is used to
-                    run = np.errstate(**errors)(run)
-                run(node.bottoms, node.tops)
+                    with np.errstate(**errors):
+                        node.layer.forward(node.bottoms, node.tops)
+                else:
+                    node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
             if self.debug_info:
@@ -335,11 +336,12 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _backward(node: Node, errors: Mapping[str, Any]) -> None:
-    run = node.layer.backward
-    if node.always_reshape:
-        run = np.errstate(**errors)(run)
     try:
-        run(node.tops, node.propagate_down, node.bottoms)
+        if node.always_reshape:
+            with np.errstate(**errors):
+                node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+        else:
+            node.layer.backward(node.tops, node.propagate_down, node.bottoms)
     except CaffeError as e:
         raise node.spec.blame(e) from e.__cause__
     for i, original in node.copies:
