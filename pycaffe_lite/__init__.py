@@ -14,40 +14,41 @@ The names are pycaffe's::
 import logging as _logging
 
 from pycaffe_lite import _caffe, io, pycaffe  # noqa: F401  caffe._caffe and caffe.pycaffe need no import of their own
-from pycaffe_lite._install import install_as_caffe
-from pycaffe_lite._mode import set_device, set_mode_cpu, set_mode_gpu
-from pycaffe_lite._old_names import package_attribute as __getattr__  # noqa: F401
-from pycaffe_lite._parallel import (
+from pycaffe_lite._caffe import (
     NCCL,
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    Blob,
+    Layer,
+    NesterovSolver,
+    Net,
+    RMSPropSolver,
+    SGDSolver,
+    Timer,
+    get_solver,
     has_nccl,
+    init_log,
+    layer_type_list,
+    log,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
     set_multiprocess,
+    set_random_seed,
     set_solver_count,
     set_solver_rank,
     solver_count,
     solver_rank,
 )
-from pycaffe_lite._random import set_random_seed
-from pycaffe_lite.blob import Blob
+from pycaffe_lite._install import install_as_caffe
+from pycaffe_lite._old_names import package_attribute as __getattr__  # noqa: F401
 from pycaffe_lite.classifier import Classifier
 from pycaffe_lite.detector import Detector
 from pycaffe_lite.engines import engine, set_engine, set_num_threads
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.glog import init_log, log
-from pycaffe_lite.layer import Layer
-from pycaffe_lite.net import Net
 from pycaffe_lite.net_spec import NetSpec, layers, params, to_proto
 from pycaffe_lite.proto.caffe_pb2 import TEST, TRAIN
-from pycaffe_lite.registry import layer_types as layer_type_list
-from pycaffe_lite.solvers import (
-    AdaDeltaSolver,
-    AdaGradSolver,
-    AdamSolver,
-    NesterovSolver,
-    RMSPropSolver,
-    SGDSolver,
-    get_solver,
-)
-from pycaffe_lite.timer import Timer
 
 __version__ = "0.1.0"
 

@@ -28,9 +28,9 @@ class Blob:
     `data` and `diff` are plain C-ordered numpy arrays of shape `shape`; writing into them counts. They stay valid until
     the blob is reshaped to more numbers than it ever had: ask the blob each time instead of keeping one.
 
-    Between layers that can do with it (Layer.any_order) the numbers may lie in another order, the batch innermost, as
-    that makes numpy's loops long. `stored` shows them as they lie, `open` gives the memory to write them. Whoever asks
-    for `data` or `diff` gets plain order, in an array that stays live: the blob never takes the other order again.
+    Between layers that can do with it (Layer.any_order) the numbers may lie in another Order, the batch or the channels
+    innermost, where a layer is faster so. `stored` shows them as they lie, `open` gives the memory to write them. Who
+    asks for `data` or `diff` gets plain order, in an array that stays live: the blob never takes another order again.
 
     Differences from Caffe: more than 2**31 numbers are fine; `reshape` takes a sequence as well as separate numbers.
     """

@@ -28,7 +28,7 @@ Whoever raises knows what was found; whoever calls often knows where. `CaffeErro
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 _E = TypeVar("_E", bound="CaffeError")
@@ -168,3 +168,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The hint for a misspelt name: the nearest known one as a question, or nothing."""
     near = nearest(name, known)
     return f"Did you mean '{near}'?" if near else ""
+
+
+def size_text(shape: Sequence[int]) -> str:
+    """(3, 32, 32) -> '3×32×32'."""
+    return "×".join(map(str, shape))

@@ -16,6 +16,7 @@ from pycaffe_lite._old_names import io_attribute as __getattr__  # noqa: F401
 from pycaffe_lite._transformer import Transformer
 from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.datum import array_to_datum, datum_to_array
+from pycaffe_lite.data.images import why_undecoded
 from pycaffe_lite.data.pictures import Dims, resize_image
 from pycaffe_lite.errors import DataError, ShapeError
 from pycaffe_lite.proto import caffe_pb2
@@ -66,7 +67,7 @@ def load_image(filename: PathLike, color: bool = True) -> FloatArray:
                 return _channels(np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] / 255, color)
             return _channels(np.asarray(image.convert("RGB"), np.float32) / 255, color)
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
-        raise DataError(f"The picture '{filename}' cannot be decoded: {e}") from e
+        raise DataError(f"The picture '{filename}' cannot be decoded: {why_undecoded(e)}") from e
 
 
 def _channels(pixels: FloatArray, color: bool) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Nets of old forms, read and brought up to date, for the verbs that write them again."""
+"""Files of old forms, read, brought up to date and written, for the verbs that do so."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def upgraded_net(path: str) -> pb.NetParameter:
     if upgraded is net:
         log.info("%s is in today's form already", path)
     return upgraded
+
+
+def write_message(message: pb.NetParameter | pb.SolverParameter, path: str) -> None:
+    """Write a message as text: whole, or not at all."""
+    from pycaffe_lite._files import atomic_write
+    from pycaffe_lite.schema import write_text
+
+    with atomic_write(path) as part:
+        part.write_text(write_text(message), encoding="utf-8", errors="surrogateescape")

@@ -6,7 +6,7 @@ import argparse
 import logging
 
 from pycaffe_lite.cli._arguments import start_log
-from pycaffe_lite.cli._upgrade import add_files, upgraded_net
+from pycaffe_lite.cli._upgrade import add_files, upgraded_net, write_message
 
 NAME = "upgrade-net-proto-text"
 HELP = "write an old network's prototxt in today's form"
@@ -19,12 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pycaffe_lite._files import atomic_write
-    from pycaffe_lite.schema import write_text
-
     start_log(args)
-    text = write_text(upgraded_net(args.input))
-    with atomic_write(args.output) as part:
-        part.write_text(text, encoding="utf-8", errors="surrogateescape")
+    write_message(upgraded_net(args.input), args.output)
     log.info("Wrote upgraded NetParameter text proto to %s", args.output)
     return 0

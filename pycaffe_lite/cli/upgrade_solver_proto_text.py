@@ -6,7 +6,7 @@ import argparse
 import logging
 
 from pycaffe_lite.cli._arguments import start_log
-from pycaffe_lite.cli._upgrade import add_files
+from pycaffe_lite.cli._upgrade import add_files, write_message
 
 NAME = "upgrade-solver-proto-text"
 HELP = "write an old solver's prototxt in today's form"
@@ -19,15 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pycaffe_lite._files import atomic_write
-    from pycaffe_lite.schema import write_text
     from pycaffe_lite.solvers.solver_file import SolverFile
 
     start_log(args)
     file = SolverFile.as_written(args.input)
     if not file.upgrade_type():
         log.info("%s is in today's form already", args.input)
-    with atomic_write(args.output) as part:
-        part.write_text(write_text(file.message), encoding="utf-8", errors="surrogateescape")
+    write_message(file.message, args.output)
     log.info("Wrote upgraded SolverParameter text proto to %s", args.output)
     return 0

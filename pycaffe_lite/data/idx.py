@@ -15,7 +15,7 @@ import zlib
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.errors import DataError, MissingFileError
+from pycaffe_lite.errors import DataError, MissingFileError, size_text
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -41,7 +41,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     shape = tuple(int(d) for d in np.frombuffer(raw, ">u4", count=raw[3], offset=4))
     expected = start + math.prod(shape) * dtype.itemsize
     if len(raw) != expected:
-        size = "×".join(map(str, shape))
+        size = size_text(shape)
         raise DataError(
             f"'{path}' says that it holds {size} numbers, which takes {expected} bytes; it has {len(raw)}",
             hint=_FETCH_AGAIN,

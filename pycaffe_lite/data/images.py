@@ -70,16 +70,17 @@ def resize_image(image: Array, height: int, width: int) -> Array:
     """
     if image.shape[1:] == (height, width):
         return image
-    image_module = require("PIL.Image", "resize images")
-    resized: Array = np.empty((len(image), height, width), np.uint8)
-    for source, goal in zip(image, resized, strict=True):
-        goal[...] = image_module.fromarray(np.ascontiguousarray(source)).transform(
-            (width, height),
-            image_module.Transform.EXTENT,
-            (0, 0, image.shape[2], image.shape[1]),
-            image_module.Resampling.BILINEAR,
-        )
-    return resized
+    return np.stack([stretched(np.ascontiguousarray(channel), height, width) for channel in image])
+
+
+def stretched(channel: Array, height: int, width: int, resampling: str = "BILINEAR") -> Array:
+    """A channel (H, W), contiguous, as (height, width): each pixel from those around its middle, nothing averaged.
+
+    `resampling` is one of Pillow's NEAREST, BILINEAR and BICUBIC.
+    """
+    module = require("PIL.Image", "resize images")
+    whole, method = (0, 0, channel.shape[1], channel.shape[0]), getattr(module.Resampling, resampling)
+    return np.asarray(module.fromarray(channel).transform((width, height), module.Transform.EXTENT, whole, method))
 
 
 def locate(root_folder: str, path: str) -> str:

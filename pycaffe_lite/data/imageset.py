@@ -17,7 +17,7 @@ from pycaffe_lite.data.datum import array_to_datum
 from pycaffe_lite.data.images import decode_image, list_line, locate, read_image_list, resize_image
 from pycaffe_lite.data.mnist import Progress
 from pycaffe_lite.data.pool import in_threads
-from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ParameterError, Position
+from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ParameterError, Position, size_text
 from pycaffe_lite.proto.caffe_pb2 import Datum
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def convert_imageset(
             first = first or (path, shape)
             if check_size and shape != first[1]:
                 raise DataError(
-                    f"'{path}' is {_size(shape)}, '{first[0]}' before it {_size(first[1])}",
+                    f"'{path}' is {size_text(shape)}, '{first[0]}' before it {size_text(first[1])}",
                     hint="Give --resize_height and --resize_width, or leave out --check_size.",
                     position=Position(list_file, list_line(list_file, index), 1),
                 )
@@ -135,7 +135,3 @@ def convert_imageset(
         if not count:
             raise DataError(f"None of the {len(paths)} pictures of '{list_file}' can be read")
     return count
-
-
-def _size(shape: Shape) -> str:
-    return "×".join(map(str, shape))

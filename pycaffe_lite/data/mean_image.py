@@ -14,7 +14,7 @@ from pycaffe_lite.data.database import open_database
 from pycaffe_lite.data.datum import parse_datums
 from pycaffe_lite.data.mnist import Progress
 from pycaffe_lite.data.pool import in_threads
-from pycaffe_lite.errors import DataError
+from pycaffe_lite.errors import DataError, size_text
 from pycaffe_lite.proto.caffe_pb2 import BlobProto
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def compute_mean_image(db_path: PathLike, backend: str | None = None, progress: 
             for shape, part in chunk:
                 if count and shape != sums.shape:
                     raise DataError(
-                        f"'{db_path}' has images of {_size(sums.shape)} and of {_size(shape)}",
+                        f"'{db_path}' has images of {size_text(sums.shape)} and of {size_text(shape)}",
                         hint="A mean needs images of one size: convert them with --resize_height and --resize_width.",
                     )
                 sums = sums + part[1]
@@ -64,7 +64,3 @@ def _sum(values: Sequence[bytes]) -> list[tuple[Shape, tuple[int, FloatArray]]]:
     if isinstance(images, np.ndarray):
         return [(images.shape[1:], (len(images), images.sum(0, np.float64)))]
     return [(image.shape, (1, image.astype(np.float64))) for image in images]
-
-
-def _size(shape: Shape) -> str:
-    return "×".join(map(str, shape))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite._extras import require
 from pycaffe_lite._typing import Array, FloatArray
+from pycaffe_lite.data.images import stretched
 from pycaffe_lite.errors import ParameterError, ShapeError
 
 Dims = Sequence[int] | Array
@@ -34,16 +34,10 @@ def resize_image(im: Array, new_dims: Dims, interp_order: int = 1) -> FloatArray
         )
     if interp_order not in _FILTERS:
         raise ParameterError(f"interp_order is {interp_order}", hint="It must be 0, 1 or 3.")
-    image_module = require("PIL.Image", "resize images")
     resized = np.empty((height, width, im.shape[2]), np.float32)
     for k in range(im.shape[2]):
         channel = np.ascontiguousarray(im[:, :, k], np.float32)
         if channel.shape != (height, width):
-            channel = image_module.fromarray(channel).transform(
-                (width, height),
-                image_module.Transform.EXTENT,
-                (0, 0, im.shape[1], im.shape[0]),
-                getattr(image_module.Resampling, _FILTERS[interp_order]),
-            )
+            channel = stretched(channel, height, width, _FILTERS[interp_order])
         resized[:, :, k] = channel
     return resized

@@ -8,7 +8,7 @@ Ranks are longest paths from the sources; crossings are reduced by sweeps of med
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ def _rank(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     for source, target in edges:
         above[target].append(source)
         below[source].append(target)
-    order = _topological(above, below)
+    order = topological(dict(enumerate(above)), dict(enumerate(below)))
     rank = [0] * count
     for v in order:
         rank[v] = max((rank[u] + 1 for u in above[v]), default=0)
@@ -53,11 +53,12 @@ def _rank(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     return rank
 
 
-def _topological(above: list[list[int]], below: list[list[int]]) -> list[int]:
-    waiting = [len(sources) for sources in above]
-    order = [v for v, n in enumerate(waiting) if not n]
+def topological(before: Mapping[int, Sized], after: Mapping[int, Iterable[int]]) -> list[int]:
+    """The vertices in an order in which all that are before one come before it."""
+    waiting = {v: len(b) for v, b in before.items()}
+    order = [v for v, n in waiting.items() if not n]
     for v in order:
-        for w in below[v]:
+        for w in after[v]:
             waiting[w] -= 1
             if not waiting[w]:
                 order.append(w)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from pycaffe_lite.draw.order import Layered
+from pycaffe_lite.draw.order import Layered, topological
 
 Conflicts = set[tuple[int, int]]
 
@@ -104,7 +104,7 @@ def _pack(ranks: Sequence[Sequence[int]], root: list[int], sizes: Sequence[float
         for u, v in pairwise(rank):
             apart = max((sizes[u] + sizes[v]) / 2 + gap, before[root[v]].get(root[u], 0.0))
             before[root[v]][root[u]] = after[root[u]][root[v]] = apart
-    order = _topological(before, after)
+    order = topological(before, after)
     x: dict[int, float] = {}
     for r in order:
         x[r] = max((x[p] + apart for p, apart in before[r].items()), default=0.0)
@@ -112,17 +112,6 @@ def _pack(ranks: Sequence[Sequence[int]], root: list[int], sizes: Sequence[float
         if after[r]:
             x[r] = max(x[r], min(x[s] - apart for s, apart in after[r].items()))
     return [x[r] for r in root]
-
-
-def _topological(before: dict[int, dict[int, float]], after: dict[int, dict[int, float]]) -> list[int]:
-    waiting = {r: len(b) for r, b in before.items()}
-    order = [r for r, n in waiting.items() if not n]
-    for r in order:
-        for s in after[r]:
-            waiting[s] -= 1
-            if not waiting[s]:
-                order.append(s)
-    return order
 
 
 def _average(found: Sequence[list[float]], sizes: Sequence[float]) -> list[float]:
