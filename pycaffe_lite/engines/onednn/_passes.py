@@ -16,6 +16,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
     DIFF_SRC,
     DST,
+    FORWARD_TRAINING,
     SRC,
     WORKSPACE,
     Description,
@@ -25,8 +26,6 @@ from pycaffe_lite.engines.onednn._primitive import (
 )
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.storage import Order
-
-FORWARD_TRAINING = 64
 
 
 @dataclass

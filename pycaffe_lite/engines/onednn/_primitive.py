@@ -18,6 +18,8 @@ from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, library
 from pycaffe_lite.storage import aligned
 
 F32, ANY = 3, 1
+FORWARD_TRAINING = 64
+"""A forward pass that leaves what its backward pass needs."""
 SRC, SRC_1, DST, WEIGHTS, BIAS, WORKSPACE, SCRATCHPAD = 1, 2, 17, 33, 41, 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
 _QUERIES = {SRC: 129, DIFF_SRC: 130, WEIGHTS: 131, DIFF_WEIGHTS: 132, DST: 133, DIFF_DST: 134, WORKSPACE: 135}

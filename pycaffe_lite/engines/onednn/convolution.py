@@ -7,8 +7,9 @@ from typing import Any
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import Target, channels_innermost, first_fast, open_target, read, takes
+from pycaffe_lite.engines.onednn._arrays import channels_innermost, first_fast, open_target, read, takes
 from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._parameters import Gradients, learns
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
     DIFF_BIAS,
@@ -16,6 +17,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     DIFF_SRC,
     DIFF_WEIGHTS,
     DST,
+    FORWARD_TRAINING,
     SRC,
     WEIGHTS,
     Description,
@@ -32,7 +34,7 @@ from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
-FORWARD_TRAINING, DIRECT = 64, 1
+DIRECT = 1
 FEW_CHANNELS = 4  # per group: oneDNN's kernels for these read the bottom as they like
 
 
@@ -146,7 +148,7 @@ class OneDnnConvolution(Convolution):
             super().backward_cpu(top, propagate_down, bottom)
             return
         for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            if self.param_propagate_down(0) or (self._bias and self.param_propagate_down(1)):
+            if learns(self):
                 self._backward_weights(self._primitives, x, y)
             if down:
                 self._backward_data(self._primitives, x, y)
@@ -164,16 +166,9 @@ class OneDnnConvolution(Convolution):
         take_x, give, take_dy = (run.description.layout(a) for a in (SRC, DIFF_WEIGHTS, DIFF_DST))
         source = read(x.stored("data"), take_x, self._scratch, "x")
         dy = read(y.stored("diff"), take_dy, self._scratch, "dy")
-        w = self.blobs[0]
-        dw = self._scratch("dw", w.shape, w.dtype)
-        target = Target(dw.reshape(primitives.weights.shape), give, self._scratch, "dw as given")
-        biases = [self._scratch("db", self.blobs[1].shape, w.dtype)] if self._bias else []
-        run(source, target.memory, *biases, dy)
-        if self.param_propagate_down(0):
-            target.done()
-            w.diff[...] += dw
-        if self._bias and self.param_propagate_down(1):
-            self.blobs[1].diff[...] += biases[0]
+        gradients = Gradients(self, primitives.weights, give, self._scratch)
+        run(source, *gradients.memory, dy)
+        gradients.add()
 
     def _weights(self, wanted: Layout) -> Array:
         """W as a primitive wants it. It may have changed since the last pass: it is the user's."""

@@ -9,6 +9,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, Side, order_of
 from pycaffe_lite.engines.onednn._arrays import Target, read, takes
 from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._parameters import Gradients, learns
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
     DIFF_BIAS,
@@ -16,6 +17,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     DIFF_SRC,
     DIFF_WEIGHTS,
     DST,
+    FORWARD_TRAINING,
     SRC,
     WEIGHTS,
     Description,
@@ -28,15 +30,13 @@ from pycaffe_lite.layers.inner_product import InnerProduct
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
-FORWARD_TRAINING = 64
-
 
 class InnerProductPrimitives:
     """The three passes for M items of K numbers, and N of them out."""
 
     def __init__(self, m: int, k: int, n: int, transpose: bool, bias: bool) -> None:
         self.x, self.y = plain_layout((m, k)), plain_layout((m, n))
-        weights = strided_layout((n, k), (1, n)) if transpose else plain_layout((n, k))
+        self.weights = weights = strided_layout((n, k), (1, n)) if transpose else plain_layout((n, k))
         biases = [plain_layout((n,))] if bias else []
         x, w, y, engine = self.x.handle, weights.handle, self.y.handle, library().engine
         b = biases[0].handle if bias else None
@@ -82,19 +82,15 @@ class OneDnnInnerProduct(InnerProduct):
         if (primitives := self._primitives) is None:
             super().backward_cpu(top, propagate_down, bottom)
             return
-        dy, w = self._plain(top[0], "diff"), self.blobs[0]
-        if self.param_propagate_down(0) or (self._bias and self.param_propagate_down(1)):
-            dw = self._scratch("dw", w.shape, w.dtype)
-            biases = [self._scratch("db", self.blobs[1].shape, w.dtype)] if self._bias else []
-            primitives.backward_weights(self._plain(bottom[0], "data"), dw, *biases, dy)
-            if self.param_propagate_down(0):
-                w.diff[...] += dw
-            if self._bias and self.param_propagate_down(1):
-                self.blobs[1].diff[...] += biases[0]
+        dy = self._plain(top[0], "diff")
+        if learns(self):
+            gradients = Gradients(self, primitives.weights, primitives.weights, self._scratch)
+            primitives.backward_weights(self._plain(bottom[0], "data"), *gradients.memory, dy)
+            gradients.add()
         if propagate_down[0]:
             order = order_of(bottom[0].stored("data"))
             target = Target(bottom[0].open("diff", order), plain_layout(bottom[0].shape), self._scratch, "dx")
-            primitives.backward_data(target.memory, w.data, dy)
+            primitives.backward_data(target.memory, self.blobs[0].data, dy)
             target.done()
 
     def _plain(self, blob: Blob, what: Side) -> Array:

@@ -1,0 +1,31 @@
+"""A layer's parameters, which lie plain, and primitives, which want them otherwise."""
+
+from __future__ import annotations
+
+from pycaffe_lite.engines.onednn._arrays import FLOAT
+from pycaffe_lite.engines.onednn._primitive import Layout, reorder
+from pycaffe_lite.layer import Layer
+from pycaffe_lite.layers._geometry import Scratch
+
+
+def learns(layer: Layer) -> bool:
+    """Whether any of its parameters wants a gradient."""
+    return any(layer.param_propagate_down(j) for j in range(len(layer.blobs)))
+
+
+class Gradients:
+    """Memory for dW, which a primitive gives in the layout `given`, W's being `lies`; and for db if there is one."""
+
+    def __init__(self, layer: Layer, lies: Layout, given: Layout, scratch: Scratch) -> None:
+        self._layer, self._lies, self._given = layer, lies, given
+        self._plain = [scratch(f"gradient {j}", blob.shape, FLOAT) for j, blob in enumerate(layer.blobs)]
+        first = self._plain[0] if given is lies else scratch("dw as given", (given.nbytes // 4,), FLOAT)
+        self.memory = [first, *self._plain[1:]]
+
+    def add(self) -> None:
+        """Add them to those that are there, where they are wanted."""
+        for j, (blob, plain) in enumerate(zip(self._layer.blobs, self._plain, strict=True)):
+            if self._layer.param_propagate_down(j):
+                if self.memory[j] is not plain:
+                    reorder(self._given, self._lies)(self.memory[j], plain)
+                blob.diff[...] += plain
