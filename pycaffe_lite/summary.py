@@ -84,7 +84,7 @@ class Summary:
         return f"{self.name or 'Net'} · {phase} · {layers} · {self.parameters:,} parameters"
 
     def text(self, width: int | None = None) -> str:
-        """The table. To fit in `width` characters it leaves the bottoms out, then shortens names."""
+        """The table. To fit in `width` characters it leaves the bottoms out, shortens names, then omits the engines."""
         columns = self._columns()
         if width is not None and total_width(columns) > width:
             layer, _, bottom, top = columns[:4]
@@ -93,6 +93,8 @@ class Summary:
             top.cells = [*([_top(r, j, room) for j in range(len(r.tops))] for r in self.rows), []]
             room = layer.width() - max(0, total_width(columns) - width)
             layer.cells = [[elide(line, max(room, _SHORTEST_NAME)) for line in cell] for cell in layer.cells]
+            if total_width(columns) > width and columns[-1].heading == "engine":
+                del columns[-1]
         return "\n".join([self.title, "", text_table(columns, total=True), "", *self._notes()])
 
     def __str__(self) -> str:

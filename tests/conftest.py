@@ -45,6 +45,12 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 @pytest.fixture
+def numpy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nets that the test builds compute with numpy, whatever is installed."""
+    choose_engine("numpy", monkeypatch)
+
+
+@pytest.fixture
 def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nets that the test builds compute with oneDNN; skipped where it is not installed."""
     choose_engine("onednn", monkeypatch)

@@ -33,6 +33,7 @@ def rows_of(summary: Summary) -> dict[str, Row]:
     return {row.name: row for row in summary.rows}
 
 
+@pytest.mark.usefixtures("numpy_alone")
 def test_rows_hold_what_the_net_is_made_of() -> None:
     rows = rows_of(net_of(SMALL).summary())
     assert list(rows) == ["data", "ip1", "relu1", "ip2", "flat", "loss", "accuracy"]
@@ -104,6 +105,7 @@ def test_gradients_are_those_that_backward_computes() -> None:
     assert net_of(no_loss).summary().gradient_bytes == 0
 
 
+@pytest.mark.usefixtures("numpy_alone")
 def test_the_table_is_aligned_and_marks_what_runs_in_place() -> None:
     lines = net_of(SMALL, caffe.TEST).summary().text().splitlines()
     assert lines[0] == f"small · TEST · 7 layers · {IP1 + IP2} parameters"
@@ -117,6 +119,7 @@ def test_the_table_is_aligned_and_marks_what_runs_in_place() -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+@pytest.mark.usefixtures("numpy_alone")
 def test_engines_are_shown_once_something_else_than_numpy_runs() -> None:
     net = net_of(SMALL)
     assert "engine" not in str(net.summary())
@@ -126,6 +129,7 @@ def test_engines_are_shown_once_something_else_than_numpy_runs() -> None:
     assert [line.split()[-1] for line in lines if line.startswith(("ip1", "ip2"))] == ["onednn", "numpy"]
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("width", [80, 90])
 def test_narrow_terminals_lose_the_bottoms_then_the_middle_of_long_names(width: int) -> None:
     text = SMALL.replace("scores", "a_very_long_name/for_a_blob/of_scores")

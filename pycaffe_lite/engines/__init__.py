@@ -1,13 +1,15 @@
 """Engines: faster layers, each the subclass of one in pycaffe_lite.layers, and which of them nets use.
 
 An engine is a package here that registers its layers when its `load` is called. Which one a net uses is decided when it
-is built: `set_engine`'s choice, else the environment variable PYCAFFE_LITE_ENGINE, else numpy. A layer whose prototxt
-says `engine: CAFFE` runs in numpy, as does all that an engine lacks.
+is built: `set_engine`'s choice, else the environment variable PYCAFFE_LITE_ENGINE, else the fastest whose library can be
+loaded. A layer whose prototxt says `engine: CAFFE` runs in numpy, as does all that an engine lacks.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import logging
 import os
 import sys
 from typing import Any
@@ -15,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite import _extras
-from pycaffe_lite.errors import EngineError, ParameterError, did_you_mean
+from pycaffe_lite.errors import EngineError, MissingPackageError, ParameterError, did_you_mean
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 VARIABLE = "PYCAFFE_LITE_ENGINE"
 NUMPY = "numpy"
 ENGINES = (NUMPY, "onednn")
+
+log = logging.getLogger(__name__)
 
 _chosen: str | None = None
 
@@ -39,9 +43,24 @@ def engine() -> str:
     """The engine of nets that are built now. Raises what set_engine raises, for what the environment says."""
     if _chosen is not None:
         return _chosen
-    name = os.environ.get(VARIABLE) or NUMPY
-    _load(name, f" ({VARIABLE})")
-    return name
+    if name := os.environ.get(VARIABLE):
+        _load(name, f" ({VARIABLE})")
+        return name
+    return _default()[0]
+
+
+@functools.cache
+def _default() -> tuple[str, str]:
+    """The fastest engine there is, and why it is that one."""
+    name = ENGINES[-1]
+    try:
+        _load(name, "")
+    except MissingPackageError as e:
+        return NUMPY, str(e)
+    except EngineError as e:
+        log.warning("Computes with numpy: %s", e)
+        return NUMPY, str(e)
+    return name, "the default where it is installed"
 
 
 def set_num_threads(count: int) -> None:
@@ -60,7 +79,7 @@ def set_num_threads(count: int) -> None:
 def describe() -> str:
     """What nets that are built now compute with, and who decided."""
     name = engine()
-    why = "set_engine" if _chosen else VARIABLE if os.environ.get(VARIABLE) else "the default"
+    why = "set_engine" if _chosen else VARIABLE if os.environ.get(VARIABLE) else _default()[1]
     if name == NUMPY:
         return f"numpy {np.__version__} ({why})"
     return f"{_module(name).describe()} ({why}), numpy {np.__version__} for what it lacks"

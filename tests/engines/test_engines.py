@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +26,19 @@ layer { name: "tanh" type: "TanH" bottom: "conv" top: "tanh" }
 
 
 @pytest.fixture(autouse=True)
-def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(engines, "_chosen", None)
     monkeypatch.delenv(engines.VARIABLE, raising=False)
+    engines._default.cache_clear()
+    yield
+    engines._default.cache_clear()
+
+
+def failing(error: Exception) -> Callable[[str, str], None]:
+    def load(name: str, whence: str) -> None:
+        raise error
+
+    return load
 
 
 def make(tmp_path: Path) -> caffe.Net:
@@ -39,10 +51,28 @@ def of(net: caffe.Net) -> list[str]:
     return [node.engine for node in net._nodes]
 
 
-def test_numpy_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("onednn")
+def test_onednn_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_chosen", None)
+    assert caffe.engine() == "onednn"
+    assert engines.describe().startswith("oneDNN 3.")
+    assert "(the default where it is installed), numpy" in engines.describe()
+
+
+def test_numpy_where_it_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engines, "_load", failing(MissingPackageError("It is not there", hint="Install it.")))
     assert caffe.engine() == "numpy"
     assert set(of(make(tmp_path))) == {""}
-    assert engines.describe() == f"numpy {np.__version__} (the default)"
+    assert engines.describe() == f"numpy {np.__version__} (It is not there. Install it.)"
+
+
+def test_numpy_and_a_warning_where_it_is_broken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engines, "_load", failing(EngineError("It cannot be loaded")))
+    assert caffe.engine() == caffe.engine() == "numpy"
+    assert engines.describe() == f"numpy {np.__version__} (It cannot be loaded)"
+    assert [record.getMessage() for record in caplog.records] == ["Computes with numpy: It cannot be loaded"]
 
 
 @pytest.mark.usefixtures("onednn")
@@ -83,6 +113,18 @@ def test_where_the_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_library, "_candidates", lambda: iter(()))
     with pytest.raises(MissingPackageError, match=r"libdnnl\.so\.3, is not installed\. Install it with: pip install"):
         _library.library.__wrapped__()
+
+
+@pytest.mark.parametrize("policy", ["ACTIVE", None])
+def test_idle_threads_sleep_unless_the_user_decided(monkeypatch: pytest.MonkeyPatch, policy: str | None) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if policy is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    with _library._idle_threads_sleep():
+        assert os.environ["OMP_WAIT_POLICY"] == (policy or "PASSIVE")
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
 
 
 def test_where_the_library_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

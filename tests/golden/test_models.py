@@ -29,6 +29,7 @@ def test_all_are_compared(shared: Path) -> None:
     assert found == set(MODELS)
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("name", MODELS)
 def test_model(shared: Path, name: str) -> None:
     folder = (shared / "models" / name).parent

@@ -64,6 +64,7 @@ def blob_sizes(path: Path) -> dict[str, list[int]]:
     return {name: [b.size for b in blobs if b is not None] for name, blobs in layers.items() if blobs}
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
 def test_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with np.load(path) as file:
