@@ -7,8 +7,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Nets as small as the tests' gain nothing from more BLAS threads, and lose on a machine that does other work.
+# Nets as small as the tests' gain nothing from more threads, and lose on a machine that does other work.
 test: export OPENBLAS_NUM_THREADS ?= 1
+test: export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test lint bench clean
 

@@ -1,8 +1,8 @@
 """Engines: faster layers, each the subclass of one in pycaffe_lite.layers, and which of them nets use.
 
 An engine is a package here that registers its layers when its `load` is called. Which one a net uses is decided when it
-is built: `set_engine`'s choice, else the environment variable PYCAFFE_LITE_ENGINE, else the fastest whose library can be
-loaded. A layer whose prototxt says `engine: CAFFE` runs in numpy, as does all that an engine lacks.
+is built: `set_engine`'s choice, else the environment variable PYCAFFE_LITE_ENGINE, else the fastest whose library can
+be loaded. A layer whose prototxt says `engine: CAFFE` runs in numpy, as does all that an engine lacks.
 """
 
 from __future__ import annotations
