@@ -250,6 +250,13 @@ class Layer:
             self._scratch_arrays[name] = whole, array
         return array
 
+    def _scratch_like(self, array: Array, name: str) -> Array:
+        """As `_scratch`, of the array's shape and dtype, in the order in which the array lies."""
+        flat = self._scratch(name, (array.size,), array.dtype)
+        if array.flags.c_contiguous:
+            return flat.reshape(array.shape)
+        return np.ndarray(array.shape, array.dtype, flat, strides=array.strides)
+
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
         """Append a learnable blob, filled. Raises ShapeError for one without numbers, as Caffe's fillers do."""
         if 0 in shape:

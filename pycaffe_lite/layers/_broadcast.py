@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
@@ -19,6 +18,7 @@ class BroadcastLayer(Layer):
     which axis does not matter).
     """
 
+    any_order = True
     bottoms = from_to(1, 2)
     tops = exactly(1)
 
@@ -43,7 +43,9 @@ class BroadcastLayer(Layer):
                     f"bottom shape {x} needs parameters of shape {shape}, they have {blob.shape}",
                     hint="These dimensions cannot change once the net is built.",
                 )
-        self._parts = (math.prod(x[:axis]), math.prod(shape), math.prod(x[axis + len(shape) :]))
+        end = axis + len(shape)
+        self._others = (*range(axis), *range(end, len(x)))  # axes along which the operand is the same
+        self._wide = (*[1] * axis, *shape, *[1] * (len(x) - end))
 
     def _place(self, bottom_shapes: Sequence[Shape]) -> tuple[int, Shape]:
         """The operand's first axis in x, and its shape."""
@@ -66,9 +68,9 @@ class BroadcastLayer(Layer):
             )
         return axis, shape
 
-    def _split(self, a: Array) -> Array:
-        """x, y or a gradient of theirs as (axes before the operand's, the operand's, axes after)."""
-        return a.reshape(self._parts)
+    def _widened(self, operand: Blob) -> Array:
+        """The operand with as many axes as x."""
+        return operand.data.reshape(self._wide)
 
     def _operand(self, bottom: Blobs) -> Blob:
         return bottom[1] if len(bottom) == 2 else self.blobs[0]
@@ -78,13 +80,13 @@ class BroadcastLayer(Layer):
 
     def _give_operand(self, bottom: Blobs, gradients: Array) -> None:
         """Sum the gradients of all places that one number of the operand meets, and hand it over."""
-        total = self._sum(gradients).reshape(self._operand(bottom).shape)
+        total = self._sum(gradients, self._operand(bottom))
         if len(bottom) == 2:
             bottom[1].diff[...] = total
         else:
             self.blobs[0].diff[...] += total
 
-    def _sum(self, gradients: Array) -> Array:
-        """One number for each of the operand's, from what `_split` gives."""
-        total: Array = gradients.sum(axis=(0, 2))
+    def _sum(self, gradients: Array, operand: Blob) -> Array:
+        """One number for each of the operand's, from gradients of x's shape."""
+        total: Array = gradients.sum(axis=self._others).reshape(operand.shape)
         return total

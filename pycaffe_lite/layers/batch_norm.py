@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import batch_innermost, order_of
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -35,6 +36,7 @@ class BatchNorm(Layer):
     Raises ShapeError when a reshaped bottom has another C.
     """
 
+    any_order = True
     bottoms = exactly(1)
     tops = exactly(1)
     frozen_params = True
@@ -71,17 +73,18 @@ class BatchNorm(Layer):
                 f"bottom shape {shape} has {_channels(shape)} channels, the statistics are of {channels}",
                 hint="The number of channels cannot change once the net is built.",
             )
+        # Whichever way the numbers lie, places that follow each other are equally far apart: this shape makes a view.
         self._view = shape[0], channels, math.prod(shape[2:])
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data.reshape(self._view), top[0].data.reshape(self._view)
-        if not x.size:  # after a Filter that let nothing through: nothing to learn from
+        if not bottom[0].count:  # after a Filter that let nothing through: nothing to learn from
             return
-        mean, var, factor = (blob.data for blob in self.blobs)
+        source = bottom[0].stored("data")
+        y = top[0].open("data", order_of(source)).reshape(self._view)
+        x = source.reshape(self._view)
         if self._global():
-            scale = 1 / factor[0] if factor[0] else 0
-            np.subtract(x, (mean * scale)[:, None], out=y)
-            variance = var * scale
+            mean, variance = self._statistics()
+            np.subtract(x, mean[:, None], out=y)
         else:
             now = x.mean(axis=(0, 2))
             np.subtract(x, now[:, None], out=y)
@@ -90,6 +93,12 @@ class BatchNorm(Layer):
         deviation = self._deviation(y)
         np.sqrt(variance + self._message.batch_norm_param.eps, out=deviation)
         y /= deviation[:, None]
+
+    def _statistics(self) -> tuple[Array, Array]:
+        """The blobs' mean and variance."""
+        mean, var, factor = (blob.data for blob in self.blobs)
+        scale = 1 / factor[0] if factor[0] else 0
+        return mean * scale, var * scale
 
     def _remember(self, mean: Array, variance: Array) -> None:
         m = self._view[0] * self._view[2]
@@ -101,12 +110,14 @@ class BatchNorm(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not (propagate_down[0] and bottom[0].count):
             return
-        dy, dx = top[0].diff.reshape(self._view), bottom[0].diff.reshape(self._view)
+        given = top[0].stored("diff")
+        dx = bottom[0].open("diff", order_of(given)).reshape(self._view)
+        dy = given.reshape(self._view)
         deviation = self._deviation(dy)[:, None]
         if self._global():
             np.divide(dy, deviation, out=dx)
             return
-        y = top[0].data.reshape(self._view)
+        y = top[0].stored("data").reshape(self._view)
         mean, towards = dy.mean(axis=(0, 2)), y * _mean_product(dy, y)[:, None]
         np.subtract(dy, mean[:, None], out=dx)
         dx -= towards
@@ -123,5 +134,9 @@ def _channels(shape: Shape) -> int:
 
 def _mean_product(a: Array, b: Array) -> Array:
     """The mean of a · b for each channel of (N, C, places) arrays."""
-    mean: Array = np.einsum("ncs,ncs->nc", a, b).sum(axis=0) / max(1, a.shape[0] * a.shape[2])
+    if batch_innermost(a):
+        total = np.einsum("csn,csn->cs", np.moveaxis(a, 0, -1), np.moveaxis(b, 0, -1)).sum(axis=1)
+    else:
+        total = np.einsum("ncs,ncs->nc", a, b).sum(axis=0)
+    mean: Array = total / (a.shape[0] * a.shape[2])
     return mean

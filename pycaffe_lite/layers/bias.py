@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._broadcast import BroadcastLayer
@@ -38,11 +39,12 @@ class Bias(BroadcastLayer):
             self._add_param(shape, self._message.bias_param.filler)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        b = self._operand(bottom).data.reshape(-1, 1)
-        np.add(self._split(bottom[0].data), b, out=self._split(top[0].data))
+        x = bottom[0].stored("data")
+        np.add(x, self._widened(self._operand(bottom)), out=top[0].open("data", order_of(x)))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        dy = top[0].stored("diff")
         if self._operand_learns(propagate_down):
-            self._give_operand(bottom, self._split(top[0].diff))
+            self._give_operand(bottom, dy)
         if propagate_down[0]:
-            np.copyto(bottom[0].diff, top[0].diff)
+            np.copyto(bottom[0].open("diff", order_of(dy)), dy)

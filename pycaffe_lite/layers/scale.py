@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._broadcast import BroadcastLayer
@@ -39,18 +40,17 @@ class Scale(BroadcastLayer):
         self._bias = p.bias_term
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        s, y = self._operand(bottom).data.reshape(-1, 1), self._split(top[0].data)
-        np.multiply(self._split(bottom[0].data), s, out=y)
+        x = bottom[0].stored("data")
+        y = np.multiply(x, self._widened(self._operand(bottom)), out=top[0].open("data", order_of(x)))
         if self._bias:
-            y += self.blobs[-1].data.reshape(-1, 1)
+            y += self._widened(self.blobs[-1])
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        x, dy = self._split(bottom[0].data), self._split(top[0].diff)
+        x, dy = bottom[0].stored("data"), top[0].stored("diff")
         if self._bias and self.param_propagate_down(len(self.blobs) - 1):
             bias = self.blobs[-1]
-            bias.diff[...] += self._sum(dy).reshape(bias.shape)
+            bias.diff[...] += self._sum(dy, bias)
         if self._operand_learns(propagate_down):
-            self._give_operand(bottom, np.multiply(dy, x, out=self._scratch("products", x.shape, x.dtype)))
+            self._give_operand(bottom, np.multiply(dy, x, out=self._scratch_like(dy, "products")))
         if propagate_down[0]:
-            s = self._operand(bottom).data.reshape(-1, 1)
-            np.multiply(dy, s, out=self._split(bottom[0].diff))
+            np.multiply(dy, self._widened(self._operand(bottom)), out=bottom[0].open("diff", order_of(dy)))
