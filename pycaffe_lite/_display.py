@@ -32,7 +32,7 @@ def blob_values(blob: Blob) -> str:
     if not blob.count:
         return "empty"
     data, diff = blob._data, blob._diff
-    parts = [_data(statistics(blob.data)) if data.allocated else "no data yet"]
+    parts = ["memory reused" if blob.lost else _data(statistics(blob.data)) if data.allocated else "no data yet"]
     if diff.allocated:
         found = statistics(blob.diff)
         size = f" |·| {number(found.mean_abs)}" if found.finite else ""

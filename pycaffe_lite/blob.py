@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from pycaffe_lite import _display
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.storage import Order, Storage
+
+if TYPE_CHECKING:
+    from pycaffe_lite.buffer import Buffer
 
 MAX_AXES = 32
 MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch innermost
@@ -194,6 +197,26 @@ class Blob:
 
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data
+
+    def keep_data_in(self, buffer: Buffer | None) -> None:
+        """Let `data` use this buffer's memory from the next time on that they take any, or memory of their own."""
+        self._data.buffer = buffer
+
+    def lose_data(self, why: str) -> None:
+        """Give a buffer's memory back: until `regain_data`, asking for `data` raises MemoryReusedError, with `why`."""
+        if self._data.buffer is not None:
+            self._data.lose(why)
+            self._data_of = None
+            self._data_view = _NOTHING
+
+    def regain_data(self) -> None:
+        """Let `data` be memory again, to be overwritten whole."""
+        self._data.lost = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether another blob lives in the memory of `data`."""
+        return self._data.lost != ""
 
     def move_to(self, data: Storage, diff: Storage) -> None:
         """Live in these storages from now on, taking along the numbers that there are."""

@@ -14,6 +14,7 @@
     ├── DataError                   databases, lists, labels and images (also a ValueError)
     ├── SnapshotError               snapshots that could not be written or resumed
     ├── MemoryLimitError            a net larger than this machine's memory (also a MemoryError)
+    ├── MemoryReusedError           numbers of a blob whose memory another blob has taken over
     ├── EngineError                 a library that computes instead of numpy, and cannot
     ├── MissingPackageError         an optional package that is not installed (also an ImportError)
     └── OldNameError                a name that pycaffe has given up (also an AttributeError)
@@ -141,6 +142,10 @@ class SnapshotError(CaffeError):
 
 class MemoryLimitError(CaffeError, MemoryError):
     """A net larger than this machine's memory."""
+
+
+class MemoryReusedError(CaffeError):
+    """A blob's numbers are gone: in a net with reuse_memory=True another one lives in their memory."""
 
 
 class EngineError(CaffeError):

@@ -5,7 +5,7 @@ Built-in layers and users' Python layers are the same thing, a subclass of `Laye
 1. construction from the layer's message, constraints checked;
 2. `setup(bottom, top)` once: read parameters, make learnable blobs;
 3. `reshape(bottom, top)`, again whenever a bottom's shape has changed: give the tops their shapes;
-4. `forward(bottom, top)`: read `bottom[i].data`, write into `top[i].data[...]`;
+4. `forward(bottom, top)`: read `bottom[i].data`, write all of `top[i].data[...]`;
 5. `backward(top, propagate_down, bottom)`: read `top[i].diff`; **overwrite** `bottom[i].diff[...]` where
    `propagate_down[i]`, **add** to `self.blobs[j].diff[...]` where `self.param_propagate_down(j)`.
 

@@ -47,6 +47,11 @@ class Net(PycaffeNames):
     every layer's random numbers (default: set_random_seed's). A net from a stranger is opened with `trusted=False`: it
     may not import modules, as Python layers do.
 
+    With `reuse_memory=True`, for phase TEST, blobs between layers use each other's memory, when they are no longer
+    needed. Asking for the data of one that has lost its memory raises MemoryReusedError; what has been asked for by
+    forward(blobs=[...]) keeps memory of its own from then on. An array that somebody holds keeps its numbers, but the
+    next pass may write elsewhere: ask the blob again. There is no backward pass.
+
     Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
     MemoryLimitError, each naming layer and place, for what they say.
 
@@ -66,6 +71,7 @@ class Net(PycaffeNames):
         dtype: npt.DTypeLike = np.float32,
         seed: int | None = None,
         trusted: bool = True,
+        reuse_memory: bool = False,
     ) -> None:
         if isinstance(stages, str):
             raise ParameterError(f"stages is the text {stages!r}", hint=f"Give a list: stages=[{stages!r}].")
@@ -87,7 +93,7 @@ class Net(PycaffeNames):
         message.state.phase = phase  # type: ignore[assignment]
         message.state.level = level
         message.state.stage.extend(stages or [])
-        self._init(message, positions, dtype, seed, trusted)
+        self._init(message, positions, dtype, seed, trusted, reuse_memory)
         if weights is not None:
             self.copy_from(weights, strict)
 
@@ -100,12 +106,13 @@ class Net(PycaffeNames):
         dtype: npt.DTypeLike = np.float32,
         seed: int | None = None,
         trusted: bool = True,
+        reuse_memory: bool = False,
     ) -> Net:
         """A net of this message in the state that the message itself gives; the message is copied."""
         self = cls.__new__(cls)
         own = pb.NetParameter()
         own.CopyFrom(message)
-        self._init(own, positions, dtype, seed, trusted)
+        self._init(own, positions, dtype, seed, trusted, reuse_memory)
         return self
 
     def _init(
@@ -115,7 +122,12 @@ class Net(PycaffeNames):
         dtype: npt.DTypeLike,
         seed: int | None,
         trusted: bool,
+        reuse_memory: bool,
     ) -> None:
+        if reuse_memory and message.state.phase != pb.TEST:
+            raise ParameterError(
+                "reuse_memory=True is for nets in phase TEST", hint="Backward passes need what forward passes computed."
+            )
         message, positions = upgrade_net(message, positions)
         self.name = message.name
         self.phase = message.state.phase
@@ -123,7 +135,7 @@ class Net(PycaffeNames):
         """Whether passes log the mean absolute values of all that they compute."""
         self.seed = _random.new_seed() if seed is None else seed
         self.dtype = np.dtype(dtype)
-        graph = build(message, positions, self.dtype, self.seed, trusted)
+        graph = build(message, positions, self.dtype, self.seed, trusted, reuse_memory)
         self.memory_for_data = graph.memory_for_data
         self.learnable = graph.params
         self.blobs: OrderedDict[str, Blob] = NamedBlobs(graph.blobs)
@@ -140,6 +152,9 @@ class Net(PycaffeNames):
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._callbacks = Callbacks()
+        self._reuse = graph.reuse
+        if self._reuse is not None:
+            self._callbacks.before_forward.append(self._reuse.before_layer)
         weights_io.copy_own(self)
 
     # Passes.
@@ -151,13 +166,17 @@ class Net(PycaffeNames):
 
         Keywords set the net's inputs first and must be all of them, each with as many items as its blob. `blobs` names
         more blobs to return; with `end`, that layer's tops are returned in place of the net's outputs.
-        Raises GraphError for unknown names, ShapeError for inputs of the wrong size.
+        Raises GraphError for unknown names, ShapeError for inputs of the wrong size; with reuse_memory=True
+        MemoryReusedError where layers before `start` would have to run again.
         """
         first = 0 if start is None else self._layer_index(start)
         last = len(self._nodes) - 1 if end is None else self._layer_index(end)
         wanted = self._output_blobs if end is None else self._named(self.top_names[end])
         if blobs:
-            wanted = {**wanted, **self._named(blobs)}
+            asked = self._named(blobs)
+            wanted = {**wanted, **asked}
+            if self._reuse is not None:
+                self._reuse.keep(asked.values())
         if inputs:
             self._set("data", inputs, self._named(self.inputs), "Input blob arguments do not match net inputs", "Input")
         self._forward(first, last)
@@ -213,6 +232,8 @@ class Net(PycaffeNames):
 
     def _backward(self, start: int, end: int) -> None:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
+        if self._reuse is not None:
+            raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
         errors = np.geterr()
         with np.errstate(all="ignore"):
             self._run_backward(start, end, errors)

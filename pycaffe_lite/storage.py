@@ -12,12 +12,16 @@ import functools
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.errors import MemoryLimitError
+from pycaffe_lite.errors import MemoryLimitError, MemoryReusedError
+
+if TYPE_CHECKING:
+    from pycaffe_lite.buffer import Buffer
 
 CACHE_LINE = 64
 """Bytes."""
@@ -95,9 +99,25 @@ class Storage:
     `array()` is the plain host array, always up to date; writing into it counts. A storage that is `free` may hold its
     newest numbers in another order, `laid`, until somebody asks for the array: they are then put in order, and stay so
     from there on, because nobody knows when an array that has been handed out is read or written.
+
+    With a `buffer` the memory is that buffer's, which other storages use at other times: what has been lost to one of
+    them cannot be asked for, until it is computed again.
     """
 
-    __slots__ = ("_array", "_count", "_offset", "_parent", "dtype", "free", "initial", "laid", "order", "writes")
+    __slots__ = (
+        "_array",
+        "_count",
+        "_offset",
+        "_parent",
+        "buffer",
+        "dtype",
+        "free",
+        "initial",
+        "laid",
+        "lost",
+        "order",
+        "writes",
+    )
 
     def __init__(self, dtype: npt.DTypeLike = np.float32, count: int = 0) -> None:
         self.dtype: np.dtype[np.generic] = np.dtype(dtype)
@@ -112,6 +132,9 @@ class Storage:
         self.order = Order.PLAIN
         self.writes = 0
         """How often `laid` was opened for writing: while this stays the same, so do the numbers."""
+        self.buffer: Buffer | None = None
+        self.lost = ""
+        """What became of the numbers, to be told to whoever asks for them; '' while they are there."""
 
     @property
     def count(self) -> int:
@@ -140,6 +163,8 @@ class Storage:
         """The numbers, 1-D, `count` of them. The same object until `require` grows the storage."""
         array = self._array
         if array is None or self.free:
+            if self.lost:
+                raise self._lost_error()
             self.free = False
             self.put_in_order()
             return self.plain()
@@ -157,9 +182,10 @@ class Storage:
         if self._array is None:
             if self._parent is not None:
                 self._array = self._parent.array()[self._offset : self._offset + self._count]
+            elif self.lost:
+                raise self._lost_error()
             else:
-                check_memory(self.nbytes, "An array")
-                self._array = aligned(self._count, self.dtype)
+                self._array = self._take(self._count)
                 if self.initial:
                     self._array.fill(self.initial)
         return self._array
@@ -170,10 +196,15 @@ class Storage:
         """
         lies = order.shape(shape)
         if self.laid is None or self.order is not order or self.laid.shape != lies:
-            self.laid = aligned(math.prod(lies), self.dtype).reshape(lies)
+            self._array = self.laid = None
+            self.laid = self._take(math.prod(lies)).reshape(lies)
             self.order = order
-            self._array = None
         self.writes += 1
+
+    def lose(self, why: str) -> None:
+        """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers."""
+        self._array = self.laid = None
+        self.lost = why
 
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
@@ -187,3 +218,16 @@ class Storage:
         part = Storage(self.dtype, count)
         part._parent, part._offset = self, offset
         return part
+
+    def _take(self, count: int) -> Array:
+        if self.buffer is not None:
+            return self.buffer.take(count, self.dtype)
+        check_memory(count * self.dtype.itemsize, "An array")
+        return aligned(count, self.dtype)
+
+    def _lost_error(self) -> MemoryReusedError:
+        return MemoryReusedError(
+            self.lost,
+            hint="Ask for the blob by forward(blobs=[...]), or build the net without reuse_memory=True. "
+            "Its shape is blob.shape.",
+        )

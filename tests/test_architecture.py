@@ -39,6 +39,7 @@ FLOORS = [
         "_table",
         "_typing",
         "blob",
+        "buffer",
         "constraints",
         "errors",
         "fillers",

@@ -17,6 +17,7 @@ from pycaffe_lite.errors import CaffeError, GraphError, ParameterError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
 from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, plan_backward
+from pycaffe_lite.graph.reuse import Reuse, plan_reuse
 from pycaffe_lite.graph.select import LayerSpec, select, specs_of
 from pycaffe_lite.graph.splits import insert_splits
 from pycaffe_lite.layer import bind, check_arity
@@ -40,6 +41,7 @@ class Graph:
     params: LearnableParams
     memory_for_data: int
     """Bytes of all tops' data, counted as Caffe does."""
+    reuse: Reuse | None
 
 
 @dataclass
@@ -49,7 +51,9 @@ class Memory:
     counted: int = 0
     """Bytes of all tops' data, as Caffe counts them: those that live in another blob's memory too."""
     held: int = 0
-    """Bytes of data and learnable blobs, each once."""
+    """Bytes of learnable blobs, and of data that have memory of their own, each once."""
+    reused: bool = False
+    """Whether blobs use each other's memory: what they take together is known once the net is built."""
 
     def add(self, node: Node) -> None:
         """Count a node; raises MemoryLimitError, naming the blob, for more than this machine has."""
@@ -59,14 +63,19 @@ class Memory:
             log.info("Top shape: %s(%d)", "".join(f"{d} " for d in top.shape), top.count)
             check_memory(top.nbytes, f"Blob '{name}' of shape {top.shape}")
             self.counted += top.nbytes
-            if top not in node.bottoms and not type(node.layer).views:
+            if not self.reused and top not in node.bottoms and not type(node.layer).views:
                 self.held += top.nbytes
             check_memory(self.held, f"The net up to blob '{name}' of shape {top.shape}")
         log.info("Memory required for data: %d", self.counted)
 
 
 def build(
-    net: pb.NetParameter, positions: Positions | None, dtype: npt.DTypeLike, seed: int, trusted: bool = True
+    net: pb.NetParameter,
+    positions: Positions | None,
+    dtype: npt.DTypeLike,
+    seed: int,
+    trusted: bool = True,
+    reuse_memory: bool = False,
 ) -> Graph:
     """Build the layers of `net` that take part in `net.state`; no Python layers unless the net is `trusted`.
 
@@ -74,7 +83,7 @@ def build(
     ShapeError, MemoryLimitError.
     """
     specs = insert_splits(select(specs_of(net, positions), net.state))
-    wiring, params, memory = Wiring(), LearnableParams(), Memory()
+    wiring, params, memory = Wiring(), LearnableParams(), Memory(reused=reuse_memory)
     nodes: list[Node] = []
     blobs: OrderedDict[str, Blob] = OrderedDict()
     for index, spec in enumerate(specs):
@@ -100,8 +109,12 @@ def build(
     outputs = OrderedDict((name, current[wiring.unread[name]]) for name in sorted(wiring.unread))
     for name in outputs:
         log.info("This network produces output %s", name)
+    reuse = plan_reuse(nodes, outputs.values()) if reuse_memory else None
+    if reuse is not None:
+        log.info("Memory required for data, reused: %d", reuse.nbytes)
+        check_memory(memory.held + reuse.nbytes, "The net")
     log.info("Network initialization done.")
-    return Graph(nodes, blobs, outputs, params, memory.counted)
+    return Graph(nodes, blobs, outputs, params, memory.counted, reuse)
 
 
 def reshape(node: Node) -> None:

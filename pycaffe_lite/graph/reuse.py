@@ -1,0 +1,136 @@
+"""Reuse of memory: blobs of a TEST net that are not needed at the same time live in the same memory.
+
+What shares one storage anyway is one *tenant*: a blob, what in-place layers make of it, views of it. It is needed from
+the layer that makes it to the last one that reads it. Tenants go into buffers by size, the largest first, each into the
+smallest buffer in which nobody else is needed at the same time. Shapes decide how well that packs and nothing else:
+after a reshape a buffer grows to what its largest tenant needs.
+
+Left alone are the net's outputs; the tops of layers without bottoms, where users write and data layers fill in
+constants once; and what Python layers touch: they ask for data in reshape, and may count on finding what they left in
+their tops.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.buffer import Buffer
+from pycaffe_lite.graph.plan import Node
+
+
+@dataclass(eq=False)
+class Tenant:
+    """What lives in one storage, from layer `first` to layer `last`."""
+
+    blobs: list[Blob]
+    first: int
+    last: int
+    movable: bool
+    buffer: Buffer | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return max(blob.nbytes for blob in self.blobs)
+
+    def meets(self, other: Tenant) -> bool:
+        """Whether some layer needs both."""
+        return self.first <= other.last and other.first <= self.last
+
+
+class Reuse:
+    """Who lives where in a net, and who is at home."""
+
+    def __init__(self, tenants: Iterable[Tenant], layers: Sequence[str], own: int) -> None:
+        self._layers = layers
+        self._own = own
+        self._moving_in: dict[int, list[Tenant]] = defaultdict(list)
+        self._tenant: dict[int, Tenant] = {}
+        self._at_home: dict[Buffer, Tenant] = {}
+        for tenant in tenants:
+            self._moving_in[tenant.first].append(tenant)
+            self._tenant.update((id(blob), tenant) for blob in tenant.blobs)
+            for blob in tenant.blobs:
+                blob.share_data(tenant.blobs[0])  # as views do in their first pass
+            tenant.blobs[0].keep_data_in(tenant.buffer)
+            self._lose(tenant, f"has no memory before layer '{layers[tenant.first]}' runs")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data that the net holds at most, with the shapes that blobs have had."""
+        return self._own + sum(buffer.size for buffer in {t.buffer for t in self._tenant.values() if t.buffer})
+
+    def before_layer(self, index: int) -> None:
+        """Give the tops of this layer their memory; those who lived there lose their numbers."""
+        for tenant in self._moving_in.get(index, ()):
+            if (buffer := tenant.buffer) is not None:
+                other = self._at_home.get(buffer)
+                if other is not None and other is not tenant:
+                    self._lose(other, f"has been reused by layer '{self._layers[index]}'")
+                self._at_home[buffer] = tenant
+            tenant.blobs[0].regain_data()
+
+    def keep(self, blobs: Iterable[Blob]) -> None:
+        """Let these blobs have memory of their own from now on."""
+        for blob in blobs:
+            tenant = self._tenant.get(id(blob))
+            if tenant is None or tenant.buffer is None:
+                continue
+            if self._at_home.get(tenant.buffer) is tenant:
+                del self._at_home[tenant.buffer]
+                tenant.buffer.give_away()
+            tenant.blobs[0].keep_data_in(None)
+            tenant.buffer = None
+            self._own += tenant.nbytes
+
+    def _lose(self, tenant: Tenant, what: str) -> None:
+        for blob in tenant.blobs:
+            blob.lose_data(f"The memory of blob '{tenant.blobs[0].name}' {what}")
+
+
+def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
+    """Find the tenants of a net and give them buffers. `outputs` are shown to the user after each pass."""
+    tenants = find_tenants(nodes, outputs)
+    movable = [t for t in tenants if t.movable]
+    sharing = [t for room in assign(movable) if len(room) > 1 for t in room]
+    return Reuse(sharing, [n.name for n in nodes], sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing))
+
+
+def find_tenants(nodes: Sequence[Node], outputs: Iterable[Blob]) -> list[Tenant]:
+    """The tenants in the order in which they are made."""
+    home: dict[int, Tenant] = {}
+    found = []
+    for node in nodes:
+        for blob in (*node.bottoms, *(original for _, original in node.copies)):
+            if id(blob) in home:
+                home[id(blob)].last = node.index
+                home[id(blob)].movable &= node.type != "Python"
+        for top in node.tops:
+            if id(top) in home:
+                continue
+            if type(node.layer).views:
+                home[id(top)] = home[id(node.bottoms[0])]
+                home[id(top)].blobs.append(top)
+            else:
+                tenant = Tenant([top], node.index, node.index, bool(node.bottoms) and node.type != "Python")
+                home[id(top)] = tenant
+                found.append(tenant)
+    for blob in outputs:
+        home[id(blob)].movable = False
+    return found
+
+
+def assign(tenants: Iterable[Tenant]) -> list[list[Tenant]]:
+    """Give each a buffer; returns who shares one, the largest first."""
+    rooms: list[list[Tenant]] = []
+    for tenant in sorted(tenants, key=lambda t: -t.nbytes):
+        room = next((r for r in reversed(rooms) if not any(map(tenant.meets, r))), None)
+        if room is None:
+            tenant.buffer = Buffer(tenant.nbytes)
+            rooms.append([tenant])
+        else:
+            tenant.buffer = room[0].buffer
+            room.append(tenant)
+    return rooms

@@ -1,0 +1,87 @@
+"""Buffer: one memory for several, never one that somebody still looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pycaffe_lite.buffer import Buffer
+from pycaffe_lite.errors import MemoryReusedError
+from pycaffe_lite.storage import CACHE_LINE, Order, Storage
+
+
+def test_it_hands_out_the_same_memory_again() -> None:
+    buffer = Buffer(40)
+    assert buffer.nbytes == 0
+    first = buffer.take(10, np.float32)
+    place = first.ctypes.data
+    assert (first.shape, first.dtype, buffer.nbytes) == ((10,), np.float32, 40)
+    assert place % CACHE_LINE == 0
+    del first
+    second = buffer.take(3, np.float64)
+    assert (second.shape, second.dtype, second.ctypes.data) == ((3,), np.float64, place)
+
+
+def test_it_grows_and_stays_large() -> None:
+    buffer = Buffer()
+    buffer.take(2, np.float32)
+    assert buffer.nbytes == 8
+    buffer.take(5, np.float32)
+    buffer.take(1, np.float32)
+    assert (buffer.nbytes, buffer.size) == (20, 20)
+
+
+@pytest.mark.parametrize("look", [np.asarray, lambda a: a.reshape(2, 5).T[1:], memoryview, np.ctypeslib.as_ctypes])
+def test_memory_that_somebody_looks_at_is_left_to_him(look) -> None:  # type: ignore[no-untyped-def]
+    buffer = Buffer()
+    first = buffer.take(10, np.float32)
+    first[...] = 7
+    held = look(first)
+    del first
+    buffer.take(10, np.float32)[...] = 1
+    np.testing.assert_array_equal(np.asarray(held), np.full_like(np.asarray(held), 7))
+    del held
+    again = buffer.take(10, np.float32)
+    np.testing.assert_array_equal(again, [1] * 10)
+
+
+def test_memory_given_away_stays_with_those_who_have_it() -> None:
+    buffer = Buffer(8)
+    first = buffer.take(2, np.float32)
+    first[...] = 7
+    buffer.give_away()
+    assert buffer.nbytes == 0
+    buffer.take(2, np.float32)[...] = 1
+    np.testing.assert_array_equal(first, [7, 7])
+
+
+def test_a_storage_that_has_lost_its_memory_says_so() -> None:
+    s = Storage(np.float32, 6)
+    s.buffer = Buffer()
+    s.array()[...] = 4
+    s.lose("The memory of blob 'x' is gone")
+    assert not s.allocated
+    for look in (s.array, s.plain):
+        with pytest.raises(MemoryReusedError, match=r"^The memory of blob 'x' is gone\. Ask for the blob by forward\("):
+            look()
+    s.lost = ""
+    assert s.array().shape == (6,)
+
+
+def test_storages_in_one_buffer_one_after_the_other_in_any_order() -> None:
+    buffer = Buffer()
+    first, second = Storage(np.float32, 12), Storage(np.float32, 12)
+    for s in (first, second):
+        s.buffer, s.free = buffer, True
+    first.lay(Order.CHANNELS_INNERMOST, (1, 3, 2, 2))
+    assert first.laid is not None
+    place = first.laid.ctypes.data
+    first.laid[...] = np.arange(12).reshape(1, 4, 3)
+    np.testing.assert_array_equal(first.array(), [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11])
+    first.lose("gone")
+    second.lay(Order.BATCH_INNERMOST, (4, 3))
+    assert second.laid is not None
+    assert second.laid.ctypes.data != place, "put in order it lay elsewhere"
+    place = second.laid.ctypes.data
+    second.lay(Order.CHANNELS_INNERMOST, (1, 3, 2, 2))
+    assert second.laid.ctypes.data == place
