@@ -4,7 +4,7 @@ The maximum of a window is the maximum of its rows' maxima, its sum the sum of i
 the width, then along the height: the first of equal values wins both times, which is the first row by row, as in Caffe.
 
 Arrays are (N, C, H, W) with N innermost in memory, those of floats of one dtype. Loops run over tiles of channels, so
-that what lies between stays in a core's cache.
+that what lies between stays in a core's cache. Maxima of windows of 2 by 2 have a file of their own, _pool_2x2.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pycaffe_lite._typing import Array
+from pycaffe_lite.layers import _pool_2x2
 from pycaffe_lite.layers._geometry import PoolGeometry, Scratch, evenly, hits, work
 from pycaffe_lite.layers._window import LOWEST, areas
 
-TILE_BYTES = 1 << 20  # of the bottom
+TILE_BYTES = 3 << 18  # of the bottom
 MAX_KERNEL = 127  # what the winners' type can number
 DOWN, ACROSS = 1, 2  # the spatial axes, of (C, H, W, N)
 
@@ -43,6 +44,9 @@ def max_backward(dy: Array, dx: Array, all_won: bool, geometry: PoolGeometry, sc
         dy_, dx_ = pool.result[channels], pool.source[channels]
         if not all_won:
             dy_ = np.where(pool.won()[channels], dy_, dy.dtype.type(0))
+        if pool.by_quarters:
+            _pool_2x2.give(dy_, pool.row[channels], pool.column[channels], dx_, scratch, pool.quarter)
+            continue
         partial = pool.partial(dy_.shape[0], pool.source.shape[1], dy_.shape[2])
         _give(dy_, pool.row[channels], partial, pool.hits(DOWN), DOWN, scratch)
         _give(partial, pool.column[channels], dx_, pool.hits(ACROSS), ACROSS, scratch)
@@ -87,7 +91,10 @@ class _Pool:
         _, down, across, _ = self.result.shape
         self._step = evenly(channels, TILE_BYTES // max(1, height * width * num * bottom.itemsize))
         self._most = self._step * num * max(height * across, down * width)
-        self.column = scratch("column", (channels, height, across, num), np.int8)
+        self.by_quarters = _pool_2x2.suits(geometry, height, width)
+        self.quarter = self._step * down * across * num
+        rows = down if self.by_quarters else height
+        self.column = scratch("column", (channels, rows, across, num), np.int8)
         self.row = scratch("row", (channels, down, across, num), np.int8)
 
     def tiles(self) -> Iterator[slice]:
@@ -117,6 +124,10 @@ class _Pool:
     def set_maxima(self, source: Array) -> None:
         for channels in self.tiles():
             x, y = source[channels], self.result[channels]
+            if self.by_quarters:
+                row, column = self.row[channels], self.column[channels]
+                _pool_2x2.take(x, y, row, column, self._scratch, self.quarter)
+                continue
             partial = self.partial(len(x), x.shape[1], y.shape[2])
             _take(x, partial, self.column[channels], self.hits(ACROSS), ACROSS, self._scratch)
             _take(partial, y, self.row[channels], self.hits(DOWN), DOWN, self._scratch)

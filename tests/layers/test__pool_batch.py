@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.layers import _pool_batch, _window
+from pycaffe_lite.layers import _pool_2x2, _pool_batch, _window
+from pycaffe_lite.layers._geometry import PoolGeometry
 from tests.layers.test__im2col import Scratch
 from tests.layers.test__window import random_case
+
+Case = tuple[np.random.Generator, PoolGeometry, tuple[int, ...], tuple[int, ...]]
 
 
 def batch_innermost(array: Array) -> Array:
@@ -16,10 +21,19 @@ def batch_innermost(array: Array) -> Array:
     return np.moveaxis(np.moveaxis(array, 0, -1).copy(), -1, 0)
 
 
+def case_2x2(seed: int) -> Case:
+    rng, g = np.random.default_rng(seed), PoolGeometry((2, 2), (2, 2), (0, 0))
+    items, channels, down, across = map(int, rng.integers(1, 5, 4))
+    assert _pool_2x2.suits(g, 2 * down, 2 * across)
+    assert not _pool_2x2.suits(g, 2 * down, 2 * across + 1)
+    return rng, g, (items, channels, 2 * down, 2 * across), (down, across)
+
+
 @pytest.mark.parametrize("seed", range(80))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_maxima(seed: int, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng, g, shape, output = random_case(seed)
+@pytest.mark.parametrize("case", [random_case, case_2x2])
+def test_maxima(case: Callable[[int], Case], seed: int, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, g, shape, output = case(seed)
     monkeypatch.setattr(_pool_batch, "TILE_BYTES", int(10 ** rng.uniform(0, 4)))
     x = rng.integers(-3, 4, shape).astype(dtype)
     if seed % 5 == 1:
