@@ -55,7 +55,7 @@ class Blob:
         self.name = name
         self._data = Storage(dtype)
         self._diff = Storage(dtype)
-        self._data_of: Array | None = None  # the storage array that _data_view is a view of
+        self._data_of: Array | None = None  # the storage's memory that _data_view is a view of
         self._diff_of: Array | None = None
         self._data_view: Array
         self._diff_view: Array
@@ -85,17 +85,31 @@ class Blob:
 
     def stored(self, what: Side) -> Array:
         """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass."""
-        storage = self._data if what == "data" else self._diff
+        is_data = what == "data"
+        storage = self._data if is_data else self._diff
         if not storage.free:
-            return self.data if what == "data" else self.diff
+            return self.data if is_data else self.diff
+        memory = storage.plain() if storage.laid is None else storage.laid
+        if memory is (self._data_of if is_data else self._diff_of):
+            return self._data_view if is_data else self._diff_view
+        view, memory = self._lying(storage)
+        if is_data:
+            self._data_view, self._data_of = view, memory
+        else:
+            self._diff_view, self._diff_of = view, memory
+        return view
+
+    def _lying(self, storage: Storage) -> tuple[Array, Array]:
+        """A view of this blob's shape of what is newest in a free storage, and the memory that it is a view of."""
         laid, shape = storage.laid, self._shape
         if laid is not None and laid.size == self._count:
             if storage.order is Order.BATCH_INNERMOST and shape and laid.shape[1] == shape[0]:
-                return np.moveaxis(laid.reshape(*shape[1:], -1), -1, 0)
+                return np.moveaxis(laid.reshape(*shape[1:], -1), -1, 0), laid
             if storage.order is Order.CHANNELS_INNERMOST and (laid.shape[0], laid.shape[2]) == shape[:2]:
-                return np.moveaxis(laid.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+                return np.moveaxis(laid.reshape(shape[0], *shape[2:], shape[1]), -1, 1), laid
         storage.put_in_order()
-        return storage.plain()[: self._count].reshape(shape)
+        whole = storage.plain()
+        return whole[: self._count].reshape(shape), whole
 
     def open(self, what: Side, order: Order) -> Array:
         """As `stored`, to be overwritten whole: in this order where that is possible, else in plain order. The numbers

@@ -182,6 +182,10 @@ class _Argument(ctypes.Structure):
     _fields_ = [("number", ctypes.c_int), ("memory", ctypes.c_void_p)]
 
 
+def _nothing() -> None:
+    """As a weak reference to what is gone."""
+
+
 class Primitive:
     """A primitive that can be run: called with one array for each argument, in their order."""
 
@@ -201,7 +205,7 @@ class Primitive:
             self._memories.append(memory)
         pairs = zip(arguments, self._memories, strict=True)
         self._arguments = (_Argument * len(arguments))(*[_Argument(n, m.value) for n, m in pairs])
-        self._at = [0] * len(arguments)
+        self._seen: list[Callable[[], Array | None]] = [_nothing] * len(arguments)
         self._set, self._execute = lib.function("memory_set_data_handle"), lib.function("primitive_execute")
         self._stream, self._library = lib.stream, lib
 
@@ -210,10 +214,9 @@ class Primitive:
         if self._scratchpad:
             arrays = (*arrays, scratchpad)
         for i, array in enumerate(arrays):
-            address = array.__array_interface__["data"][0]
-            if self._at[i] != address:
-                self._set(self._memories[i], Handle(address))
-                self._at[i] = address
+            if self._seen[i]() is not array:  # to ask where an array lies takes longer than to run a small primitive
+                self._set(self._memories[i], Handle(array.__array_interface__["data"][0]))
+                self._seen[i] = weakref.ref(array)
         status = self._execute(self._handle, self._stream, len(arrays), self._arguments)
         if status:
             raise failure("primitive_execute", status)
