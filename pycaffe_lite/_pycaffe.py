@@ -32,6 +32,11 @@ class Callbacks:
     before_backward: list[Callback] = field(default_factory=list)
     after_backward: list[Callback] = field(default_factory=list)
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to call."""
+        return bool(self.before_forward or self.after_forward or self.before_backward or self.after_backward)
+
 
 class PycaffeNames(OldNames):
     """Net's base; see the module."""

@@ -203,6 +203,11 @@ class Blob:
         elif self._diff is not other._diff:
             self._diff, self._diff_of = other._diff, None
 
+    def diff_to_overwrite(self) -> Array | None:
+        """`diff`, where its numbers count as 0 and need not be so before they are overwritten; None where they count.
+        """
+        return self.diff if self._diff.recall() else None
+
     def set_loss_weight(self, weight: float) -> None:
         """Let `diff` be this weight everywhere until somebody writes it: Caffe keeps a loss's weight there."""
         self._diff.initial = weight

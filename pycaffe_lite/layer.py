@@ -257,6 +257,20 @@ class Layer:
             return flat.reshape(array.shape)
         return np.ndarray(array.shape, array.dtype, flat, strides=array.strides)
 
+    def _gradient(self, j: int) -> Array:
+        """Memory for a gradient of learnable blob j, to be overwritten whole and then handed to `_add_gradient`: its
+        diff where that has nothing yet, else working memory.
+        """
+        blob = self.blobs[j]
+        diff = blob.diff_to_overwrite()
+        return self._scratch(f"gradient {j}", blob.shape, blob.dtype) if diff is None else diff
+
+    def _add_gradient(self, j: int, gradient: Array) -> None:
+        """Add what `_gradient` gave memory for."""
+        diff = self.blobs[j].diff
+        if gradient is not diff:
+            np.add(diff, gradient, out=diff)
+
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
         """Append a learnable blob, filled. Raises ShapeError for one without numbers, as Caffe's fillers do."""
         if 0 in shape:

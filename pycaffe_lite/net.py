@@ -252,6 +252,11 @@ class Net(PycaffeNames):
         if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
             _debug_info.log_all_params(self.learnable)
 
+    @property
+    def runs_others_code(self) -> bool:
+        """Whether a pass calls back, or runs Python layers."""
+        return self._callbacks.any or any(node.always_reshape for node in self._nodes)
+
     def reshape(self) -> None:
         """Reshape every layer for the present shapes of its bottoms, from the inputs on."""
         for node in self._nodes:

@@ -111,6 +111,7 @@ class Storage:
         "_parent",
         "buffer",
         "dtype",
+        "forgotten",
         "free",
         "initial",
         "laid",
@@ -127,6 +128,8 @@ class Storage:
         self._parent: Storage | None = None
         self._offset = 0
         self.free = False
+        self.forgotten = False
+        """Whether the numbers count as 0 although the memory holds others."""
         self.laid: Array | None = None
         """The newest numbers in another order, of `order.shape`; None where the plain array is newest."""
         self.order = Order.PLAIN
@@ -162,12 +165,15 @@ class Storage:
     def array(self) -> Array:
         """The numbers, 1-D, `count` of them. The same object until `require` grows the storage."""
         array = self._array
-        if array is None or self.free:
+        if array is None or self.free or self.forgotten:
             if self.lost:
                 raise self._lost_error()
             self.free = False
             self.put_in_order()
-            return self.plain()
+            array = self.plain()
+            if self.forgotten:
+                self.forgotten = False
+                array.fill(0)
         return array
 
     def put_in_order(self) -> None:
@@ -210,8 +216,18 @@ class Storage:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
         self.initial = 0.0
         self.laid = None
+        self.forgotten = False
         if self.allocated:
             self.plain()[...] = 0
+
+    def forget(self) -> None:
+        """Let all numbers count as 0 from now on: `array` makes them so, unless `recall` is called before."""
+        self.forgotten = self.allocated
+
+    def recall(self) -> bool:
+        """Whether the numbers are forgotten. They no longer are: who calls this is about to overwrite them all."""
+        forgotten, self.forgotten = self.forgotten, False
+        return forgotten
 
     def slice(self, offset: int, count: int) -> Storage:
         """A Storage that is numbers offset .. offset + count of this one, still without allocating."""

@@ -33,6 +33,19 @@ class LearnableParams:
     """The reverse: who made it."""
     data: Storage = field(default_factory=Storage)
     diff: Storage = field(default_factory=Storage)
+    diffs: list[Storage] = field(default_factory=list)
+    """The slices of `diff`, one for each blob."""
+
+    def forget_diffs(self) -> None:
+        """Let all diffs count as 0 for those who ask the blobs: memory is only written by who adds a gradient first."""
+        for diff in self.diffs:
+            diff.forget()
+
+    def settle_diffs(self) -> None:
+        """Make them 0 where nobody did: from now on `diff` and arrays that somebody kept show what counts."""
+        for diff in self.diffs:
+            if diff.forgotten:
+                diff.array()
 
 
 def collect_params(node: Node, params: LearnableParams) -> None:
@@ -109,7 +122,8 @@ def flatten_params(params: LearnableParams, nodes: list[Node], dtype: npt.DTypeL
     params.data, params.diff = Storage(dtype, total), Storage(dtype, total)
     offset = 0
     for blob in params.blobs:
-        blob.move_to(params.data.slice(offset, blob.count), params.diff.slice(offset, blob.count))
+        params.diffs.append(params.diff.slice(offset, blob.count))
+        blob.move_to(params.data.slice(offset, blob.count), params.diffs[-1])
         offset += blob.count
     for (index, j), place in params.place.items():
         blob = nodes[index].layer.blobs[j]

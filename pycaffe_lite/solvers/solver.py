@@ -168,16 +168,22 @@ class Solver(ABC):
         self._update()
 
     def _start(self) -> None:
-        self.net.clear_param_diffs()
+        if self._on_start or self.net.runs_others_code:
+            self.net.clear_param_diffs()  # arrays that somebody kept show it at once
+        else:
+            self.net.learnable.forget_diffs()
         for call in self._on_start:
             call()
 
     def _gradients(self) -> float:
         """Add up the gradients of iter_size batches; returns the mean loss."""
         net, last, loss = self.net, len(self.net._nodes) - 1, 0.0
-        for _ in range(self.param.iter_size):
-            loss += net._forward(0, last)
-            net._backward(last, 0)
+        try:
+            for _ in range(self.param.iter_size):
+                loss += net._forward(0, last)
+                net._backward(last, 0)
+        finally:
+            net.learnable.settle_diffs()
         return loss / self.param.iter_size
 
     def _ready(self) -> None:
