@@ -214,6 +214,10 @@ class Blob:
         if self._diff.allocated:
             self._diff.array()[...] = weight
 
+    def lives_in(self, whole: Storage) -> bool:
+        """Whether `data` is a slice of this storage."""
+        return self._data.is_slice_of(whole)
+
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data
 

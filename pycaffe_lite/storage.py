@@ -229,6 +229,9 @@ class Storage:
         forgotten, self.forgotten = self.forgotten, False
         return forgotten
 
+    def is_slice_of(self, whole: Storage) -> bool:
+        return self._parent is whole
+
     def slice(self, offset: int, count: int) -> Storage:
         """A Storage that is numbers offset .. offset + count of this one, still without allocating."""
         part = Storage(self.dtype, count)

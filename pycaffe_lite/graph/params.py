@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy.typing as npt
@@ -35,6 +36,10 @@ class LearnableParams:
     diff: Storage = field(default_factory=Storage)
     diffs: list[Storage] = field(default_factory=list)
     """The slices of `diff`, one for each blob."""
+
+    def ends(self) -> list[int]:
+        """Where in `data` and `diff` the numbers of each blob end."""
+        return list(itertools.accumulate(blob.count for blob in self.blobs))
 
     def forget_diffs(self) -> None:
         """Let all diffs count as 0 for those who ask the blobs: memory is only written by who adds a gradient first."""

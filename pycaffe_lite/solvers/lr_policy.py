@@ -75,11 +75,13 @@ class Schedule:
 
     def next(self, iteration: int, loss: float) -> float:
         """The rate of an iteration whose smoothed loss is this; logs a step."""
-        before = self.progress.current_step
-        rate, self.progress = self._ask(iteration, replace(self.progress, loss=loss))
-        name = {"multistep": "MultiStep", "plateau": "Plateau"}.get(self._settings.lr_policy)
-        if name and self.progress.current_step != before:
-            log.info("%s Status: Iteration %d, step = %d", name, iteration, self.progress.current_step)
+        before = self.progress
+        news = Progress(before.current_step, loss, before.lowest_loss, before.last_event)
+        rate, self.progress = self._ask(iteration, news)
+        if self.progress.current_step != before.current_step:
+            name = {"multistep": "MultiStep", "plateau": "Plateau"}.get(self._settings.lr_policy)
+            if name:
+                log.info("%s Status: Iteration %d, step = %d", name, iteration, self.progress.current_step)
         return rate
 
     def _ask(self, iteration: int, progress: Progress) -> tuple[float, Progress]:

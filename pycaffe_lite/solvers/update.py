@@ -1,14 +1,15 @@
 """From gradients to new weights: clip, normalise, regularise and update, the second half of a solver's step.
 
-All arithmetic is in place, on the net's flat diff and flat histories, block by block, so that a block's numbers stay in
-the processor's cache while they go through regularisation and update.
+All arithmetic is in place, on the net's flat data, flat diff and flat histories, whatever blobs they belong to: block by
+block, so that a block's numbers stay in the processor's cache while they go through regularisation and update.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +28,14 @@ BLOCK = 32768
 
 
 class _Block(NamedTuple):
-    """A part of one learnable blob: where it lies in the blob, and views of everything else that belongs to it."""
+    """Numbers that follow each other in memory, of blobs with the same multipliers."""
 
-    place: slice
+    weights: Array
     diff: Array
     history: tuple[Array, ...]
     scratch: Array
+    lr_mult: float
+    decay_mult: float
 
 
 class Parameters:
@@ -45,32 +48,19 @@ class Parameters:
         self._learnable = net.learnable
         self._diff = net.learnable.diff.array()
         self._histories = [Storage(net.dtype, net.learnable.diff.count).array() for _ in range(histories)]
-        scratch = np.empty(min(BLOCK, max((b.count for b in net.learnable.blobs), default=0)), self._diff.dtype)
-        self._blocks: list[list[_Block]] = []
-        self._history: list[list[Array]] = [[] for _ in range(histories)]
-        offset = 0
-        for blob in net.learnable.blobs:
-            blocks = []
-            for start in range(0, blob.count, BLOCK):
-                stop = min(start + BLOCK, blob.count)
-                part = slice(offset + start, offset + stop)
-                blocks.append(
-                    _Block(
-                        slice(start, stop),
-                        self._diff[part],
-                        tuple(h[part] for h in self._histories),
-                        scratch[: stop - start],
-                    )
-                )
-            for shaped, flat in zip(self._history, self._histories, strict=True):
-                shaped.append(flat[offset : offset + blob.count].reshape(blob.shape))
-            self._blocks.append(blocks)
-            offset += blob.count
+        self._blocks: list[_Block] = []
+        self._weights: list[Array] = []
+        """The arrays that the blocks' weights are parts of; another net's where these are shared."""
 
     @property
     def history(self) -> list[Array]:
         """What the solver remembers, shaped as the blobs, in the order of solver states: all firsts, all seconds."""
-        return [array for shaped in self._history for array in shaped]
+        blobs, ends = self._learnable.blobs, self._learnable.ends()
+        return [
+            flat[end - blob.count : end].reshape(blob.shape)
+            for flat in self._histories
+            for blob, end in zip(blobs, ends, strict=True)
+        ]
 
     def clip(self, limit: float) -> None:
         """Scale all gradients down so that their L2 norm, taken over all of them together, is at most `limit`."""
@@ -92,22 +82,42 @@ class Parameters:
 
         Weights that run off to infinity do so without numpy's warnings: the loss shows it.
         """
+        weights = [blob.data for blob in self._learnable.blobs]
+        if len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights)):
+            self._weights, self._blocks = weights, list(self._cut())
         with np.errstate(over="ignore", invalid="ignore"):
-            self._update(rate, weight_decay, l1, compute)
-
-    def _update(self, rate: float, weight_decay: float, l1: bool, compute: Compute) -> None:
-        learnable = self._learnable
-        for blob, blocks, lr_mult, decay_mult in zip(
-            learnable.blobs, self._blocks, learnable.lr_mult, learnable.decay_mult, strict=True
-        ):
-            data = blob.data.reshape(-1)
-            decay = weight_decay * decay_mult
-            for block in blocks:
-                weights = data[block.place]
+            for block in self._blocks:
+                decay = weight_decay * block.decay_mult
                 if decay:
-                    _regularise(block.diff, weights, decay, l1, block.scratch)
-                compute(block.diff, block.history, rate * lr_mult, block.scratch)
-                weights -= block.diff
+                    _regularise(block.diff, block.weights, decay, l1, block.scratch)
+                compute(block.diff, block.history, rate * block.lr_mult, block.scratch)
+                np.subtract(block.weights, block.diff, out=block.weights)
+
+    def _cut(self) -> Iterator[_Block]:
+        """Runs of blobs with the same multipliers that follow each other in memory, in blocks."""
+        scratch = np.empty(min(BLOCK, self._diff.size), self._diff.dtype)
+        for weights, first, lr_mult, decay_mult in self._runs():
+            for start in range(0, weights.size, BLOCK):
+                stop = min(start + BLOCK, weights.size)
+                here = slice(first + start, first + stop)
+                history = tuple(h[here] for h in self._histories)
+                yield _Block(
+                    weights[start:stop], self._diff[here], history, scratch[: stop - start], lr_mult, decay_mult
+                )
+
+    def _runs(self) -> Iterator[tuple[Array, int, float, float]]:
+        """(weights, the place of the first in `diff`, lr_mult, decay_mult) of each run."""
+        learnable = self._learnable
+        ends, start = learnable.ends(), 0
+        mults = list(zip(learnable.lr_mult, learnable.decay_mult, strict=True))
+        ours = [blob.lives_in(learnable.data) for blob in learnable.blobs]
+        for i, (blob, end) in enumerate(zip(learnable.blobs, ends, strict=True)):
+            if not ours[i]:
+                yield blob.data.reshape(-1), end - blob.count, *mults[i]
+                start = end
+            elif i + 1 == len(ends) or not ours[i + 1] or mults[i + 1] != mults[i]:
+                yield learnable.data.array()[start:end], start, *mults[i]
+                start = end
 
 
 def _regularise(diff: Array, weights: Array, decay: float, l1: bool, scratch: Array) -> None:
@@ -117,4 +127,4 @@ def _regularise(diff: Array, weights: Array, decay: float, l1: bool, scratch: Ar
         np.multiply(scratch, decay, out=scratch)
     else:
         np.multiply(weights, decay, out=scratch)
-    diff += scratch
+    np.add(diff, scratch, out=diff)
