@@ -204,8 +204,7 @@ class Blob:
             self._diff, self._diff_of = other._diff, None
 
     def diff_to_overwrite(self) -> Array | None:
-        """`diff`, where its numbers count as 0 and need not be so before they are overwritten; None where they count.
-        """
+        """`diff`, where its numbers are forgotten (Storage.forget); None where they are there."""
         return self.diff if self._diff.recall() else None
 
     def set_loss_weight(self, weight: float) -> None:

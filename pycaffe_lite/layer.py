@@ -257,7 +257,7 @@ class Layer:
             return flat.reshape(array.shape)
         return np.ndarray(array.shape, array.dtype, flat, strides=array.strides)
 
-    def _gradient(self, j: int) -> Array:
+    def _gradient_of(self, j: int) -> Array:
         """Memory for a gradient of learnable blob j, to be overwritten whole and then handed to `_add_gradient`: its
         diff where that has nothing yet, else working memory.
         """
@@ -266,7 +266,7 @@ class Layer:
         return self._scratch(f"gradient {j}", blob.shape, blob.dtype) if diff is None else diff
 
     def _add_gradient(self, j: int, gradient: Array) -> None:
-        """Add what `_gradient` gave memory for."""
+        """Add what `_gradient_of` gave memory for."""
         diff = self.blobs[j].diff
         if gradient is not diff:
             np.add(diff, gradient, out=diff)

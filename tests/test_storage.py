@@ -73,6 +73,26 @@ def test_a_slice_that_grows_goes_its_own_way() -> None:
     np.testing.assert_array_equal(whole.array(), [3] * 4)
 
 
+def test_forgotten_numbers_are_zeros_until_they_are_overwritten() -> None:
+    whole = Storage(np.float32, 5)
+    part = whole.slice(1, 3)
+    part.forget()
+    assert not part.recall(), "nothing was ever there"
+    whole.array()[...] = 4
+    part.forget()
+    np.testing.assert_array_equal(part.array(), [0] * 3)
+    np.testing.assert_array_equal(whole.array(), [4, 0, 0, 0, 4])
+    part.array()[...] = 7
+    part.forget()
+    assert part.recall()
+    assert not part.recall()
+    np.testing.assert_array_equal(part.array(), [7] * 3)
+    part.forget()
+    part.clear()
+    assert not part.recall()
+    assert not part.array().any()
+
+
 def test_more_than_the_machine_has() -> None:
     huge = Storage(np.float32, 2**60)
     with pytest.raises(MemoryLimitError, match=r"An array needs 4096.0 PiB, this machine has .*iB"):

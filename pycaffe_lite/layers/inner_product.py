@@ -79,10 +79,10 @@ class InnerProduct(Layer):
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
         w = self.blobs[0]
         if self.param_propagate_down(0):
-            dw = self._gradient(0)
+            dw = self._gradient_of(0)
             self._add_gradient(0, np.dot(x, dy.T, out=dw) if self._transpose else np.dot(dy, x.T, out=dw))
         if self._bias and self.param_propagate_down(1):
-            self._add_gradient(1, np.add.reduce(dy, axis=1, out=self._gradient(1)))
+            self._add_gradient(1, np.add.reduce(dy, axis=1, out=self._gradient_of(1)))
         if propagate_down[0]:
             dx = self._open(bottom[0], "diff", self._k, x.flags.c_contiguous)
             if dx.flags.c_contiguous:

@@ -1,7 +1,7 @@
 """From gradients to new weights: clip, normalise, regularise and update, the second half of a solver's step.
 
-All arithmetic is in place, on the net's flat data, flat diff and flat histories, whatever blobs they belong to: block by
-block, so that a block's numbers stay in the processor's cache while they go through regularisation and update.
+All arithmetic is in place, on the net's flat data, diff and histories, across blobs where that makes no difference:
+block by block, so that a block's numbers stay in the processor's cache while they go through regularisation and update.
 """
 
 from __future__ import annotations

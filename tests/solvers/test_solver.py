@@ -51,6 +51,62 @@ def test_get_solver_and_the_classes(kind: str, tmp_path: Path) -> None:
     assert type(caffe.get_solver(message)) is cls
 
 
+UNEVEN = """
+layer { name: "d" type: "DummyData" top: "x" top: "t" dummy_data_param {
+  data_filler { type: "gaussian" std: 0.5 } shape { dim: 3 dim: 2 dim: 5 dim: 5 } shape { dim: 3 dim: 4 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 4 kernel_size: 2 weight_filler { type: "msra" } } }
+layer { name: "ip" type: "InnerProduct" bottom: "c" top: "y"
+  inner_product_param { num_output: 4 weight_filler { type: "msra" } } }
+layer { name: "a" type: "InnerProduct" bottom: "y" top: "a" param { name: "w" } param { lr_mult: 0 }
+  inner_product_param { num_output: 4 weight_filler { type: "msra" } } }
+layer { name: "b" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" } param { lr_mult: 2 }
+  inner_product_param { num_output: 4 weight_filler { type: "msra" } } }
+layer { name: "aside" type: "InnerProduct" bottom: "y" top: "aside" inner_product_param { num_output: 3 } }
+layer { name: "silence" type: "Silence" bottom: "aside" }
+layer { name: "loss" type: "EuclideanLoss" bottom: "b" bottom: "t" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("iter_size", [1, 2])
+def test_gradients_do_not_depend_on_who_looks(iter_size: int, tmp_path: Path) -> None:
+    """Where nobody does they are written to memory that was not cleared; kept arrays show them all the same."""
+    seen: list[list[np.ndarray]] = []
+    for looks in (False, True):
+        solver = toy.make(tmp_path, f"iter_size: {iter_size} momentum: 0.5", net=UNEVEN)
+        kept = [b.diff for b in solver.net.learnable.blobs]
+        if looks:
+            solver.add_callback(lambda kept=kept: seen[-1].append(np.array([a.any() for a in kept])), None)
+        solver.add_callback(None, lambda kept=kept: seen[-1].extend(a.copy() for a in kept))
+        seen.append([])
+        for diff in kept:
+            diff[...] = 1e6
+        solver.step(3)
+        seen[-1] += toy.weights(solver)
+    alone, watched = seen
+    assert len(watched) == len(alone) + 3
+    for _ in range(3):
+        cleared = next(i for i, a in enumerate(watched) if a.dtype == bool)
+        assert not watched.pop(cleared).any()
+    assert len(alone) == 4 * 9
+    for one, other in zip(alone, watched, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert not alone[5].any(), "lr_mult 0"
+    assert not alone[7].any(), "not under a loss"
+    assert all(alone[i].any() for i in (0, 1, 2, 3, 4, 6))
+
+
+def test_an_error_leaves_no_old_gradients(tmp_path: Path) -> None:
+    solver = toy.make(tmp_path, net=UNEVEN)
+    solver.step(1)
+    kept = [b.diff for b in solver.net.learnable.blobs]
+    assert any(a.any() for a in kept)
+    solver.net.blobs["t"].reshape(3, 5)
+    with pytest.raises(ShapeError, match="loss"):
+        solver.step(1)
+    assert not any(a.any() for a in kept)
+
+
 def test_an_unknown_type(tmp_path: Path) -> None:
     with pytest.raises(UnknownTypeError, match=r"Unknown solver type 'Adan' .*prototxt:2:1\). Did you mean 'Adam'"):
         toy.make(tmp_path, 'type: "Adan"')

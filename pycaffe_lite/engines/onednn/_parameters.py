@@ -18,14 +18,17 @@ class Gradients:
 
     def __init__(self, layer: Layer, lies: Layout, given: Layout, scratch: Scratch) -> None:
         self._layer, self._lies, self._given = layer, lies, given
-        self._plain = [scratch(f"gradient {j}", blob.shape, FLOAT) for j, blob in enumerate(layer.blobs)]
+        self._plain = [
+            layer._gradient_of(j) if layer.param_propagate_down(j) else scratch(f"unwanted {j}", blob.shape, FLOAT)
+            for j, blob in enumerate(layer.blobs)
+        ]
         first = self._plain[0] if given is lies else scratch("dw as given", (given.nbytes // 4,), FLOAT)
         self.memory = [first, *self._plain[1:]]
 
     def add(self) -> None:
         """Add them to those that are there, where they are wanted."""
-        for j, (blob, plain) in enumerate(zip(self._layer.blobs, self._plain, strict=True)):
+        for j, plain in enumerate(self._plain):
             if self._layer.param_propagate_down(j):
                 if self.memory[j] is not plain:
                     reorder(self._given, self._lies)(self.memory[j], plain)
-                blob.diff[...] += plain
+                self._layer._add_gradient(j, plain)
