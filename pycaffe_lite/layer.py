@@ -94,6 +94,8 @@ class Layer:
     """All that backward_cpu needs of data are signs, and these only where the top's gradient is not 0 (ReLU)."""
     keeps_signs: ClassVar[bool] = False
     """A top has its bottom's sign wherever it lets a gradient through (ReLU, Dropout)."""
+    in_place_without_backward: ClassVar[bool] = False
+    """Where no backward pass runs, it may run in place whatever `may_run_in_place` says (Scale)."""
     any_order: ClassVar[bool] = False
     """It asks for bottoms and tops by Blob.stored and Blob.open, wherever their numbers may lie in any order."""
     frozen_params: ClassVar[bool] = False
@@ -156,6 +158,12 @@ class Layer:
         """The weight of a top in the net's loss where the message gives none (1 for the first top of a loss)."""
         return 0.0
 
+    def absorbs(self, followers: Sequence[Layer]) -> int:
+        """How many of these layers, which run in place on its only top one after another, it computes in one pass with
+        its own (`forward_with`). Asked once, after setup.
+        """
+        return 0
+
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> Sequence[Shape | None]:
         """The tops' shapes for these bottoms' shapes, without touching an array; None where data decide."""
         raise NotImplementedError(f"{type(self).__name__} says neither infer_shapes nor reshape")
@@ -174,6 +182,16 @@ class Layer:
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         """Compute the tops' data from the bottoms'."""
         self.forward_cpu(bottom, top)
+
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        """As forward, and then those of each of the layers that it absorbs, always the same, in place on the top.
+
+        Theirs need not run, as long as the top comes out the same to float32 rounding and backward passes find in the
+        layers what they need.
+        """
+        self.forward(bottom, top)
+        for follower in followers:
+            follower.forward(top, top)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""

@@ -17,6 +17,7 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, BlobVec, shapes_of
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.build import build, reshape
+from pycaffe_lite.graph.chains import Chains
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
@@ -149,6 +150,7 @@ class Net(PycaffeNames):
         self.top_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.top_names) for n in graph.nodes)
         self.bottom_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
+        self._chains = Chains(graph.nodes)
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._callbacks = Callbacks()
@@ -207,7 +209,8 @@ class Net(PycaffeNames):
     def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
         loss = 0.0
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
-        for node in self._nodes[start : end + 1]:
+        watched = self.debug_info or before or after
+        for node in self._nodes[start : end + 1] if watched else self._chains.between(start, end):
             for call in before:
                 call(node.index)
             try:

@@ -41,7 +41,10 @@ def find_hazards(nodes: Sequence[Node], outputs: Collection[int]) -> list[tuple[
 
 def may_run_in_place(node: Node) -> bool:
     """What the layer says of itself; a Python layer's author wrote it knowing where it would stand."""
-    return node.type == "Python" or type(node.layer).may_run_in_place(node.layer)
+    facts = type(node.layer)
+    if facts.in_place_without_backward and not node.need_backward:
+        return True
+    return node.type == "Python" or facts.may_run_in_place(node.layer)
 
 
 @dataclass

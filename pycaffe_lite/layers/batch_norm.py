@@ -94,6 +94,16 @@ class BatchNorm(Layer):
         np.sqrt(variance + self._message.batch_norm_param.eps, out=deviation)
         y /= deviation[:, None]
 
+    def is_affine(self) -> bool:
+        """Whether forward is y = x f + a with a number each for every channel."""
+        return self._global()
+
+    def affine(self) -> tuple[Array, Array]:
+        """f and a."""
+        mean, variance = self._statistics()
+        f = 1 / np.sqrt(variance + self._message.batch_norm_param.eps)
+        return f, -mean * f
+
     def _statistics(self) -> tuple[Array, Array]:
         """The blobs' mean and variance."""
         mean, var, factor = (blob.data for blob in self.blobs)
@@ -113,10 +123,11 @@ class BatchNorm(Layer):
         given = top[0].stored("diff")
         dx = bottom[0].open("diff", order_of(given)).reshape(self._view)
         dy = given.reshape(self._view)
-        deviation = self._deviation(dy)[:, None]
         if self._global():
-            np.divide(dy, deviation, out=dx)
+            _, variance = self._statistics()
+            np.divide(dy, np.sqrt(variance + self._message.batch_norm_param.eps)[:, None], out=dx)
             return
+        deviation = self._deviation(dy)[:, None]
         y = top[0].stored("data").reshape(self._view)
         mean, towards = dy.mean(axis=(0, 2)), y * _mean_product(dy, y)[:, None]
         np.subtract(dy, mean[:, None], out=dx)

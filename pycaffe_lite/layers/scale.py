@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.layer import Blobs
@@ -22,9 +23,10 @@ class Scale(BroadcastLayer):
     Raises ParameterError for axes that x does not have, ShapeError for a bottom 1 that does not fit.
 
     Differences from Caffe: at axis 0 it overwrites the gradient of s, we add to it; written in place it gets memory of
-    its own, where Caffe keeps a copy of x.
+    its own where backward will run, for which Caffe keeps a copy of x.
     """
 
+    in_place_without_backward = True
     constraints = {"scale_param.num_axes": at_least(-1)}
 
     def _fields(self) -> tuple[str, pb.ScaleParameter]:
@@ -38,6 +40,15 @@ class Scale(BroadcastLayer):
         if p.bias_term:
             self._add_param(shape, p.bias_filler)
         self._bias = p.bias_term
+
+    def is_affine(self) -> bool:
+        """Whether forward is y = x f + a with a learnable number each, or a = 0, for every channel, at axis 1."""
+        p = self._message.scale_param
+        return len(self._message.bottom) == 1 and p.axis == p.num_axes == 1
+
+    def affine(self) -> tuple[Array, Array | float]:
+        """f and a."""
+        return self.blobs[0].data, self.blobs[1].data if self._bias else 0.0
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")

@@ -23,11 +23,14 @@ from pycaffe_lite.engines.onednn._primitive import (
     Description,
     Handle,
     Layout,
+    PostOp,
     Primitive,
     any_layout,
     dims,
+    operands,
     plain_layout,
 )
+from pycaffe_lite.engines.onednn._tail import Tail, WithTail
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.layers.convolution import Convolution
@@ -58,7 +61,7 @@ class ConvolutionPrimitives:
         )
         self._few = w[1] <= FEW_CHANNELS
         self._made: dict[str, Primitive] = {}
-        self.forward_description: Description | None = None  # while this is made
+        self._tailed: dict[Tail, Primitive | None] = {}
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
@@ -73,6 +76,12 @@ class ConvolutionPrimitives:
     def forward(self) -> Primitive:
         return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
 
+    def forward_tailed(self, tail: Tail) -> Primitive | None:
+        """As `forward`, with the tail's; None where it would not be done in the same way."""
+        if tail not in self._tailed:
+            self._tailed[tail] = self._make_tailed(tail.post_ops(self._y[1], len(self._y)))
+        return self._tailed[tail]
+
     def backward_data(self) -> Primitive:
         return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
 
@@ -82,14 +91,22 @@ class ConvolutionPrimitives:
     def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Primitive:
         if name not in self._made:
             assert description is not None
-            layouts: dict[int, Layout] = {}
-            for argument in arguments:
-                if argument not in (BIAS, DIFF_BIAS):
-                    layouts[argument] = description.layout(argument)
-                elif self.bias is not None:
-                    layouts[argument] = self.bias
-            self._made[name] = Primitive(description, layouts)
+            self._made[name] = Primitive(description, self._lie(description, arguments))
         return self._made[name]
+
+    def _lie(self, description: Description, arguments: tuple[int, ...]) -> dict[int, Layout]:
+        """How the arguments lie, in their order; without biases where there are none."""
+        biases = {} if self.bias is None else {BIAS: self.bias, DIFF_BIAS: self.bias}
+        there = (a for a in arguments if a in biases or a not in (BIAS, DIFF_BIAS))
+        return {a: biases.get(a) or description.layout(a) for a in there}
+
+    def _make_tailed(self, post_ops: tuple[PostOp, ...]) -> Primitive | None:
+        plain = self.forward_description
+        assert plain is not None
+        made = self._make("forward", plain.layout(SRC).handle, plain.layout(DST).handle, post_ops)
+        if made is None or made.implementation != plain.implementation:
+            return None
+        return Primitive(made, {**self._lie(made, (SRC, WEIGHTS, BIAS, DST)), **operands(post_ops)})
 
     def _describe(self, what: str) -> Iterator[Any]:
         """Ways to make the description of one pass, what is liked best first."""
@@ -101,20 +118,22 @@ class ConvolutionPrimitives:
         for x, y in ways:
             yield lambda x=x, y=y: self._make(what, x, y)
 
-    def _make(self, what: str, x: Handle, y: Handle) -> Description | None:
+    def _make(self, what: str, x: Handle, y: Handle, post_ops: tuple[PostOp, ...] = ()) -> Description | None:
         weights, bias = any_layout(self.weights.shape), self.bias.handle if self.bias else None
         shapes: tuple[Any, ...] = (x, weights, y) if what == "backward_data" else (x, weights, bias, y)
         kind: tuple[int, ...] = (DIRECT,)
         hint: tuple[Any, ...] = ()
-        if self.forward_description is None:
+        if what == "forward":
             kind = FORWARD_TRAINING, DIRECT
         else:
+            assert self.forward_description is not None
             hint = (self.forward_description.handle,)
-        return Description.make(f"convolution_{what}", library().engine, *kind, *shapes, *self._windows, *hint)
+        arguments = *kind, *shapes, *self._windows, *hint
+        return Description.make(f"convolution_{what}", library().engine, *arguments, post_ops=post_ops)
 
 
 @register_layer("Convolution", engine="onednn")
-class OneDnnConvolution(Convolution):
+class OneDnnConvolution(WithTail, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
     _primitives: ConvolutionPrimitives | None = None
@@ -134,14 +153,27 @@ class OneDnnConvolution(Convolution):
         if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
-        run, bias = primitives.forward(), [self.blobs[1].data] if self._bias else []
+        self._forward(primitives.forward(), [], bottom, top)
+
+    def _forward_tailed(self, tail: Tail, bottom: Blobs, top: Blobs) -> bool:
+        run = self._primitives.forward_tailed(tail) if self._primitives is not None else None
+        numbers = tail.numbers(self._biases())
+        if run is None or numbers is None:
+            return False
+        self._forward(run, numbers, bottom, top)
+        return True
+
+    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
-        w = self._weights(weights)
+        w, biases = self._weights(weights), self._biases()
         for x, y in zip(bottom, top, strict=True):
             source = read(x.stored("data"), take, self._scratch, "x")
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
-            run(source, w, *bias, target.memory)
+            run(source, w, *biases, target.memory, *numbers)
             target.done()
+
+    def _biases(self) -> list[Array]:
+        return [self.blobs[1].data] if self._bias else []
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if self._primitives is None:

@@ -1,0 +1,102 @@
+"""What runs in place behind a layer, as additions to the layer's primitive (oneDNN's post-ops).
+
+BatchNorm with fixed statistics and Scale are y = x f + a with a number each for every channel; several in a row become
+one. ReLU is a step up that is never taken down: x · min(1, max(0, x ∞)), and + 0, as a product with 0 may be -0. It
+keeps NaN, which oneDNN's own ReLU turns into 0. Of -∞ it would make NaN, so where a bias, f or a is infinite there is
+no tail. An overflow of the sums themselves comes out as NaN.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.engines.onednn._primitive import PostOp, plain_layout
+from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.layers.batch_norm import BatchNorm
+from pycaffe_lite.layers.dropout import Dropout
+from pycaffe_lite.layers.relu import ReLU
+from pycaffe_lite.layers.scale import Scale
+from pycaffe_lite.proto import caffe_pb2 as pb
+
+RELU, LINEAR, HARDSWISH, ADD, MULTIPLY = 0x20, 0x26, 0x34, 0x1FFF0, 0x1FFF1
+LARGE = float(np.finfo(np.float32).max)
+
+
+def _is_affine(layer: Layer) -> bool:
+    return isinstance(layer, BatchNorm | Scale) and layer.is_affine()
+
+
+def _is_nothing(layer: Layer) -> bool:
+    return isinstance(layer, Dropout) and layer.phase != pb.TRAIN
+
+
+def _is_taken(layer: Layer) -> bool:
+    return isinstance(layer, ReLU) or _is_affine(layer) or _is_nothing(layer)
+
+
+class Tail:
+    """Layers that run in place on a top (N, C, ...)."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        done = [layer for layer in layers if not _is_nothing(layer)]
+        self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, _is_affine)]
+        self._blobs = [blob for layer in done for blob in layer.blobs]
+        self._seen: list[bytes] | None = None
+        self._numbers: list[Array] | None = None
+
+    def post_ops(self, channels: int, axes: int) -> tuple[PostOp, ...]:
+        """For a primitive whose destination has so many channels and axes."""
+        vector = plain_layout((1, channels, *[1] * (axes - 2)))
+        ops: list[PostOp] = []
+        for affine, layers in self._stages:
+            if affine:
+                ops += [(MULTIPLY, vector), (ADD, vector)]
+            else:
+                for layer in layers:
+                    ops += _relu(layer._message.relu_param.negative_slope)
+        return tuple(ops)
+
+    def numbers(self, biases: Sequence[Array]) -> list[Array] | None:
+        """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite."""
+        seen = [array.tobytes() for array in (*biases, *(blob.data for blob in self._blobs))]
+        if seen != self._seen:
+            self._seen, numbers = seen, [n for affine, layers in self._stages if affine for n in _affine(layers)]
+            self._numbers = numbers if all(np.isfinite(a).all() for a in (*biases, *numbers)) else None
+        return self._numbers
+
+
+def _affine(layers: Sequence[Layer]) -> tuple[Array, Array]:
+    """f and a of all of them together."""
+    factor, addend = np.ones(1, np.float32), np.zeros(1, np.float32)
+    for layer in layers:
+        assert isinstance(layer, BatchNorm | Scale)
+        f, a = layer.affine()
+        factor, addend = factor * f, addend * f + a
+    return factor, addend
+
+
+def _relu(slope: float) -> list[PostOp]:
+    return [(RELU, slope, 0.0)] if slope else [(HARDSWISH, LARGE, 0.0), (LINEAR, 1.0, 0.0)]
+
+
+class WithTail(Layer):
+    """To be mixed into a layer of the engine that can compute with a tail."""
+
+    _tail: Tail | None = None
+
+    def absorbs(self, followers: Sequence[Layer]) -> int:
+        return len(list(itertools.takewhile(_is_taken, followers)))
+
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        if self._tail is None:
+            self._tail = Tail(followers)
+        if not self._forward_tailed(self._tail, bottom, top):
+            super().forward_with(followers, bottom, top)
+
+    def _forward_tailed(self, tail: Tail, bottom: Blobs, top: Blobs) -> bool:
+        """The forward pass with the tail's; False, and nothing done, where that is not possible."""
+        raise NotImplementedError
