@@ -42,6 +42,7 @@ class Row:
     memory: int
     """Bytes of the tops' data that are not another blob's (in place, Split, Reshape)."""
     engine: str
+    """Who computes it, '' for numpy; 'onednn, in conv1' where whole passes do it in conv1's own."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,10 +90,11 @@ class Summary:
         if width is not None and total_width(columns) > width:
             layer, _, bottom, top = columns[:4]
             columns.remove(bottom)
+            if columns[-1].heading == "engine":
+                _shorten(columns[-1], total_width(columns) - width)
             room = top.width() - max(0, total_width(columns) - width)
             top.cells = [*([_top(r, j, room) for j in range(len(r.tops))] for r in self.rows), []]
-            room = layer.width() - max(0, total_width(columns) - width)
-            layer.cells = [[elide(line, max(room, _SHORTEST_NAME)) for line in cell] for cell in layer.cells]
+            _shorten(layer, total_width(columns) - width)
             if total_width(columns) > width and columns[-1].heading == "engine":
                 del columns[-1]
         return "\n".join([self.title, "", text_table(columns, total=True), "", *self._notes()])
@@ -146,7 +148,8 @@ def summary(net: Net) -> Summary:
     """The summary of a net with the shapes that its blobs have now. Allocates nothing."""
     original = split_copies(net)
     listed = [n for n in net._nodes if n.type != "Split" or n.top_names[0] not in original]
-    rows = [_row(net, n, original) for n in listed]
+    within = net._chains.within()
+    rows = [_row(net, n, original, within.get(n.index)) for n in listed]
     return Summary(
         net.name,
         net.phase,
@@ -164,7 +167,7 @@ def split_copies(net: Net) -> dict[str, str]:
     return {top: n.bottom_names[0] for n in splits for top in n.top_names}
 
 
-def _row(net: Net, node: Node, original: dict[str, str]) -> Row:
+def _row(net: Net, node: Node, original: dict[str, str], within: Node | None) -> Row:
     blobs = node.layer.blobs
     owned = [net.learnable.blobs[net.learnable.place[node.index, j]] is b for j, b in enumerate(blobs)]
     in_place = tuple(any(top is b for b in node.bottoms) for top in node.tops)
@@ -185,7 +188,7 @@ def _row(net: Net, node: Node, original: dict[str, str]) -> Row:
         shares=not all(owned),
         multiply_adds=multiply_adds(node.type, [b.shape for b in node.bottoms], shapes, [b.shape for b in blobs]),
         memory=own_memory,
-        engine=node.engine,
+        engine=f"{within.engine or 'numpy'}, in {within.name}" if within else node.engine,
     )
 
 
@@ -201,6 +204,12 @@ def _gradient_bytes(net: Net) -> int:
     if any(n.need_backward for n in net._nodes):
         diffs.update((id(b), b) for b in net.learnable.blobs)
     return sum(b.count * b.dtype.itemsize for b in diffs.values())
+
+
+def _shorten(column: Column, excess: int) -> None:
+    """Make a column of names narrower, by as much as is too much."""
+    room = max(column.width() - max(0, excess), _SHORTEST_NAME)
+    column.cells = [[elide(line, room) for line in cell] for cell in column.cells]
 
 
 def _top(row: Row, j: int, width: int | None = None) -> str:

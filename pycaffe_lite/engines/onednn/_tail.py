@@ -9,12 +9,23 @@ no tail. An overflow of the sums themselves comes out as NaN.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.engines.onednn._primitive import PostOp, plain_layout
+from pycaffe_lite.engines.onednn._arrays import FLOAT
+from pycaffe_lite.engines.onednn._primitive import (
+    DST,
+    WEIGHTS,
+    Description,
+    Layout,
+    PostOp,
+    Primitive,
+    operands,
+    plain_layout,
+)
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.dropout import Dropout
@@ -83,20 +94,54 @@ def _relu(slope: float) -> list[PostOp]:
     return [(RELU, slope, 0.0)] if slope else [(HARDSWISH, LARGE, 0.0), (LINEAR, 1.0, 0.0)]
 
 
-class WithTail(Layer):
-    """To be mixed into a layer of the engine that can compute with a tail."""
+class Primitives(Protocol):
+    """What a layer runs while its bottoms keep their shapes."""
 
+    def forward_with(self, tail: Tail) -> Primitive | None:
+        """The forward pass with the tail's; None where it would not be done as without."""
+
+
+Maker = Callable[[tuple[PostOp, ...]], Description | None]
+"""Makes the description of a forward pass with post-ops."""
+
+
+def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: Tail) -> Primitive | None:
+    """What `make` makes of a tail's post-ops, if it is done as `plain` and so comes to the same numbers before them.
+    `arguments` are those of a primitive without a tail; the tail's come behind.
+    """
+    y = arguments[DST].shape
+    ops = tail.post_ops(y[1], len(y))
+    made = make(ops)
+    if made is None or made.implementation != plain.implementation:
+        return None
+    if made.layout(WEIGHTS) is not plain.layout(WEIGHTS):
+        return None
+    return Primitive(made, {**arguments, **operands(ops)})
+
+
+class WithTail(Layer):
+    """To be mixed into a layer that may run with a tail. Its blobs but for the first are biases."""
+
+    _primitives: Primitives | None
     _tail: Tail | None = None
+    _tailed: Primitive | None = None
+    _tailed_for: Primitives | None = None
+
+    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+        """The forward pass by this primitive, which takes these numbers last."""
+        raise NotImplementedError
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
-        return len(list(itertools.takewhile(_is_taken, followers)))
+        return len(list(itertools.takewhile(_is_taken, followers))) if self.blobs.dtype == FLOAT else 0
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
         if self._tail is None:
             self._tail = Tail(followers)
-        if not self._forward_tailed(self._tail, bottom, top):
+        if self._primitives is not self._tailed_for:
+            self._tailed_for = self._primitives
+            self._tailed = None if self._primitives is None else self._primitives.forward_with(self._tail)
+        numbers = None if self._tailed is None else self._tail.numbers([blob.data for blob in self.blobs[1:]])
+        if self._tailed is None or numbers is None:
             super().forward_with(followers, bottom, top)
-
-    def _forward_tailed(self, tail: Tail, bottom: Blobs, top: Blobs) -> bool:
-        """The forward pass with the tail's; False, and nothing done, where that is not possible."""
-        raise NotImplementedError
+        else:
+            self._forward(self._tailed, numbers, bottom, top)

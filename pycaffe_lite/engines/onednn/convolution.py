@@ -27,10 +27,9 @@ from pycaffe_lite.engines.onednn._primitive import (
     Primitive,
     any_layout,
     dims,
-    operands,
     plain_layout,
 )
-from pycaffe_lite.engines.onednn._tail import Tail, WithTail
+from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.layers.convolution import Convolution
@@ -61,7 +60,6 @@ class ConvolutionPrimitives:
         )
         self._few = w[1] <= FEW_CHANNELS
         self._made: dict[str, Primitive] = {}
-        self._tailed: dict[Tail, Primitive | None] = {}
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
@@ -76,11 +74,12 @@ class ConvolutionPrimitives:
     def forward(self) -> Primitive:
         return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
 
-    def forward_tailed(self, tail: Tail) -> Primitive | None:
-        """As `forward`, with the tail's; None where it would not be done in the same way."""
-        if tail not in self._tailed:
-            self._tailed[tail] = self._make_tailed(tail.post_ops(self._y[1], len(self._y)))
-        return self._tailed[tail]
+    def forward_with(self, tail: Tail) -> Primitive | None:
+        plain = self.forward_description
+        assert plain is not None
+        x, y = plain.layout(SRC).handle, plain.layout(DST).handle
+        arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST))
+        return tailed(plain, lambda ops: self._make("forward", x, y, ops), arguments, tail)
 
     def backward_data(self) -> Primitive:
         return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
@@ -99,14 +98,6 @@ class ConvolutionPrimitives:
         biases = {} if self.bias is None else {BIAS: self.bias, DIFF_BIAS: self.bias}
         there = (a for a in arguments if a in biases or a not in (BIAS, DIFF_BIAS))
         return {a: biases.get(a) or description.layout(a) for a in there}
-
-    def _make_tailed(self, post_ops: tuple[PostOp, ...]) -> Primitive | None:
-        plain = self.forward_description
-        assert plain is not None
-        made = self._make("forward", plain.layout(SRC).handle, plain.layout(DST).handle, post_ops)
-        if made is None or made.implementation != plain.implementation:
-            return None
-        return Primitive(made, {**self._lie(made, (SRC, WEIGHTS, BIAS, DST)), **operands(post_ops)})
 
     def _describe(self, what: str) -> Iterator[Any]:
         """Ways to make the description of one pass, what is liked best first."""
@@ -155,25 +146,14 @@ class OneDnnConvolution(WithTail, Convolution):
             return
         self._forward(primitives.forward(), [], bottom, top)
 
-    def _forward_tailed(self, tail: Tail, bottom: Blobs, top: Blobs) -> bool:
-        run = self._primitives.forward_tailed(tail) if self._primitives is not None else None
-        numbers = tail.numbers(self._biases())
-        if run is None or numbers is None:
-            return False
-        self._forward(run, numbers, bottom, top)
-        return True
-
     def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
-        w, biases = self._weights(weights), self._biases()
+        w, biases = self._weights(weights), [blob.data for blob in self.blobs[1:]]
         for x, y in zip(bottom, top, strict=True):
             source = read(x.stored("data"), take, self._scratch, "x")
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
             run(source, w, *biases, target.memory, *numbers)
             target.done()
-
-    def _biases(self) -> list[Array]:
-        return [self.blobs[1].data] if self._bias else []
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if self._primitives is None:

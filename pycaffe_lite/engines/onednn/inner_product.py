@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -25,7 +26,8 @@ from pycaffe_lite.engines.onednn._primitive import (
     plain_layout,
     strided_layout,
 )
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
+from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.inner_product import InnerProduct
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
@@ -40,21 +42,27 @@ class InnerProductPrimitives:
         biases = [plain_layout((n,))] if bias else []
         x, w, y, engine = self.x.handle, weights.handle, self.y.handle, library().engine
         b = biases[0].handle if bias else None
-        forward = Description.make("inner_product_forward", engine, FORWARD_TRAINING, x, w, b, y)
+        self._make = functools.partial(Description.make, "inner_product_forward", engine, FORWARD_TRAINING, x, w, b, y)
+        self._plain = forward = self._make()
         data = forward and Description.make("inner_product_backward_data", engine, x, w, y, forward.handle)
         weight = forward and Description.make("inner_product_backward_weights", engine, x, w, b, y, forward.handle)
         self.exist = None not in (forward, data, weight)
         if forward is not None and data is not None and weight is not None:
             with_bias = dict(zip([BIAS], biases, strict=False)), dict(zip([DIFF_BIAS], biases, strict=False))
-            self.forward = Primitive(forward, {SRC: self.x, WEIGHTS: weights, **with_bias[0], DST: self.y})
+            self._arguments = {SRC: self.x, WEIGHTS: weights, **with_bias[0], DST: self.y}
+            self.forward = Primitive(forward, self._arguments)
             self.backward_data = Primitive(data, {DIFF_SRC: self.x, WEIGHTS: weights, DIFF_DST: self.y})
             self.backward_weights = Primitive(
                 weight, {SRC: self.x, DIFF_WEIGHTS: weights, **with_bias[1], DIFF_DST: self.y}
             )
 
+    def forward_with(self, tail: Tail) -> Primitive | None:
+        assert self._plain is not None
+        return tailed(self._plain, lambda ops: self._make(post_ops=ops), self._arguments, tail)
+
 
 @register_layer("InnerProduct", engine="onednn")
-class OneDnnInnerProduct(InnerProduct):
+class OneDnnInnerProduct(WithTail, InnerProduct):
     """The inner product of float32 blobs."""
 
     _primitives: InnerProductPrimitives | None = None
@@ -70,13 +78,18 @@ class OneDnnInnerProduct(InnerProduct):
             made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias)
             self._primitives = made if made.exist else None
 
+    def absorbs(self, followers: Sequence[Layer]) -> int:
+        return super().absorbs(followers) if self._axis == 1 else 0  # N is where a tail sees channels
+
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
-        bias = [self.blobs[1].data] if self._bias else []
+        self._forward(primitives.forward, [], bottom, top)
+
+    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         y = top[0].open("data", Order.PLAIN)
-        primitives.forward(self._plain(bottom[0], "data"), self.blobs[0].data, *bias, y)
+        run(self._plain(bottom[0], "data"), *(blob.data for blob in self.blobs), y, *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (primitives := self._primitives) is None:
