@@ -14,6 +14,7 @@ from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.inner_product import InnerProduct
 from pycaffe_lite.layers.relu import ReLU
+from tests.conftest import choose_engine
 from tests.graph.nets import fill, inputs, ip, layer, power
 from tests.layers.nets import net_of
 
@@ -26,6 +27,7 @@ CHAIN = ip("a", "x", "a", 7) + RELU + power("p", "a", "a", shift=0.5)
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let InnerProducts absorb whatever they are offered; what they ran with others is noted here."""
     found: list[str] = []
+    choose_engine("numpy", monkeypatch)
 
     def forward_with(self: Layer, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
         found.append("+".join([self.type, *(f.type for f in followers)]))
