@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
         log.info("%*s\tforward: %g ms.", width, name, ahead / n)
         log.info("%*s\tbackward: %g ms.", width, name, back / n)
     log.info("Average Forward pass: %g ms.", sum(forward) / n)
-    if within:
-        log.info("Average Forward pass in one piece, %d layers run in others: %g ms.", within, whole / n)
     log.info("Average Backward pass: %g ms.", sum(backward) / n)
     log.info("Average Forward-Backward: %g ms.", total / n)
     log.info("Total Time: %g ms.", total)
+    if within:
+        log.info("Average Forward pass in one piece, layers computed in others: %d: %g ms.", within, whole / n)
     log.info("*** Benchmark ends ***")
     net.close()
     return 0

@@ -217,7 +217,7 @@ def test_what_is_no_number_comes_through(maker: str, tail: str, where: str, numb
         else:
             n.params["first"][1].data[3] = number
         n.forward()
-    assert np.isfinite(numpy.blobs["y"].data).all() == (number == -np.inf and tail != "leaky")
+    assert not np.isnan(number) or np.isnan(numpy.blobs["y"].data).any()
     np.testing.assert_allclose(net.blobs["y"].data, numpy.blobs["y"].data, rtol=1e-5, atol=1e-5)
 
 
