@@ -38,6 +38,10 @@ from pycaffe_lite.storage import Order
 
 DIRECT = 1
 FEW_CHANNELS = 4  # per group: oneDNN's kernels for these read the bottom as they like
+THIN, LARGE = 32, 5
+"""Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
+conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.
+"""
 
 
 class ConvolutionPrimitives:
@@ -58,7 +62,7 @@ class ConvolutionPrimitives:
                 ]
             ),
         )
-        self._few = w[1] <= FEW_CHANNELS
+        self._few, self._thin = w[1] <= FEW_CHANNELS, x[1] < THIN and min(w[2:]) >= LARGE
         self._made: dict[str, Primitive] = {}
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
@@ -105,6 +109,8 @@ class ConvolutionPrimitives:
         innermost = channels_innermost(self._x).handle, channels_innermost(self._y).handle
         ways = [innermost, anyhow]
         if self._few:
+            ways.insert(0, (anyhow[0], innermost[1]))
+        elif self._thin and what == "backward_data":
             ways.insert(0, (anyhow[0], innermost[1]))
         for x, y in ways:
             yield lambda x=x, y=y: self._make(what, x, y)
