@@ -25,8 +25,11 @@ layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
         convolution_param { num_output: 10 group: 2 pad: 1 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "relu2" }
 layer { name: "conv3" type: "Convolution" bottom: "relu2" top: "conv3"
-        convolution_param { num_output: 10 pad: 1 kernel_size: 3 weight_filler { type: "xavier" } } }
-layer { name: "sum" type: "Eltwise" bottom: "relu2" bottom: "conv3" top: "sum" eltwise_param { coeff: 1 coeff: -0.5 } }
+        convolution_param { num_output: 10 bias_term: false pad: 1 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "norm" type: "BatchNorm" bottom: "conv3" top: "norm" }
+layer { name: "scale" type: "Scale" bottom: "norm" top: "scale"
+        scale_param { filler { type: "gaussian" } bias_term: true bias_filler { type: "gaussian" } } }
+layer { name: "sum" type: "Eltwise" bottom: "relu2" bottom: "scale" top: "sum" eltwise_param { coeff: 1 coeff: -0.5 } }
 layer { name: "both" type: "Concat" bottom: "sum" bottom: "relu2" top: "both" }
 layer { name: "drop" type: "Dropout" bottom: "both" top: "drop" }
 layer { name: "pool2" type: "Pooling" bottom: "drop" top: "pool2"
@@ -38,7 +41,7 @@ layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
         inner_product_param { num_output: 5 transpose: true weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
 """
-BETWEEN = ("conv1", "pool1", "conv2", "relu2", "conv3", "sum", "both", "drop", "pool2", "ip1")
+BETWEEN = ("conv1", "pool1", "conv2", "relu2", "conv3", "norm", "scale", "sum", "both", "drop", "pool2", "ip1")
 
 
 def make(tmp_path: Path, looked_at: tuple[str, ...] = ()) -> caffe.Net:

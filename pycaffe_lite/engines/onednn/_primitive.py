@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -240,9 +241,13 @@ class Primitive:
             raise failure("primitive_execute", status)
 
 
-@functools.lru_cache(256)
 def reorder(source: Layout, target: Layout) -> Callable[..., None]:
-    """What copies an array that lies as `source` to one that lies as `target`."""
+    """What copies an array that lies as `source` to one that lies as `target`, for use by this thread."""
+    return _reorder(source, target, threading.get_ident())
+
+
+@functools.lru_cache(256)
+def _reorder(source: Layout, target: Layout, thread: int) -> Callable[..., None]:
     engine = library().engine
     description = Description.make("reorder", source.handle, engine, target.handle, engine)
     assert description is not None

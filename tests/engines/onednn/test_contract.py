@@ -11,10 +11,12 @@ from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
 from tests.layers.cases import CASES
 
 TYPES = {
+    "batch_norm": "BatchNorm",
     "convolution": "Convolution",
     "inner_product": "InnerProduct",
     "lrn": "LRN",
     "pooling": "Pooling",
+    "scale": "Scale",
 }
 IN_FLOAT64 = {"gradients", "constraints", "arity"}  # nothing of the engine's
 

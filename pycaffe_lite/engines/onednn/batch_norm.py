@@ -1,0 +1,52 @@
+"""BatchNorm of images with the channels innermost.
+
+Backward has y and not x, which may have been overwritten: the gradient of the normalization of y, whose mean is 0 and
+whose variance 1, times 1 / √(v + eps) is that of x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
+from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, Normalizing, constant
+from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers.batch_norm import BatchNorm
+from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
+
+
+@register_layer("BatchNorm", engine="onednn")
+class OneDnnBatchNorm(Normalizing, BatchNorm):
+    """Batch normalization of float32 images with the channels innermost; otherwise numpy's."""
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x, epsilon = bottom[0].stored("data"), self._message.batch_norm_param.eps
+        known = GIVEN_STATISTICS if self._global() else 0
+        if (passes := self._normalization(x, epsilon, known)) is None:
+            super().forward_cpu(bottom, top)
+            return
+        y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
+        mean, variance = self._statistics() if known else self._scratch("now", (2, x.shape[1]), FLOAT)
+        passes.forward(x, mean, variance, y.memory)
+        y.done()
+        if not known:
+            self._remember(mean, variance)
+            np.sqrt(variance + epsilon, out=self._deviation(x))
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        dy, c = top[0].stored("diff"), self.blobs[0].count
+        how = (self._message.batch_norm_param.eps, GIVEN_STATISTICS) if self._global() else (0.0, SCALE)
+        if not propagate_down[0] or (passes := self._normalization(dy, *how)) is None:
+            super().backward_cpu(top, propagate_down, bottom)
+            return
+        dx = open_target(bottom[0], "diff", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
+        if self._global():
+            passes.backward(dx.memory, dy, dy, *self._statistics())
+        else:
+            y = read(top[0].stored("data"), passes.lies, self._scratch, "y")
+            factor, unused = 1 / self._deviation(dy), self._scratch("unused", (c,), FLOAT)
+            passes.backward(dx.memory, dy, y, constant(0, c), constant(1, c), factor, unused)
+        dx.done()
