@@ -108,9 +108,7 @@ class ConvolutionPrimitives:
         anyhow = any_layout(self._x), any_layout(self._y)
         innermost = channels_innermost(self._x).handle, channels_innermost(self._y).handle
         ways = [innermost, anyhow]
-        if self._few:
-            ways.insert(0, (anyhow[0], innermost[1]))
-        elif self._thin and what == "backward_data":
+        if self._few or (self._thin and what == "backward_data"):
             ways.insert(0, (anyhow[0], innermost[1]))
         for x, y in ways:
             yield lambda x=x, y=y: self._make(what, x, y)
