@@ -178,8 +178,6 @@ class Blob:
             raise ShapeError(f"A blob has at most {MAX_AXES} axes, not {len(shape)}")
         if any(d < 0 for d in shape):
             raise ShapeError(f"A blob cannot have the shape {shape}", hint="Every dimension must be 0 or more.")
-        self._data.put_in_order()
-        self._diff.put_in_order()
         self._shape = shape
         self._count = math.prod(shape)
         self._data.require(self._count)

@@ -16,7 +16,7 @@ from pycaffe_lite.engines import engines_for
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
-from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, plan_backward
+from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, forgo_backward, plan_backward
 from pycaffe_lite.graph.reuse import Reuse, plan_reuse
 from pycaffe_lite.graph.select import LayerSpec, select, specs_of
 from pycaffe_lite.graph.splits import insert_splits
@@ -102,6 +102,8 @@ def build(
             raise spec.blame(e) from e.__cause__
         nodes.append(node)
     plan_backward(nodes, net.force_backward)
+    if reuse_memory:
+        forgo_backward(nodes)
     current = _resolve_hazards(nodes, set(wiring.unread.values()), blobs, dtype)
     _list_losses(nodes)
     _leave_orders_free(nodes)

@@ -171,3 +171,10 @@ def plan_backward(nodes: Sequence[Node], force_backward: bool) -> None:
             ]
     for node in reversed(nodes):
         log.info("%s %s backward computation.", node.name, "needs" if node.need_backward else "does not need")
+
+
+def forgo_backward(nodes: Sequence[Node]) -> None:
+    """Plan for forward passes alone: no layer then needs what an in-place layer overwrites."""
+    for node in nodes:
+        node.need_backward = False
+        node.propagate_down = [False] * len(node.bottoms)

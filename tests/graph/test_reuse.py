@@ -315,6 +315,21 @@ def test_there_is_no_backward_pass() -> None:
         net.backward()
 
 
+def test_layers_run_in_place_where_only_a_backward_pass_would_be_in_the_way() -> None:
+    text = (
+        inputs(x=(20, 30), label=(20,))
+        + ip("a", "x", "a", 40)
+        + layer("norm", "BatchNorm", "a", "a")
+        + layer("scale", "Scale", "a", "a", 'scale_param { filler { type: "uniform" } }')
+        + ip("b", "a", "b", 10)
+        + layer("loss", "SoftmaxWithLoss", "b label", "loss")
+    )
+    plain, net = net_of(text, reuse_memory=False), net_of(text)
+    tops = [{id(top) for node in n._nodes for top in node.tops} for n in (plain, net)]
+    assert len(tops[1]) == len(tops[0]) - 1 == 5
+    assert plain.forward() == net.forward()
+
+
 def test_only_for_nets_in_phase_test(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(NET)
