@@ -155,8 +155,6 @@ class Net(PycaffeNames):
         self._output_blobs = graph.outputs
         self._callbacks = Callbacks()
         self._reuse = graph.reuse
-        if self._reuse is not None:
-            self._callbacks.before_forward.append(self._reuse.before_layer)
         weights_io.copy_own(self)
 
     # Passes.
@@ -207,12 +205,14 @@ class Net(PycaffeNames):
             return self._run_forward(start, end, errors)
 
     def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
-        loss = 0.0
+        loss, reuse = 0.0, self._reuse
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
         watched = self.debug_info or before or after
         for node in self._nodes[start : end + 1] if watched else self._chains.between(start, end):
             for call in before:
                 call(node.index)
+            if reuse is not None:
+                reuse.before_layer(node.index)
             try:
                 if node.always_reshape or node.shapes != shapes_of(node.blobs):
                     reshape(node)
