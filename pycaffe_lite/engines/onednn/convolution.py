@@ -37,7 +37,7 @@ from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
 DIRECT = 1
-FEW_CHANNELS = 4  # per group: oneDNN's kernels for these read the bottom as they like
+FEW_CHANNELS = 4  # in one group: oneDNN's kernels for these read the bottom as they like
 THIN, LARGE = 32, 5
 """Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
 conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.
@@ -62,7 +62,7 @@ class ConvolutionPrimitives:
                 ]
             ),
         )
-        self._few, self._thin = w[1] <= FEW_CHANNELS, x[1] < THIN and min(w[2:]) >= LARGE
+        self._few, self._thin = x[1] <= FEW_CHANNELS, x[1] < THIN and min(w[2:]) >= LARGE
         self._made: dict[str, Primitive] = {}
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))

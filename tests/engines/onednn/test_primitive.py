@@ -83,3 +83,13 @@ def test_what_the_library_refuses() -> None:
 
     with pytest.raises(EngineError, match=r"^oneDNN's engine_create failed: invalid arguments$"):
         library().call("engine_create", None, 1, ctypes.c_size_t(0))
+
+
+def test_a_group_for_each_channel_has_kernels_of_its_own() -> None:
+    from pycaffe_lite.engines.onednn.convolution import ConvolutionPrimitives
+    from pycaffe_lite.layers._geometry import Geometry
+
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), group=32)
+    made = ConvolutionPrimitives((2, 32, 6, 5), (32, 1, 3, 3), (2, 32, 6, 5), geometry, bias=False)
+    for run in (made.forward(), made.backward_data(), made.backward_weights()):
+        assert "dw" in run.description.implementation
