@@ -6,8 +6,9 @@ as many windows as fit into the padded axis; pooling rounds up, so that its last
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -142,3 +143,15 @@ def evenly(count: int, most: int) -> int:
     """The size of the fewest equal parts of `count` (the last may be less), each of at most `most` and at least 1."""
     parts = -(-count // max(1, most))
     return max(1, -(-count // max(1, parts)))
+
+
+@contextlib.contextmanager
+def short_buffer() -> Iterator[None]:
+    """Where numpy computes with runs of some hundred numbers: they are used as they lie. As long as they are shorter
+    than numpy's buffer it copies them into that and back, which takes longer than the sums themselves.
+    """
+    before = np.setbufsize(256)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers import _im2col, _im2col_batch
+from pycaffe_lite.layers import _im2col, _im2col_batch, _image_rows
 from pycaffe_lite.layers._im2col import Geometry
 
 
@@ -65,7 +65,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(_im2col_batch, "MAX_PLACES", 0 if request.param == "images" else 10**9)
     monkeypatch.setattr(_im2col_batch, "MIN_DEPTH", 1)
     monkeypatch.setattr(_im2col_batch, "MIN_ALL_COLUMNS", 1)
-    monkeypatch.setattr(_im2col_batch, "MIN_COLUMNS", 1)
+    monkeypatch.setattr(_im2col_batch, "PRODUCTS_BYTES", 1 << 10)
+    monkeypatch.setattr(_image_rows, "MIN_COLUMNS", 1)
     monkeypatch.setattr(_im2col, "MIN_PLACES", 1)
     return str(request.param)
 
@@ -77,7 +78,7 @@ def test_agrees_with_the_definition(seed: int, way: str, monkeypatch: pytest.Mon
     # Tiles of one row up to tiles of all.
     tile = int(10 ** rng.uniform(0, 5))
     monkeypatch.setattr(_im2col, "TILE_BYTES", tile)
-    monkeypatch.setattr(_im2col_batch, "TILE_BYTES", tile)
+    monkeypatch.setattr(_image_rows, "TILE_BYTES", tile)
     scratch = Scratch()
     wanted = naive(x, w, g)
     y = np.full_like(wanted, np.nan)

@@ -1,0 +1,155 @@
+"""Rows of images with the whole batch side by side, for _im2col_batch: where they lie, unrolled and added back.
+
+x and y are (N, C, rows, *rest), y what a convolution makes of x. Of all arrays these are views, or tiles of images that
+a core's cache holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import batch_innermost
+from pycaffe_lite.layers._geometry import Geometry, Scratch, evenly, work
+
+TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
+# Where the batch is innermost already: so many items make runs long enough to copy; a whole batch saves a copy.
+TILE_ITEMS, WHOLE_BYTES = 32, 4 << 20
+MIN_COLUMNS = 128  # that a product needs to run at speed, whatever the cache
+
+
+class ImageRows:
+    """The rows of one convolution's input and output, for a tile of its images at a time."""
+
+    def __init__(self, x: Array, y: Array, w: Array, geometry: Geometry, scratch: Scratch) -> None:
+        self._geometry, self._scratch, self._num = geometry, scratch, len(x)
+        self.group = geometry.group
+        self.inputs, self.outputs = w.shape[1], len(w) // geometry.group
+        self.depth = w[0].size // geometry.kernel[0]
+        self.x_rows, self.y_rows, self._rest = x.shape[2], y.shape[2], y.shape[3:]
+        columns = math.prod(self._rest)
+        per_image = self.group * self.x_rows * self.depth * columns * x.itemsize
+        most = max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns))
+        if batch_innermost(y):
+            most = self._num if self._num * per_image <= WHOLE_BYTES else max(most, TILE_ITEMS)
+        self._images = evenly(self._num, most)
+
+    def tiles(self) -> Iterator[slice]:
+        for i in range(0, self._num, self._images):
+            yield slice(i, min(i + self._images, self._num))
+
+    def alike(self) -> Iterator[tuple[slice, slice]]:
+        """Rows of the output that see x through the same rows of the kernel; and where in the stacked weights these
+        are.
+        """
+        start = 0
+        for kernel, rows in itertools.groupby(range(self.y_rows), self._kernel):
+            stop = start + len(list(rows))
+            yield slice(start, stop), slice(kernel.start * self.depth, kernel.stop * self.depth)
+            start = stop
+
+    def _kernel(self, o: int) -> range:
+        """The rows of the kernel that row o of the output sees x through, not padding."""
+        g = self._geometry
+        first = o * g.stride[0] - g.pad[0]
+        start = min(max(0, -first), g.kernel[0])
+        return range(start, max(start, min(g.kernel[0], self.x_rows - first)))
+
+    def seen(self, unrolled: Array, some: slice) -> Array:
+        """What these rows of the output, alike, see of x's unrolled rows: (group, rows, (seen rows, depth), columns), a
+        view.
+        """
+        kernel, g = self._kernel(some.start), self._geometry
+        first = some.start * g.stride[0] - g.pad[0] + kernel.start
+        shape = (self.group, some.stop - some.start, len(kernel) * self.depth, unrolled.shape[-1])
+        group, row, line, column = unrolled.strides
+        strides = (group, row * g.stride[0], line, column)
+        return np.ndarray(shape, unrolled.dtype, unrolled, first * row if len(kernel) else 0, strides)
+
+    def room(self, name: str, shape: Shape, images: slice, like: Array) -> Array:
+        most = math.prod(shape) // (images.stop - images.start) * self._images
+        return work(self._scratch, name, most, shape, like.dtype)
+
+    def channels_first(self, y: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as a view (group, C / group, rows, *rest, N)."""
+        by_group = y[images].reshape(images.stop - images.start, self.group, -1, *y.shape[2:])
+        return np.moveaxis(by_group, 0, -1)
+
+    def innermost_batch(self, y: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as (group, rows, C / group, (rest, N))."""
+        view = self._batch_last(y[images])
+        out = self.room("y", view.shape, images, y)
+        out[...] = view
+        return out.reshape(*view.shape[:3], -1)
+
+    def innermost_channels(self, y: Array, images: slice) -> Array:
+        """(N, C, rows, *rest) as (group, rows, (rest, N), C / group): faster as the right factor of a product."""
+        places = self.channels_first(y, images)
+        if places.flags.c_contiguous:
+            return places.reshape(*places.shape[:3], -1).transpose(0, 2, 3, 1)  # as fast, and there already
+        view = np.moveaxis(self._batch_last(y[images]), 2, -1)
+        out = self.room("y", view.shape, images, y)
+        out[...] = view
+        return out.reshape(*view.shape[:2], -1, view.shape[-1])
+
+    def unroll(self, x: Array, images: slice, same_x: bool = False) -> Array:
+        """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N)).
+
+        same_x: the last call was for this x, too. Then the work is done already, if the tile is the whole batch.
+        """
+        padded, inside, view = self.with_padding(x, images)
+        shape = (*view.shape[:3], *self._geometry.kernel[1:], *self._rest, view.shape[-1])
+        out = self.room("rows", shape, images, x)
+        unrolled = out.reshape(self.group, self.x_rows, self.depth, -1)
+        if same_x and self._images == self._num:
+            return unrolled
+        if padded is not view:
+            if self._pads_rest():
+                padded.fill(0)
+            inside[...] = view
+        out[...] = self._geometry.view(padded, 3, self._rest)
+        return unrolled
+
+    def overlapping(self, sums: Array, row: Array) -> list[tuple[Array, Array]]:
+        """The transpose of unroll: for each place of the kernel behind its first axis, where in `sums`, rows with
+        padding, numbers of one unrolled row belong (for all rows: their axis is 1), and which.
+        """
+        windows = self._geometry.view(sums, 3, self._rest)
+        parts = row.reshape(windows.shape[:1] + windows.shape[2:])
+        behind = list(np.ndindex(*self._geometry.kernel[1:]))
+        return [(windows[(slice(None),) * 3 + k], parts[(slice(None),) * 2 + k]) for k in behind]
+
+    def _pads_rest(self) -> bool:
+        return any(self._geometry.pad[1:]) or any(self._geometry.far[1:])
+
+    def by_kernel_row(self, w: Array) -> Array:
+        """(group, M / group, C / group, rows, rest) of the weights: a view."""
+        return w.reshape(self.group, self.outputs, self.inputs, self._geometry.kernel[0], self.depth // self.inputs)
+
+    def with_padding(self, x: Array, images: slice) -> tuple[Array, Array, Array]:
+        """Memory for rows of x with the padding of all axes but the first around them, a view of it without padding,
+        and one of x: three times the same where x itself will do.
+        """
+        view = self._batch_last(x[images])
+        if batch_innermost(x) and not self._pads_rest():
+            return view, view, view
+        pad = self._geometry.pad[1:]
+        spatial = self._geometry.padded((0, *view.shape[3:-1]))[1:]
+        padded = self.room("padded", (*view.shape[:3], *spatial, view.shape[-1]), images, x)
+        inside = (slice(p, p + n) for n, p in zip(view.shape[3:], pad, strict=False))
+        return padded, padded[(slice(None),) * 3 + tuple(inside)], view
+
+    def _batch_last(self, a: Array) -> Array:
+        """(N, C, rows, *rest) as a view (group, rows, C / group, *rest, N)."""
+        by_group = a.reshape(len(a), self.group, -1, *a.shape[2:])
+        return by_group.transpose(1, 3, 2, *range(4, by_group.ndim), 0)
+
+
+def stacked(rows: Array) -> Array:
+    """(group, rows, m, n) as (group, rows · m, n): a view where the rows follow each other."""
+    group, count, m, n = rows.shape
+    return rows.reshape(group, count * m, n)
