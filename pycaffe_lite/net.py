@@ -207,7 +207,7 @@ class Net(PycaffeNames):
     def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
         loss, reuse = 0.0, self._reuse
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
-        watched = self.debug_info or before or after
+        watched = self.debug_info or after or len(before) > (self._reuse is not None)
         for node in self._nodes[start : end + 1] if watched else self._chains.between(start, end):
             for call in before:
                 call(node.index)

@@ -97,6 +97,12 @@ def test_passes_that_cover_a_chain_run_it_whole(net: Net, ran: list[str]) -> Non
         ran.clear()
 
 
+def test_nets_that_reuse_memory_have_chains(ran: list[str]) -> None:
+    net = net_of(DATA + CHAIN + power("q", "a", "b") + power("r", "b", "c"), TEST, reuse_memory=True)
+    net.forward()
+    assert ran == ["InnerProduct+ReLU+Power"]
+
+
 def test_passes_into_a_chain_run_its_layers_alone(net: Net, ran: list[str]) -> None:
     for start, end in (("relu", None), (None, "relu"), (None, "a"), ("a", "a"), ("relu", "p")):
         net.forward(start=start, end=end)
