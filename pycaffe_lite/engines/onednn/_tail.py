@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.engines.onednn._arrays import FLOAT
 from pycaffe_lite.engines.onednn._primitive import (
     DST,
@@ -37,16 +37,24 @@ RELU, LINEAR, HARDSWISH, ADD, MULTIPLY = 0x20, 0x26, 0x34, 0x1FFF0, 0x1FFF1
 LARGE = float(np.finfo(np.float32).max)
 
 
-def _is_affine(layer: Layer) -> bool:
-    return isinstance(layer, BatchNorm | Scale) and layer.is_affine()
+def is_affine(layer: Layer) -> bool:
+    """Whether it is y = x f + a for each channel; in phase TEST only. Several together are rounded otherwise than one
+    after another, and training is the same to the bit whether or not somebody watches.
+    """
+    return isinstance(layer, BatchNorm | Scale) and layer.phase == pb.TEST and layer.is_affine()
 
 
 def _is_nothing(layer: Layer) -> bool:
     return isinstance(layer, Dropout) and layer.phase != pb.TRAIN
 
 
-def _is_taken(layer: Layer) -> bool:
-    return isinstance(layer, ReLU) or _is_affine(layer) or _is_nothing(layer)
+def absorbable(followers: Sequence[Layer], *, affine: bool = True) -> int:
+    """How many of them a tail can begin with; `affine` says whether there may be BatchNorm and Scale among them."""
+
+    def taken(layer: Layer) -> bool:
+        return isinstance(layer, ReLU) or _is_nothing(layer) or (affine and is_affine(layer))
+
+    return len(list(itertools.takewhile(taken, followers)))
 
 
 class Tail:
@@ -54,14 +62,14 @@ class Tail:
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         done = [layer for layer in layers if not _is_nothing(layer)]
-        self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, _is_affine)]
+        self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, is_affine)]
         self._blobs = [blob for layer in done for blob in layer.blobs]
         self._seen: list[bytes] | None = None
         self._numbers: list[Array] | None = None
 
-    def post_ops(self, channels: int, axes: int) -> tuple[PostOp, ...]:
-        """For a primitive whose destination has so many channels and axes."""
-        vector = plain_layout((1, channels, *[1] * (axes - 2)))
+    def post_ops(self, y: Shape) -> tuple[PostOp, ...]:
+        """For a primitive that makes y."""
+        vector = plain_layout((1, *y[1:2], *[1] * (len(y) - 2)))
         ops: list[PostOp] = []
         for affine, layers in self._stages:
             if affine:
@@ -109,8 +117,7 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
     """What `make` makes of a tail's post-ops, if it is done as `plain` and so comes to the same numbers before them.
     `arguments` are those of a primitive without a tail; the tail's come behind.
     """
-    y = arguments[DST].shape
-    ops = tail.post_ops(y[1], len(y))
+    ops = tail.post_ops(arguments[DST].shape)
     made = make(ops)
     if made is None or made.implementation != plain.implementation:
         return None
@@ -132,7 +139,7 @@ class WithTail(Layer):
         raise NotImplementedError
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
-        return len(list(itertools.takewhile(_is_taken, followers))) if self.blobs.dtype == FLOAT else 0
+        return absorbable(followers) if self.blobs.dtype == FLOAT else 0
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
         if self._tail is None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
+from pycaffe_lite.engines.onednn._binary import AffineHead
 from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, Normalizing, constant
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers.batch_norm import BatchNorm
@@ -19,7 +20,7 @@ from pycaffe_lite.storage import Order
 
 
 @register_layer("BatchNorm", engine="onednn")
-class OneDnnBatchNorm(Normalizing, BatchNorm):
+class OneDnnBatchNorm(AffineHead, Normalizing, BatchNorm):
     """Batch normalization of float32 images with the channels innermost; otherwise numpy's."""
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

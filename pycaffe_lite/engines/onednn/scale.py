@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn._arrays import open_target, read
+from pycaffe_lite.engines.onednn._binary import AffineHead
 from pycaffe_lite.engines.onednn._normalization import (
     GIVEN_STATISTICS,
     SCALE,
@@ -23,7 +24,7 @@ from pycaffe_lite.storage import Order
 
 
 @register_layer("Scale", engine="onednn")
-class OneDnnScale(Normalizing, Scale):
+class OneDnnScale(AffineHead, Normalizing, Scale):
     """Scale by learnable numbers for the channels of float32 images with these innermost; otherwise numpy's."""
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

@@ -13,6 +13,7 @@ from tests.layers.cases import CASES
 TYPES = {
     "batch_norm": "BatchNorm",
     "convolution": "Convolution",
+    "eltwise": "Eltwise",
     "inner_product": "InnerProduct",
     "lrn": "LRN",
     "pooling": "Pooling",

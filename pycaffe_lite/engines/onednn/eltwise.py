@@ -1,0 +1,50 @@
+"""Sums of two blobs, with the ReLU that runs in place on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pycaffe_lite.blob import order_of
+from pycaffe_lite.engines.onednn._arrays import FLOAT, layout
+from pycaffe_lite.engines.onednn._binary import Binary
+from pycaffe_lite.engines.onednn._tail import ADD, Tail, absorbable
+from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.layers.eltwise import Eltwise
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.registry import register_layer
+
+
+@register_layer("Eltwise", engine="onednn")
+class OneDnnEltwise(Eltwise):
+    """The sum of two float32 blobs that lie alike; otherwise numpy's."""
+
+    _tailed: Binary | None = None
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        super().setup(bottom, top)
+        self._is_sum = self._op == pb.EltwiseParameter.SUM and self._coeff == [1, 1] and top[0].dtype == FLOAT
+        self._alone = Binary(ADD, lambda y: ())
+
+    def absorbs(self, followers: Sequence[Layer]) -> int:
+        return absorbable(followers, affine=False) if self._is_sum else 0
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        if not self._add(self._alone, bottom, top):
+            super().forward_cpu(bottom, top)
+
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        if self._tailed is None:
+            self._tailed = Binary(ADD, Tail(followers).post_ops)
+        if not self._add(self._tailed, bottom, top):
+            super().forward_with(followers, bottom, top)
+
+    def _add(self, binary: Binary, bottom: Blobs, top: Blobs) -> bool:
+        """Whether this sum could be made, and is."""
+        x, other = (blob.stored("data") for blob in bottom[:2])
+        if not (self._is_sum and x.size and x.ndim) or (lies := layout(x)) is not layout(other):
+            return False
+        y = top[0].open("data", order_of(x))
+        if layout(y) is not lies or (run := binary.primitive(lies, lies)) is None:
+            return False
+        run(x, other, y)
+        return True
