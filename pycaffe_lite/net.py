@@ -153,6 +153,7 @@ class Net(PycaffeNames):
         self._chains = Chains(graph.nodes)
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
+        self._has_users_layers = any(n.always_reshape for n in graph.nodes)
         self._callbacks = Callbacks()
         self._reuse = graph.reuse
         weights_io.copy_own(self)
@@ -204,6 +205,22 @@ class Net(PycaffeNames):
         with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
             return self._run_forward(start, end, errors)
 
+    def _backward(self, start: int, end: int) -> None:
+        """Run the backward passes of layers start down to end (indices, both included) that need one."""
+        if self._reuse is not None:
+            raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
+        errors = np.geterr()
+        with np.errstate(all="ignore"):
+            self._run_backward(start, end, errors)
+
+    def _forward_backward(self) -> float:
+        """Both passes through all layers; returns the weighted loss."""
+        errors, last = np.geterr(), len(self._nodes) - 1
+        with np.errstate(all="ignore"):
+            loss = self._run_forward(0, last, errors)
+            self._run_backward(last, 0, errors)
+        return loss
+
     def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
         loss, reuse = 0.0, self._reuse
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
@@ -214,14 +231,11 @@ class Net(PycaffeNames):
             if reuse is not None:
                 reuse.before_layer(node.index)
             try:
-                if node.always_reshape or node.shapes != shapes_of(node.blobs):
-                    reshape(node)
-                for i, original in node.copies:
-                    node.bottoms[i].data[...] = original.data
-                if node.always_reshape:  # a user's own layer warns as its author is used to
-                    with np.errstate(**errors):
-                        node.layer.forward(node.bottoms, node.tops)
+                if node.always_reshape:
+                    _forward_as_its_author_expects(node, errors)
                 else:
+                    if node.shapes != shapes_of(node.blobs):
+                        reshape(node)
                     node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
@@ -233,21 +247,21 @@ class Net(PycaffeNames):
                 call(node.index)
         return loss
 
-    def _backward(self, start: int, end: int) -> None:
-        """Run the backward passes of layers start down to end (indices, both included) that need one."""
-        if self._reuse is not None:
-            raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
-        errors = np.geterr()
-        with np.errstate(all="ignore"):
-            self._run_backward(start, end, errors)
-
     def _run_backward(self, start: int, end: int, errors: Mapping[str, Any]) -> None:
         before, after = self._callbacks.before_backward, self._callbacks.after_backward
         for node in reversed(self._nodes[end : start + 1]):
             for call in before:
                 call(node.index)
             if node.need_backward:
-                _backward(node, errors)
+                try:
+                    if node.always_reshape:
+                        _backward_as_its_author_expects(node, errors)
+                    else:
+                        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+                except CaffeError as e:
+                    raise node.spec.blame(e) from e.__cause__
+                for i, weight in node.bottom_weights:
+                    node.bottoms[i].diff[...] += weight
                 if self.debug_info:
                     _debug_info.log_backward(node)
             for call in after:
@@ -258,7 +272,7 @@ class Net(PycaffeNames):
     @property
     def runs_others_code(self) -> bool:
         """Whether a pass calls back, or runs Python layers."""
-        return self._callbacks.any or any(node.always_reshape for node in self._nodes)
+        return self._has_users_layers or self._callbacks.any
 
     def reshape(self) -> None:
         """Reshape every layer for the present shapes of its bottoms, from the inputs on."""
@@ -364,17 +378,18 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _backward(node: Node, errors: Mapping[str, Any]) -> None:
-    try:
-        if node.always_reshape:
-            with np.errstate(**errors):
-                node.layer.backward(node.tops, node.propagate_down, node.bottoms)
-        else:
-            node.layer.backward(node.tops, node.propagate_down, node.bottoms)
-    except CaffeError as e:
-        raise node.spec.blame(e) from e.__cause__
+def _forward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
+    """A user's layer is reshaped each time, works on copies where it may not work in place, and warns as usual."""
+    reshape(node)
+    for i, original in node.copies:
+        node.bottoms[i].data[...] = original.data
+    with np.errstate(**errors):
+        node.layer.forward(node.bottoms, node.tops)
+
+
+def _backward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
+    with np.errstate(**errors):
+        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
     for i, original in node.copies:
         if node.propagate_down[i]:
             original.diff[...] = node.bottoms[i].diff
-    for i, weight in node.bottom_weights:
-        node.bottoms[i].diff[...] += weight

@@ -62,6 +62,8 @@ def choose_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         engines.set_engine(name)
     except MissingPackageError as e:
         pytest.skip(str(e))
+    if name == "onednn":  # for the small nets of tests, too
+        monkeypatch.setattr("pycaffe_lite.engines.onednn.inner_product.MIN_PRODUCTS", 0)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -177,13 +177,12 @@ class Solver(ABC):
 
     def _gradients(self) -> float:
         """Add up the gradients of iter_size batches; returns the mean loss."""
-        net, last, loss = self.net, len(self.net._nodes) - 1, 0.0
+        loss = 0.0
         try:
             for _ in range(self.param.iter_size):
-                loss += net._forward(0, last)
-                net._backward(last, 0)
+                loss += self.net._forward_backward()
         finally:
-            net.learnable.settle_diffs()
+            self.net.learnable.settle_diffs()
         return loss / self.param.iter_size
 
     def _ready(self) -> None:

@@ -32,6 +32,9 @@ from pycaffe_lite.layers.inner_product import InnerProduct
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
+MIN_PRODUCTS = 1 << 20
+"""M · K · N from which on primitives are faster than numpy, measured: to call one takes longer than to call numpy."""
+
 
 class InnerProductPrimitives:
     """The three passes for M items of K numbers, and N of them out."""
@@ -63,7 +66,7 @@ class InnerProductPrimitives:
 
 @register_layer("InnerProduct", engine="onednn")
 class OneDnnInnerProduct(WithTail, InnerProduct):
-    """The inner product of float32 blobs."""
+    """The inner product of float32 blobs, unless they are so small that numpy is faster."""
 
     _primitives: InnerProductPrimitives | None = None
     _made_for: Shape | None = None
@@ -73,8 +76,8 @@ class OneDnnInnerProduct(WithTail, InnerProduct):
         if bottom[0].shape == self._made_for:
             return
         self._made_for, self._primitives = bottom[0].shape, None
-        if takes([*bottom, *top]):
-            m = math.prod(bottom[0].shape[: self._axis])
+        m = math.prod(bottom[0].shape[: self._axis])
+        if takes([*bottom, *top]) and m * self._n * self._k >= MIN_PRODUCTS:
             made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias)
             self._primitives = made if made.exist else None
 
