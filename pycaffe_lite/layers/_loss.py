@@ -71,6 +71,10 @@ def read_labels(labels: Array, classes: int, shape: Shape, ignore_label: int | N
 
     Ignored ones become 0, so that they can be used as indices. Raises DataError for a label that is no class.
     """
+    if ignore_label is None:
+        low, high = (f.reduce(labels, axis=None, initial=0) for f in (np.minimum, np.maximum))
+        if low > -1 and high < classes:  # as NaN is not
+            return labels.reshape(shape).astype(np.intp), None
     whole = np.trunc(labels.reshape(shape))
     valid = None if ignore_label is None else whole != ignore_label
     wrong = ~((whole >= 0) & (whole < classes))  # so that NaN is

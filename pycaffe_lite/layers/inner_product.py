@@ -84,7 +84,7 @@ class InnerProduct(Layer):
         if self._bias and self.param_propagate_down(1):
             self._add_gradient(1, np.add.reduce(dy, axis=1, out=self._gradient_of(1)))
         if propagate_down[0]:
-            dx = self._open(bottom[0], "diff", self._k, x.flags.c_contiguous)
+            dx = self._open(bottom[0], "diff", self._k, not x.flags.f_contiguous)
             if dx.flags.c_contiguous:
                 np.dot(self._weights(w.data).T, dy, out=dx)
             else:

@@ -19,6 +19,8 @@ from pycaffe_lite.layers._classification import SoftmaxLossLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
+_TINY = np.finfo(np.float32).tiny
+
 
 @register_layer("SoftmaxWithLoss")
 class SoftmaxWithLoss(SoftmaxLossLayer):
@@ -54,6 +56,9 @@ class SoftmaxWithLoss(SoftmaxLossLayer):
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
         self._class_weight = np.array(self._message.loss_param.class_weight, bottom[0].dtype)
+        outer, classes, inner = self._view
+        self._first = np.arange(outer)[:, None] * classes * inner + np.arange(inner)
+        """Where the numbers of class 0 lie, (outer, inner); those of the others follow `inner` places apart."""
 
     def _divisor(self, labels: Array, valid: Array | None) -> float:
         if not self._class_weight.size or self._mode != pb.LossParameter.VALID:
@@ -62,19 +67,19 @@ class SoftmaxWithLoss(SoftmaxLossLayer):
         return float(self._class_weight[counted].sum()) or 1.0
 
     def _losses(self, p: Array, labels: Array, bottom: Blobs) -> Array:
-        losses: Array = -np.log(np.maximum(p[_places(labels)], np.finfo(np.float32).tiny))
+        losses: Array = -np.log(np.maximum(p.take(self._places(labels)), _TINY))
         if self._class_weight.size:
             losses *= self._class_weight[labels]
         return losses
 
     def _gradient(self, p: Array, labels: Array, bottom: Blobs, dx: Array) -> None:
         dx[...] = p
-        dx[_places(labels)] -= 1
+        dx.reshape(-1)[self._places(labels)] -= 1
         if self._class_weight.size:
             dx *= self._class_weight[labels][:, None, :]
 
-
-def _places(labels: Array) -> tuple[Array, Array, Array]:
-    """Where in (outer, classes, inner) the labels' classes are."""
-    outer, inner = labels.shape
-    return np.arange(outer)[:, None], labels, np.arange(inner)
+    def _places(self, labels: Array) -> Array:
+        """Where the numbers of the labels' classes lie, (outer, inner)."""
+        places: Array = labels * self._view[2]
+        places += self._first
+        return places

@@ -65,7 +65,8 @@ def test_no_sequences(type_name: str, states: int) -> None:
 
 def test_a_filter_that_lets_nothing_through_before_a_loss() -> None:
     """The whole way: ten layers on nothing, a loss of 0, and no gradient."""
-    net = net_of("""
+    net = net_of(
+        """
         layer { name: "in" type: "Input" top: "x" top: "t" top: "keep"
                 input_param { shape { dim: 4 dim: 2 dim: 6 dim: 6 } shape { dim: 4 } shape { dim: 4 } } }
         layer { name: "filter" type: "Filter" bottom: "x" bottom: "t" bottom: "keep" top: "fx" top: "ft" }
@@ -79,7 +80,9 @@ def test_a_filter_that_lets_nothing_through_before_a_loss() -> None:
                 inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
         layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "ft" top: "loss" }
         layer { name: "hinge" type: "HingeLoss" bottom: "ip" bottom: "ft" top: "hinge" }
-    """)
+    """,
+        seed=1,  # in which the convolution gives the ReLU something
+    )
     net.blobs["x"].data[...] = 1
     for keep in ([0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]):
         net.blobs["keep"].data[...] = keep

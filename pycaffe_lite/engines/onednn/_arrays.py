@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,9 +23,16 @@ def takes(blobs: list[Blob]) -> bool:
 
 def layout(array: Array) -> Layout:
     """How a float32 array lies."""
-    return strided_layout(array.shape, tuple(s // 4 for s in array.strides))
+    return _layout(array.shape, array.strides)
 
 
+@functools.cache
+def _layout(shape: Shape, strides: Shape) -> Layout:
+    """`strides` count bytes."""
+    return strided_layout(shape, tuple(s // 4 for s in strides))
+
+
+@functools.cache
 def channels_innermost(shape: Shape) -> Layout:
     """The layout of Order.CHANNELS_INNERMOST."""
     strides = [shape[1]] * len(shape)

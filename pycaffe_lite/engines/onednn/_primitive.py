@@ -115,6 +115,7 @@ def strided_layout(shape: Shape, strides: Shape) -> Layout:
     return layout_of(handle)
 
 
+@functools.cache
 def plain_layout(shape: Shape) -> Layout:
     return strided_layout(shape, _dense(shape))
 
