@@ -134,6 +134,11 @@ def hits(offset: int, stride: int, pad: int, size: int, count: int) -> tuple[sli
     return slice(first, stop), slice(place, place + (stop - first - 1) * stride + 1, stride)
 
 
+def batch_last(array: Array) -> Array:
+    """(N, C, *spatial) as a view (C, *spatial, N). np.moveaxis takes twenty times longer."""
+    return array.transpose(*range(1, array.ndim), 0)
+
+
 def work(scratch: Scratch, name: str, most: int, shape: Shape, dtype: npt.DTypeLike) -> Array:
     """An array of this shape at the head of a scratch array of `most` numbers, which tiles of all sizes share."""
     return scratch(name, (most,), dtype)[: math.prod(shape)].reshape(shape)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import batch_innermost
-from pycaffe_lite.layers._geometry import Geometry, Scratch, evenly, work
+from pycaffe_lite.layers._geometry import Geometry, Scratch, batch_last, evenly, work
 
 TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
 # Where the batch is innermost already: so many items make runs long enough to copy; a whole batch saves a copy.
@@ -77,7 +77,7 @@ class ImageRows:
     def channels_first(self, y: Array, images: slice) -> Array:
         """(N, C, rows, *rest) as a view (group, C / group, rows, *rest, N)."""
         by_group = y[images].reshape(images.stop - images.start, self.group, -1, *y.shape[2:])
-        return np.moveaxis(by_group, 0, -1)
+        return batch_last(by_group)
 
     def innermost_batch(self, y: Array, images: slice) -> Array:
         """(N, C, rows, *rest) as (group, rows, C / group, (rest, N))."""
@@ -91,7 +91,8 @@ class ImageRows:
         places = self.channels_first(y, images)
         if places.flags.c_contiguous:
             return places.reshape(*places.shape[:3], -1).transpose(0, 2, 3, 1)  # as fast, and there already
-        view = np.moveaxis(self._batch_last(y[images]), 2, -1)
+        view = self._batch_last(y[images])
+        view = view.transpose(0, 1, *range(3, view.ndim), 2)
         out = self.room("y", view.shape, images, y)
         out[...] = view
         return out.reshape(*view.shape[:2], -1, view.shape[-1])

@@ -15,7 +15,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.layers import _pool_2x2
-from pycaffe_lite.layers._geometry import PoolGeometry, Scratch, evenly, hits, work
+from pycaffe_lite.layers._geometry import PoolGeometry, Scratch, batch_last, evenly, hits, work
 from pycaffe_lite.layers._window import LOWEST, areas
 
 TILE_BYTES = 3 << 18  # of the bottom
@@ -29,7 +29,7 @@ def max_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) ->
     """
     pool = _Pool(x, y, geometry, scratch)
     pool.set_maxima(pool.source)
-    if not y.size or y.min() > LOWEST:
+    if not y.size or pool.result.min() > LOWEST:
         return True
     # NaN, which never wins, or windows that see nothing higher.
     pool.set_maxima(np.fmax(pool.source, x.dtype.type(LOWEST)))
@@ -85,7 +85,7 @@ class _Pool:
     """One pooling's bottom and top as (C, H, W, N), and the memory between them."""
 
     def __init__(self, bottom: Array, top: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
-        self.source, self.result = np.moveaxis(bottom, 0, -1), np.moveaxis(top, 0, -1)
+        self.source, self.result = batch_last(bottom), batch_last(top)
         self._geometry, self._scratch = geometry, scratch
         channels, height, width, num = self.source.shape
         _, down, across, _ = self.result.shape

@@ -17,6 +17,7 @@ from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
+from pycaffe_lite.layers._geometry import batch_last
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
@@ -80,7 +81,8 @@ class InnerProduct(Layer):
         w = self.blobs[0]
         if self.param_propagate_down(0):
             dw = self._gradient_of(0)
-            self._add_gradient(0, np.dot(x, dy.T, out=dw) if self._transpose else np.dot(dy, x.T, out=dw))
+            left, right = (x, dy) if self._transpose else (dy, x)
+            self._add_gradient(0, np.dot(left, self._rows(right), out=dw))
         if self._bias and self.param_propagate_down(1):
             self._add_gradient(1, np.add.reduce(dy, axis=1, out=self._gradient_of(1)))
         if propagate_down[0]:
@@ -102,7 +104,15 @@ class InnerProduct(Layer):
         order = Order.BATCH_INNERMOST if innermost else Order.PLAIN
         return self._columns(blob.open(what, order) if self._axis == 1 else blob.get(what), size)
 
+    def _rows(self, columns: Array) -> Array:
+        """Columns as rows that follow each other in memory: BLAS is faster by more than the copy takes."""
+        if columns.T.flags.c_contiguous:
+            return columns.T
+        rows = self._scratch("rows", columns.T.shape, columns.dtype)
+        rows[...] = columns.T
+        return rows
+
     def _columns(self, array: Array, size: int) -> Array:
         if array.flags.c_contiguous or not batch_innermost(array):
             return array.reshape(self._m, size).T
-        return np.moveaxis(array, 0, -1).reshape(size, self._m)
+        return batch_last(array).reshape(size, self._m)
