@@ -27,8 +27,8 @@ class Buffer:
         self._alone = 0
 
     @property
-    def nbytes(self) -> int:
-        """What it holds now."""
+    def held(self) -> int:
+        """Bytes of memory that have been taken."""
         return 0 if self._memory is None else self._memory.nbytes
 
     def take(self, count: int, dtype: npt.DTypeLike) -> Array:

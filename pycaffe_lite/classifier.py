@@ -27,8 +27,9 @@ class PictureNet(Net):
         input_scale: float | None,
         raw_scale: float | None,
         channel_swap: Sequence[int] | None,
+        reuse_memory: bool,
     ) -> None:
-        super().__init__(model_file, TEST, weights=pretrained_file)
+        super().__init__(model_file, TEST, weights=pretrained_file, reuse_memory=reuse_memory)
         name = self.inputs[0]
         self.transformer = Transformer({name: self.blobs[name].shape})
         self.transformer.set_transpose(name, (2, 0, 1))
@@ -52,7 +53,8 @@ class Classifier(PictureNet):
     """A net that classifies pictures.
 
     `image_dims` (height, width) is what pictures are resized to before they are cropped to the net's input, default
-    the input's own size; the rest are the Transformer's settings. Raises what Net raises, and ShapeError.
+    the input's own size; the rest are the Transformer's settings, and Net's
+    reuse_memory. Raises what Net raises, and ShapeError.
 
     Scripts write Classifier(model, weights, caffe.TEST), as they would for a Net, and pycaffe lets them until they
     predict: a number in the place of `image_dims` counts as none.
@@ -67,8 +69,10 @@ class Classifier(PictureNet):
         input_scale: float | None = None,
         raw_scale: float | None = None,
         channel_swap: Sequence[int] | None = None,
+        *,
+        reuse_memory: bool = False,
     ) -> None:
-        super().__init__(model_file, pretrained_file, mean, input_scale, raw_scale, channel_swap)
+        super().__init__(model_file, pretrained_file, mean, input_scale, raw_scale, channel_swap, reuse_memory)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
         none_given = image_dims is None or isinstance(image_dims, int) or not len(image_dims)
         self.image_dims = self.crop_dims if none_given else np.array(image_dims)

@@ -21,6 +21,7 @@ from pycaffe_lite.graph.chains import Chains
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
+from pycaffe_lite.memory_use import MemoryUse, memory_use
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net
 from pycaffe_lite.summary import Summary, summary
@@ -138,6 +139,7 @@ class Net(PycaffeNames):
         self.dtype = np.dtype(dtype)
         graph = build(message, positions, self.dtype, self.seed, trusted, reuse_memory)
         self.memory_for_data = graph.memory_for_data
+        """Bytes of all blobs' data as Caffe counts them: those that live in another's memory too."""
         self.learnable = graph.params
         self.blobs: OrderedDict[str, Blob] = NamedBlobs(graph.blobs)
         self.layers: list[Layer] = [n.layer for n in graph.nodes]
@@ -326,6 +328,10 @@ class Net(PycaffeNames):
     def summary(self) -> Summary:
         """A table of the layers: type, output shapes, parameters, multiply-adds, memory."""
         return summary(self)
+
+    def memory_use(self) -> MemoryUse:
+        """How many bytes data, gradients, parameters and working memory take now; see also memory_for_data."""
+        return memory_use(self)
 
     def draw(self, rankdir: str = "TB", display_lrm: bool = False) -> Drawing:
         """A picture of the layers and blobs: shows itself in a notebook, elsewhere `.save('net.svg')` writes it.

@@ -155,6 +155,19 @@ class Storage:
             return True
         return self._parent is not None and self._parent.allocated
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that have been taken, not counting a buffer's or a larger storage's."""
+        if self.buffer is not None or self._parent is not None:
+            return 0
+        return sum(memory.nbytes for memory in (self._array, self.laid) if memory is not None)
+
+    def memories(self) -> list[Storage | Buffer]:
+        """Whose `held` is what the numbers are in."""
+        if self._parent is not None:
+            return self._parent.memories()
+        return [self] if self.buffer is None else [self.buffer]
+
     def require(self, count: int) -> None:
         """Make room for `count` numbers. Growing forgets the old ones; shrinking keeps the room, as in Caffe."""
         if count > self._count:

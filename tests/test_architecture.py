@@ -44,6 +44,7 @@ FLOORS = [
         "errors",
         "fillers",
         "glog",
+        "memory_use",
         "proto",
         "registry",
         "storage",

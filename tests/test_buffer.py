@@ -12,10 +12,10 @@ from pycaffe_lite.storage import CACHE_LINE, Order, Storage
 
 def test_it_hands_out_the_same_memory_again() -> None:
     buffer = Buffer(40)
-    assert buffer.nbytes == 0
+    assert buffer.held == 0
     first = buffer.take(10, np.float32)
     place = first.ctypes.data
-    assert (first.shape, first.dtype, buffer.nbytes) == ((10,), np.float32, 40)
+    assert (first.shape, first.dtype, buffer.held) == ((10,), np.float32, 40)
     assert place % CACHE_LINE == 0
     del first
     second = buffer.take(3, np.float64)
@@ -25,10 +25,10 @@ def test_it_hands_out_the_same_memory_again() -> None:
 def test_it_grows_and_stays_large() -> None:
     buffer = Buffer()
     buffer.take(2, np.float32)
-    assert buffer.nbytes == 8
+    assert buffer.held == 8
     buffer.take(5, np.float32)
     buffer.take(1, np.float32)
-    assert (buffer.nbytes, buffer.size) == (20, 20)
+    assert (buffer.held, buffer.size) == (20, 20)
 
 
 @pytest.mark.parametrize("look", [np.asarray, lambda a: a.reshape(2, 5).T[1:], memoryview, np.ctypeslib.as_ctypes])
@@ -50,7 +50,7 @@ def test_memory_given_away_stays_with_those_who_have_it() -> None:
     first = buffer.take(2, np.float32)
     first[...] = 7
     buffer.give_away()
-    assert buffer.nbytes == 0
+    assert buffer.held == 0
     buffer.take(2, np.float32)[...] = 1
     np.testing.assert_array_equal(first, [7, 7])
 

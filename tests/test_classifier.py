@@ -41,6 +41,15 @@ def test_the_middle_of_each_picture(files: tuple[str, str]) -> None:
     np.testing.assert_allclose(found, by_hand(files, middles), rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [caffe.Classifier, caffe.Detector])
+def test_reusing_memory(files: tuple[str, str], kind: Any) -> None:
+    plain, reusing = kind(*files), kind(*files, reuse_memory=True)
+    pictures = [picture[:5, :6] for picture in PICTURES]
+    np.testing.assert_array_equal(reusing._run(pictures), plain._run(pictures))
+    assert reusing._reuse is not None
+    assert plain._reuse is None
+
+
 def test_the_mean_of_ten_crops(files: tuple[str, str]) -> None:
     mean = np.array([0.3, 0.4, 0.5])
     classifier = caffe.Classifier(*files, image_dims=[8, 9], mean=mean, input_scale=2)

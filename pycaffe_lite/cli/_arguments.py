@@ -76,6 +76,15 @@ def add_net_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu", metavar="IDS", help="accepted for Caffe's scripts; computes on the CPU all the same")
 
 
+def add_reuse_memory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reuse-memory",
+        "--reuse_memory",
+        action="store_true",
+        help="let blobs use each other's memory when they are no longer needed",
+    )
+
+
 def add_backend(parser: argparse.ArgumentParser, default: str | None = "lmdb") -> None:
     """The kind of database; without a default, what kind it is shows."""
     text = f"kind of database: {', '.join(BACKENDS)} (default {default or 'what it is'})"

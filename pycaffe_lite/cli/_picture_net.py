@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pycaffe_lite.cli._arguments import numbers
+from pycaffe_lite.cli._arguments import add_reuse_memory, numbers
 from pycaffe_lite.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_picture_net_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="2,1,0",
         help="the channels' order; default 2,1,0: BGR of RGB; '' for networks of one channel",
     )
+    add_reuse_memory(parser)
 
 
 def picture_net_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def picture_net_settings(args: argparse.Namespace) -> dict[str, Any]:
         "input_scale": args.input_scale,
         "raw_scale": args.raw_scale,
         "channel_swap": args.channel_swap or None,
+        "reuse_memory": args.reuse_memory,
     }
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pycaffe_lite.cli._arguments import numbers, start_log
+from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import progress_bar
 from pycaffe_lite.cli._picture_net import add_picture_net_arguments, picture_net_settings
 from pycaffe_lite.errors import DataError, MissingFileError
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     start_log(args)
     if args.gpu:
         caffe.set_mode_gpu()
+    log_engine()
     names, pictures = _inputs(args.input_file, args.ext)
     net = caffe.Classifier(image_dims=args.images_dim, **picture_net_settings(args))
     shape = net.blobs[net.inputs[0]].shape

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pycaffe_lite.cli._arguments import start_log
+from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import progress_bar
 from pycaffe_lite.cli._picture_net import add_picture_net_arguments, picture_net_settings
 from pycaffe_lite.errors import DataError, Position
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     start_log(args)
     if args.gpu:
         caffe.set_mode_gpu()
+    log_engine()
     begun = time.monotonic()
     print("Loading input...")
     listed = _windows(args.input_file) if args.crop_mode == "list" else None

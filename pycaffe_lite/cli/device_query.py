@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pycaffe_lite.data.pool import cores
-    from pycaffe_lite.engines import describe
+    from pycaffe_lite.engines import describe, describe_threads
     from pycaffe_lite.storage import human_bytes, memory_limit
 
     start_log(args)
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     log.info("Cores: %d, of which this process may use %d", os.cpu_count() or 1, cores())
     log.info("Memory: %s", human_bytes(memory_limit()))
     log.info("Computes with: %s, Python %s, %s", describe(), platform.python_version(), platform.platform())
+    log.info("Threads: %s", describe_threads())
     return 0
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 
-from pycaffe_lite.cli._arguments import add_net_arguments, add_unused, positive, start_log, use_devices
+from pycaffe_lite.cli._arguments import (
+    add_net_arguments,
+    add_reuse_memory,
+    add_unused,
+    positive,
+    start_log,
+    use_devices,
+)
+from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import LiveLine, bar
 
 NAME = "test"
@@ -19,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, metavar="CAFFEMODEL", help="its weights (.caffemodel or .h5)")
     parser.add_argument("--iterations", type=positive, default=50, metavar="N", help="batches to run (default 50)")
     add_net_arguments(parser)
+    add_reuse_memory(parser)
     add_unused(parser)
 
 
@@ -29,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     start_log(args)
     use_devices(args)
-    net = caffe.Net(args.model, caffe.TEST, args.level, args.stage)
+    log_engine()
+    net = caffe.Net(args.model, caffe.TEST, args.level, args.stage, reuse_memory=args.reuse_memory)
     missing = net.copy_from(args.weights).kept
     if missing:
         log.warning("%s has no weights for %s: they are tested untrained", args.weights, ", ".join(missing))

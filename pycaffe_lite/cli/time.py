@@ -7,7 +7,16 @@ import logging
 from collections.abc import Callable
 from time import perf_counter
 
-from pycaffe_lite.cli._arguments import add_net_arguments, add_unused, phase, positive, start_log, use_devices
+from pycaffe_lite.cli._arguments import (
+    add_net_arguments,
+    add_reuse_memory,
+    add_unused,
+    phase,
+    positive,
+    start_log,
+    use_devices,
+)
+from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import LiveLine, bar
 
 NAME = "time"
@@ -19,19 +28,25 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="PROTOTXT", help="the network")
     parser.add_argument("--iterations", type=positive, default=50, metavar="N", help="passes to average (default 50)")
-    parser.add_argument("--phase", type=phase, default="TRAIN", metavar="PHASE", help="TRAIN (default) or TEST")
+    parser.add_argument(
+        "--phase", type=phase, metavar="PHASE", help="TRAIN (default; TEST with --reuse-memory) or TEST"
+    )
     add_net_arguments(parser)
+    add_reuse_memory(parser)
     add_unused(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     import pycaffe_lite as caffe
-    from pycaffe_lite.engines import describe
+    from pycaffe_lite.memory_use import peak_memory
+    from pycaffe_lite.storage import human_bytes
 
     start_log(args)
     use_devices(args)
-    log.info("Computes with %s", describe())
-    net = caffe.Net(args.model, args.phase, args.level, args.stage)
+    log_engine()
+    chosen = args.phase if args.phase is not None else caffe.TEST if args.reuse_memory else caffe.TRAIN
+    net = caffe.Net(args.model, chosen, args.level, args.stage, reuse_memory=args.reuse_memory)
+    backwards = not args.reuse_memory
     names = [node.name for node in net._nodes]
     last = len(names) - 1
     within = len(net._chains.within())
@@ -39,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     # The first passes take memory and warm up caches.
     log.info("Performing Forward")
     log.info("Initial loss: %g", net._forward(0, last))
-    log.info("Performing Backward")
-    net._backward(last, 0)
+    if backwards:
+        log.info("Performing Backward")
+        net._backward(last, 0)
 
     log.info("*** Benchmark begins ***")
     log.info("Testing for %d iterations.", args.iterations)
@@ -52,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             before = sum(forward) + sum(backward)
             for j in range(len(names)):
                 forward[j] += _milliseconds(net._forward, j, j)
-            for j in reversed(range(len(names))):
+            for j in reversed(range(len(names))) if backwards else ():
                 backward[j] += _milliseconds(net._backward, j, j)
             if within:
                 whole += _milliseconds(net._forward, 0, last)
@@ -71,6 +87,9 @@ def run(args: argparse.Namespace) -> int:
     if within:
         log.info("Average Forward pass in one piece, layers computed in others: %d: %g ms.", within, whole / n)
     log.info("*** Benchmark ends ***")
+    log.info("Memory: %s", net.memory_use())
+    if peak := peak_memory():
+        log.info("The process's peak: %s", human_bytes(peak))
     net.close()
     return 0
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pycaffe_lite.cli._arguments import add_net_arguments, add_unused, comma_separated, start_log, use_devices
+from pycaffe_lite.cli._arguments import (
+    add_net_arguments,
+    add_unused,
+    comma_separated,
+    start_log,
+    use_devices,
+)
+from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import LiveLine, clock
 
 if TYPE_CHECKING:
@@ -53,12 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, with Caffe's log on stderr; on a terminal, also a live line and what came of it in the end."""
-    from pycaffe_lite.engines import describe
     from pycaffe_lite.solvers import get_solver
 
     start_log(args)
     use_devices(args)
-    log.info("Computes with %s", describe())
+    log_engine()
     begun = monotonic()
     solver = get_solver(args.solver, weights=args.weights, level=args.level, stages=args.stage)
     with LiveLine() as line:

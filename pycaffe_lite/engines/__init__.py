@@ -7,6 +7,7 @@ be loaded. A layer whose prototxt says `engine: CAFFE` runs in numpy, as does al
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -27,6 +28,11 @@ ENGINES = (NUMPY, "onednn")
 log = logging.getLogger(__name__)
 
 _chosen: str | None = None
+_threads: int | None = None
+"""What set_num_threads was last told."""
+
+_THREAD_VARIABLES = {"openblas": "OPENBLAS_NUM_THREADS", "mkl": "MKL_NUM_THREADS", "blis": "BLIS_NUM_THREADS"}
+"""Of the libraries behind numpy's matrix products, by threadpoolctl's names for them; all heed OMP_NUM_THREADS too."""
 
 
 def set_engine(name: str) -> None:
@@ -74,6 +80,8 @@ def set_num_threads(count: int) -> None:
     for name in ENGINES[1:]:
         if module := sys.modules.get(f"pycaffe_lite.engines.{name}"):
             module.set_num_threads(count)
+    global _threads
+    _threads = count
 
 
 def describe() -> str:
@@ -83,6 +91,27 @@ def describe() -> str:
     if name == NUMPY:
         return f"numpy {np.__version__} ({why})"
     return f"{_module(name).describe()} ({why}), numpy {np.__version__} for what it lacks"
+
+
+def describe_threads() -> str:
+    """How many threads compute, who decided, and the library behind numpy's matrix products where that can be told."""
+    parts = []
+    if (name := engine()) != NUMPY:
+        parts.append(f"{name} {_module(name).num_threads()} ({_who_decided('OMP_NUM_THREADS')})")
+    with contextlib.suppress(MissingPackageError):
+        threadpoolctl = _extras.require("threadpoolctl", "ask for the number of threads")
+        for blas in threadpoolctl.threadpool_info():
+            if blas["user_api"] == "blas":
+                kind, count = blas["internal_api"], blas["num_threads"]
+                who = _who_decided(_THREAD_VARIABLES.get(kind, ""), "OMP_NUM_THREADS")
+                parts.append(f"numpy {count} ({who}) with {kind} {blas['version']}, {blas['filepath']}")
+    return "; ".join(parts) or "numpy's, which cannot be told without the package threadpoolctl"
+
+
+def _who_decided(*variables: str) -> str:
+    if _threads is not None:
+        return "set_num_threads"
+    return next((name for name in variables if os.environ.get(name)), "as many as there are cores")
 
 
 def engines_for(message: pb.LayerParameter) -> list[str]:

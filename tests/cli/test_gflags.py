@@ -128,4 +128,4 @@ def test_device_query(cli: Cli) -> None:
     assert result.status == 0
     said = messages(result.err, "device_query.py")
     assert said[0].startswith("Device: CPU, ")
-    assert [line.partition(":")[0] for line in said[1:]] == ["Cores", "Memory", "Computes with"]
+    assert [line.partition(":")[0] for line in said[1:]] == ["Cores", "Memory", "Computes with", "Threads"]

@@ -68,3 +68,12 @@ def test_both_files_are_needed(cli: Cli, missing: str) -> None:
     result = cli("test", *given)
     assert result.status == 2
     assert missing in result.err
+
+
+def test_reusing_memory_changes_no_score(project: Path, cli: Cli) -> None:
+    save_weights()
+    common = ("test", "--model=net.prototxt", "--weights=w.caffemodel", "--iterations=3")
+    plain, reused = cli(*common).err, cli(*common, "--reuse-memory").err
+    assert messages(plain, "test.py") == messages(reused, "test.py")
+    assert "Memory required for data, reused" in reused
+    assert "reused" not in plain

@@ -61,3 +61,26 @@ def test_gpu_is_accepted_and_said_not_to_be_there(project: Path, cli: Cli) -> No
     result = cli("time", "--model=net.prototxt", "--iterations=1", "--minloglevel=1", "-gpu", "0,1")
     assert result.status == 0
     assert "There is no GPU engine" in result.err
+
+
+def test_memory_beside_time(project: Path, cli: Cli) -> None:
+    lines = messages(cli("time", "--model=net.prototxt", "--iterations=1").err, "time.py")
+    memory, peak = lines[lines.index("*** Benchmark ends ***") + 1 :]
+    assert re.fullmatch(
+        r"Memory: data \d+ bytes, gradients [1-9]\d* bytes, parameters 1\.0 KiB, parameter gradients 1\.0 KiB, "
+        r"working memory .*",
+        memory,
+    )
+    assert re.fullmatch(r"The process's peak: \S+ [MG]iB", peak)
+
+
+def test_reusing_memory(project: Path, cli: Cli) -> None:
+    result = cli("time", "--model=net.prototxt", "--iterations=1", "--reuse-memory")
+    assert result.status == 0
+    assert "accuracy\tforward" in result.err, "the phase is TEST"
+    assert "Performing Backward" not in result.err
+    assert "Average Backward pass: 0 ms." in result.err
+    assert "gradients 0 bytes" in result.err
+    assert "Memory required for data, reused" in result.err
+    result = cli("time", "--model=net.prototxt", "--phase=TRAIN", "--reuse-memory")
+    assert (result.status, "reuse_memory=True is for nets in phase TEST" in result.error) == (1, True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,3 +159,40 @@ def test_threads_of_numpy_and_of_the_library() -> None:
                 assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {count}
         finally:
             library.set_num_threads(before)
+
+
+def test_threads_and_who_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = [
+        {"user_api": "openmp", "internal_api": "openmp", "num_threads": 9, "version": None, "filepath": "/gomp.so"},
+        {
+            "user_api": "blas",
+            "internal_api": "openblas",
+            "num_threads": 3,
+            "version": "0.3",
+            "filepath": "/blas.so",
+        },
+    ]
+    module = types.SimpleNamespace(threadpool_info=lambda: info, threadpool_limits=lambda count: None)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", module)
+    monkeypatch.setattr(engines, "_chosen", "numpy")
+    monkeypatch.setattr(engines, "_threads", None)
+    monkeypatch.setattr(engines, "ENGINES", ("numpy",))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    said = "numpy 3 ({}) with openblas 0.3, /blas.so"
+    assert engines.describe_threads() == said.format("as many as there are cores")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert engines.describe_threads() == said.format("OMP_NUM_THREADS")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert engines.describe_threads() == said.format("OPENBLAS_NUM_THREADS")
+    caffe.set_num_threads(3)
+    assert engines.describe_threads() == said.format("set_num_threads")
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert engines.describe_threads() == "numpy's, which cannot be told without the package threadpoolctl"
+
+
+@pytest.mark.usefixtures("onednn")
+def test_threads_of_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_threads", None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert re.match(r"onednn \d+ \(OMP_NUM_THREADS\)(; numpy .*)?$", engines.describe_threads())

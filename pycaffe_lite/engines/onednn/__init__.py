@@ -21,10 +21,14 @@ def set_num_threads(count: int) -> None:
         library().set_num_threads(count)
 
 
+def num_threads() -> int:
+    """How many threads the primitives use. Raises what `load` raises."""
+    return library().num_threads()
+
+
 def describe() -> str:
-    """The library's version, place and threads. Raises what `load` raises."""
-    lib = library()
-    return f"oneDNN {lib.version} ({lib.path}, {lib.num_threads()} threads)"
+    """The library's version and place. Raises what `load` raises."""
+    return f"oneDNN {library().version} ({library().path})"
 
 
 def load() -> None:
