@@ -43,12 +43,13 @@ class Tenant:
 class Reuse:
     """Who lives where in a net, and who is at home."""
 
-    def __init__(self, tenants: Iterable[Tenant], layers: Sequence[str], own: int) -> None:
+    def __init__(self, tenants: Iterable[Tenant], layers: Sequence[str], nbytes: int) -> None:
         self._layers = layers
-        self._own = own
         self._moving_in: dict[int, list[Tenant]] = defaultdict(list)
         self._tenant: dict[int, Tenant] = {}
         self._at_home: dict[Buffer, Tenant] = {}
+        self.nbytes = nbytes
+        """Bytes of data that the net holds as long as shapes stay as they are and nobody asks for more."""
         for tenant in tenants:
             self._moving_in[tenant.first].append(tenant)
             self._tenant.update((id(blob), tenant) for blob in tenant.blobs)
@@ -56,11 +57,6 @@ class Reuse:
                 blob.share_data(tenant.blobs[0])  # as views do in their first pass
             tenant.blobs[0].keep_data_in(tenant.buffer)
             self._lose(tenant, f"has no memory before layer '{layers[tenant.first]}' runs")
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of data that the net holds at most, with the shapes that blobs have had."""
-        return self._own + sum(buffer.size for buffer in {t.buffer for t in self._tenant.values() if t.buffer})
 
     def before_layer(self, index: int) -> None:
         """Give the tops of this layer their memory; those who lived there lose their numbers."""
@@ -83,7 +79,6 @@ class Reuse:
                 tenant.buffer.give_away()
             tenant.blobs[0].keep_data_in(None)
             tenant.buffer = None
-            self._own += tenant.nbytes
 
     def _lose(self, tenant: Tenant, what: str) -> None:
         for blob in tenant.blobs:
@@ -93,9 +88,10 @@ class Reuse:
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     """Find the tenants of a net and give them buffers. `outputs` are shown to the user after each pass."""
     tenants = find_tenants(nodes, outputs)
-    movable = [t for t in tenants if t.movable]
-    sharing = [t for room in assign(movable) if len(room) > 1 for t in room]
-    return Reuse(sharing, [n.name for n in nodes], sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing))
+    shared = [room for room in assign(t for t in tenants if t.movable) if len(room) > 1]
+    sharing = [tenant for room in shared for tenant in room]
+    own = sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing)
+    return Reuse(sharing, [n.name for n in nodes], own + sum(room[0].nbytes for room in shared))
 
 
 def find_tenants(nodes: Sequence[Node], outputs: Iterable[Blob]) -> list[Tenant]:
