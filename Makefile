@@ -1,7 +1,7 @@
 # Two commands set up everything they need, in a virtual environment of their own (.venv):
 #   make demo    trains LeNet on built-in digits
 #   make test    runs the tests
-# Others: make lint, make bench, make clean.
+# Others: make lint, make bench, make bench-compare, make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 test: export OPENBLAS_NUM_THREADS ?= 1
 test: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-compare clean
 
 demo: $(VENV)/.package
 	$(BIN)/pycaffe-lite demo
@@ -28,6 +28,11 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/lenet.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/and_gate.py
+
+# Beside PyTorch, OpenCV and onnxruntime, which it installs: 20 minutes on a machine that does nothing else.
+bench-compare: $(VENV)/.rivals
+	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/compare.py --table
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
@@ -46,6 +51,10 @@ $(VENV)/.test: $(VENV)/.package
 
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/.rivals: $(VENV)/.test benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@
 
 clean:

@@ -29,8 +29,11 @@ class Gemm:
         self._a, self._b = (rng.random((SIDE, SIDE), np.float32) for _ in range(2))
         self._out = np.empty_like(self._a)
 
+    def run(self) -> None:
+        np.dot(self._a, self._b, out=self._out)
+
     def seconds(self) -> float:
-        return seconds(lambda: np.dot(self._a, self._b, out=self._out))
+        return seconds(self.run)
 
     @staticmethod
     def rate(seconds: float) -> float:
@@ -50,32 +53,53 @@ def median(values: list[float]) -> float:
 
 def peak_memory() -> int:
     """Bytes of this process at its largest."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # may be that of the process that started this one
+
+
+def environment(threads: int) -> dict[str, str]:
+    """That of a process which uses so many threads, read by libraries when they are loaded, and this checkout."""
+    count, paths = str(threads), [ROOT, ROOT / "benchmarks", *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), count),
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+    }
 
 
 def child(script: str, *arguments: str, threads: int = 1) -> dict[str, Any]:
     """Run a benchmark in a process of its own with this many BLAS threads; it prints one JSON line last."""
-    env = dict(os.environ, OPENBLAS_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
-    done = subprocess.run([sys.executable, script, *arguments], env=env, check=True, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, script, *arguments]
+    done = subprocess.run(command, env=environment(threads), check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def record(name: str, figures: dict[str, Any]) -> None:
     """Write results/<name>.json with the machine and the commit, and print the figures."""
+    write(RESULTS / f"{name}.json", {**about(), "figures": figures})
+    width = max(map(len, figures))
+    for key, value in figures.items():
+        print(f"{key:<{width}}  {value}")
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def about() -> dict[str, Any]:
+    """Where, with what and when something was measured."""
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
-    about = {
+    return {
         "machine": {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform()},
         "python": platform.python_version(),
         "numpy": np.__version__,
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else ""),
         "date": time.strftime("%Y-%m-%d"),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({**about, "figures": figures}, indent=2) + "\n")
-    width = max(map(len, figures))
-    for key, value in figures.items():
-        print(f"{key:<{width}}  {value}")
 
 
 def _git(*arguments: str) -> str:

@@ -1,0 +1,156 @@
+"""pycaffe-lite beside PyTorch, OpenCV and onnxruntime: the same nets, the same weights, the same threads, in turn.
+
+    pip install -r benchmarks/requirements.txt
+    python benchmarks/compare.py                  # all nets with one and two threads: about 20 minutes
+    python benchmarks/compare.py lenet --threads 1 --budget 5 --output trial.json
+    python benchmarks/compare.py --table          # only writes README's table anew from results/compare.json
+
+Every contender has a process of its own; they work in turns, never two at once, in several rounds, and each round
+measures the machine's own SGEMM beside them. Ratios are medians over rounds of what one round has measured. Before
+anything is timed the contenders must agree on outputs, loss and what a step learns.
+
+Training is a step: forward, backward, update (SGD with momentum and weight decay), the batch lying ready. Use is a
+forward pass of one item, and of as many as a training batch has. "passes" is forward and backward to the data.
+The limit is what the net's multiply-adds would take at the rate of SGEMM: forward, and in training the gradients of
+weights and of all blobs but the data ("passes": of the data too); nothing else is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import table
+from contenders.agreement import check_outputs, check_training
+from contenders.task import INFER, PASSES, TRAIN, Task
+from contenders.workers import CONTENDERS, Worker, start
+from measure import ROOT, Gemm, about, child, median, write
+
+NETS = "and_gate lenet cifar10_quick resnet20 squeezenet caffenet googlenet resnet50 mobilenet vgg16".split()
+BVLC = ("lenet", "caffenet", "googlenet")
+"""Nets of which is known what BVLC Caffe takes for `passes`."""
+PACKAGES = ("torch", "opencv-python-headless", "onnxruntime", "onednn-cpu-gomp", "numpy")
+TURN = 0.15
+"""Seconds that a turn takes at least, in whole iterations."""
+MOST_ROUNDS = 25
+LIMIT = "sgemm"
+
+
+def compare(net: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """All measurements of a net."""
+    modes = [mode for mode in args.modes if mode != PASSES or net in BVLC]
+    clock = "process_time" if args.processor_time else "perf_counter"
+    measured = []
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = child(str(ROOT / "benchmarks/contenders/prepare.py"), net, folder)
+        if TRAIN in modes:
+            difference = check_training(folder, min(2, prepared["batch"]), max(args.threads), args.only)
+            print(f"{net}: contenders learn the same within {difference:.0e}", flush=True)
+        for mode in modes:
+            for threads in args.threads:
+                task = Task(folder, mode, prepared["batch"], threads, clock=clock)
+                workers = [Worker(LIMIT, "sgemm", task), *start(task, args.only)]
+                for batch in (1, prepared["batch"]) if mode == INFER else (prepared["batch"],):
+                    if mode == INFER:
+                        for worker in workers:
+                            worker.ask("reshape", batch)
+                    result = race(workers, mode, 2 * batch * prepared[mode], args.budget, args.rounds)
+                    measured.append({"net": net, "mode": mode, "batch": batch, "threads": threads, **result})
+                    print(line(measured[-1]), flush=True)
+                for worker in workers:
+                    worker.close()
+    return measured
+
+
+def race(workers: list[Worker], mode: str, flop: float, budget: float, rounds: int) -> dict[str, Any]:
+    """Let the workers run in turns for about `budget` seconds, and `rounds` rounds at least."""
+    runners: dict[str, tuple[Worker, float]] = {}
+    for worker in workers:
+        once = min(worker.turn(1) for _ in range(2))
+        taken = once if once > TURN else min(worker.turn(max(1, round(TURN / 3 / once))) for _ in range(2))
+        if worker.name not in runners or taken < runners[worker.name][1]:
+            runners[worker.name] = worker, taken  # of a contender's variants the faster one runs
+    if mode == INFER:
+        check_outputs([worker for worker in workers if worker.name != LIMIT])
+    counts = {name: max(1, round(TURN / taken)) for name, (_, taken) in runners.items()}
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    start_time = time.perf_counter()
+    while len(times[LIMIT]) < rounds or (len(times[LIMIT]) < MOST_ROUNDS and time.perf_counter() - start_time < budget):
+        for name, (worker, _) in runners.items():
+            times[name].append(worker.turn(counts[name]))
+    limits = [flop / Gemm.rate(taken) for taken in times[LIMIT]]
+    return {
+        "rounds": len(limits),
+        "sgemm_gflops": round(Gemm.rate(median(times[LIMIT])) / 1e9, 1),
+        "gflop": flop / 1e9,
+        "limit_ms": median(limits) * 1e3,
+        "contenders": {
+            name: {
+                "ms": median(times[name]) * 1e3,
+                "best_ms": min(times[name]) * 1e3,
+                "peak_mb": round(worker.ask("memory") / 1e6),
+                **({"variant": worker.variant} if worker.name == "pytorch" else {}),
+                "of_limit": median([a / b for a, b in zip(limits, times[name], strict=True)]),
+            }
+            for name, (worker, _) in runners.items()
+            if name != LIMIT
+        },
+        "times_as_fast": {
+            f"{mine} / {rival}": median([b / a for a, b in zip(times[mine], times[rival], strict=True)])
+            for mine in ("onednn", "numpy")
+            for rival in runners
+            if mine in runners and rival not in (LIMIT, mine)
+        },
+    }
+
+
+def line(result: dict[str, Any]) -> str:
+    head = f"{result['net']} {result['mode']} batch {result['batch']} threads {result['threads']}"
+    times = ", ".join(f"{name} {c['ms']:.4g} ms" for name, c in result["contenders"].items())
+    ratios = ", ".join(f"{pair} {ratio:.2f}" for pair, ratio in result["times_as_fast"].items() if "onednn /" in pair)
+    share = "".join(f"; {c['of_limit']:.0%} of SGEMM" for n, c in result["contenders"].items() if n in ("onednn",))
+    return f"{head}: {times}; {ratios}{share}"
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("nets", nargs="*", metavar="NET", default=NETS, help="which nets (default all)")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N")
+    parser.add_argument("--modes", nargs="+", choices=[TRAIN, INFER, PASSES], default=[TRAIN, INFER, PASSES])
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="which contenders")
+    parser.add_argument("--budget", type=float, default=6, metavar="S", help="seconds for each measurement (default 6)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds at least (default 5)")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="for trials on a busy machine, with one thread: not wall time"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=table.RESULT, metavar="JSON", help="default results/compare.json"
+    )
+    parser.add_argument("--table", action="store_true", help="measure nothing, write README's table")
+    args = parser.parse_args()
+    if args.table:
+        table.write()
+        return
+    start_time, measured = time.perf_counter(), []
+    for net in args.nets:
+        measured += compare(net, args)
+        write(args.output, {**about(), "versions": versions(), "measurements": measured})
+    print(f"{time.perf_counter() - start_time:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""README's tables of speed, from results/compare.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from contenders.task import INFER, PASSES, TRAIN
+from measure import RESULTS, ROOT
+
+README, RESULT = ROOT / "README.md", RESULTS / "compare.json"
+BEGIN, END = "<!-- speed: written by benchmarks/compare.py --table -->\n", "<!-- end of speed -->\n"
+NAMES = {"onednn": "oneDNN", "numpy": "numpy", "pytorch": "PyTorch", "opencv": "OpenCV", "onnxruntime": "onnxruntime"}
+
+Measurement = dict[str, Any]
+Row = list[Measurement]
+"""One net, batch and mode, with each number of threads."""
+
+
+def tables(result: dict[str, Any]) -> str:
+    """Markdown for all that was measured."""
+    measured: list[Measurement] = result["measurements"]
+    use = [m for m in measured if m["mode"] == INFER]
+    least = {m["net"]: min(n["batch"] for n in use if n["net"] == m["net"]) for m in use}
+    parts = [
+        _about(result),
+        _table("a training step", [m for m in measured if m["mode"] == TRAIN]),
+        _table("use, one item", [m for m in use if m["batch"] == least[m["net"]]]),
+        _table("use, a batch", [m for m in use if m["batch"] != least[m["net"]]]),
+        _passes([m for m in measured if m["mode"] == PASSES]),
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _about(result: dict[str, Any]) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
+    machine = result["machine"]
+    threads = sorted({m["threads"] for m in result["measurements"]})
+    return (
+        f"{result['date']}, commit {result['commit']}, {machine['cpu']}, {machine['cores']} cores; {versions}. "
+        f"Numbers side by side are those with {' and '.join(map(str, threads))} thread{'s' * (threads[-1] > 1)}.\n"
+    )
+
+
+def _rows(measured: list[Measurement]) -> list[Row]:
+    rows: dict[tuple[str, int], Row] = {}
+    for m in measured:
+        rows.setdefault((m["net"], m["batch"]), []).append(m)
+    return list(rows.values())
+
+
+def _table(title: str, measured: list[Measurement]) -> str:
+    if not measured:
+        return ""
+    present = [name for name in NAMES if any(name in m["contenders"] for m in measured)]
+    rivals = [name for name in present if name not in ("onednn", "numpy")]
+    columns: dict[str, Callable[[Measurement], str]] = {}
+    for name in present:
+        columns[f"{NAMES[name]}, ms"] = lambda m, name=name: _number(m["contenders"][name]["ms"])
+    for name in rivals:
+        columns[f"times as fast as {NAMES[name]}"] = (
+            lambda m, name=name: f"{m['times_as_fast'][f'onednn / {name}']:.2f}"
+        )
+    columns["of SGEMM's rate"] = lambda m: f"{100 * m['contenders']['onednn']['of_limit']:.0f} %"
+    columns["peak MB"] = lambda m: str(m["contenders"]["onednn"]["peak_mb"])
+    columns["PyTorch's"] = lambda m: str(m["contenders"]["pytorch"]["peak_mb"])
+    head = [title, "batch", *columns]
+    lines = [[r[0]["net"], str(r[0]["batch"]), *(_cell(r, show) for show in columns.values())] for r in _rows(measured)]
+    return _markdown(head, lines)
+
+
+def _passes(measured: list[Measurement]) -> str:
+    if not measured:
+        return ""
+    title = "numpy: forward and backward to the data"
+    columns: dict[str, Callable[[Measurement], str]] = {
+        "ms": lambda m: _number(m["contenders"]["numpy"]["ms"]),
+        "times its arithmetic at SGEMM's rate": lambda m: f"{1 / m['contenders']['numpy']['of_limit']:.2f}",
+    }
+    lines = [[r[0]["net"], str(r[0]["batch"]), *(_cell(r, show) for show in columns.values())] for r in _rows(measured)]
+    return _markdown([title, "batch", *columns], lines)
+
+
+def _cell(row: Row, show: Callable[[Measurement], str]) -> str:
+    """What there is for each number of threads; a contender that took no part leaves a gap."""
+    return " / ".join(_try(m, show) for m in row)
+
+
+def _try(measurement: Measurement, show: Callable[[Measurement], str]) -> str:
+    try:
+        return show(measurement)
+    except KeyError:
+        return "-"
+
+
+def _number(milliseconds: float) -> str:
+    if milliseconds < 9.95:
+        return f"{milliseconds:.2g}" if milliseconds < 0.0995 else f"{milliseconds:.2f}"
+    return f"{milliseconds:.1f}" if milliseconds < 99.95 else f"{milliseconds:,.0f}"
+
+
+def _markdown(head: list[str], lines: list[list[str]]) -> str:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *lines))
+
+
+def write() -> bool:
+    """Write the tables into README.md, between their two lines; False, and they are printed, if README lacks these."""
+    made = tables(json.loads(RESULT.read_text(encoding="utf-8")))
+    old = README.read_text(encoding="utf-8")
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        print(made)
+        return False
+    README.write_text(before + begin + made + end + after, encoding="utf-8")
+    return True
