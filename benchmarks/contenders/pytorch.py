@@ -76,7 +76,7 @@ class Contender:
             return lambda x: F.local_response_norm(x, size, alpha, beta)
         if kind == "Dropout":
             ratio = fields.dropout_ratio(layer)
-            return (lambda x: F.dropout(x, ratio, True, True)) if training else None
+            return (lambda x: F.dropout(x, ratio)) if training else None
         if kind == "Scale":
             return None
         fields.plain(layer)
