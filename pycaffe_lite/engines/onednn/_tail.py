@@ -63,7 +63,7 @@ class Tail:
     def __init__(self, layers: Sequence[Layer]) -> None:
         done = [layer for layer in layers if not _is_nothing(layer)]
         self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, is_affine)]
-        self._blobs = [blob for layer in done for blob in layer.blobs]
+        self._layers = done
         self._seen: list[bytes] | None = None
         self._numbers: list[Array] | None = None
 
@@ -81,7 +81,8 @@ class Tail:
 
     def numbers(self, biases: Sequence[Array]) -> list[Array] | None:
         """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite."""
-        seen = [array.tobytes() for array in (*biases, *(blob.data for blob in self._blobs))]
+        blobs = [blob for layer in self._layers for blob in layer.blobs]
+        seen = [array.tobytes() for array in (*biases, *(blob.stored("data") for blob in blobs))]
         if seen != self._seen:
             self._seen, numbers = seen, [n for affine, layers in self._stages if affine for n in _affine(layers)]
             self._numbers = numbers if all(np.isfinite(a).all() for a in (*biases, *numbers)) else None
@@ -147,7 +148,7 @@ class WithTail(Layer):
         if self._primitives is not self._tailed_for:
             self._tailed_for = self._primitives
             self._tailed = None if self._primitives is None else self._primitives.forward_with(self._tail)
-        numbers = None if self._tailed is None else self._tail.numbers([blob.data for blob in self.blobs[1:]])
+        numbers = None if self._tailed is None else self._tail.numbers([blob.stored("data") for blob in self.blobs[1:]])
         if self._tailed is None or numbers is None:
             super().forward_with(followers, bottom, top)
         else:
