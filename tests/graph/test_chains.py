@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,19 @@ def test_layers_in_place_one_after_another() -> None:
 )
 def test_these_are_none(text: str) -> None:
     assert within(net_of(inputs(x=(2, 3), s=(7,)) + text, TEST)) == {}
+
+
+def test_a_users_own_layer_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "halving.py").write_text(
+        "import pycaffe_lite as caffe\nclass Halve(caffe.Layer):\n"
+        "    def setup(self, bottom, top): pass\n"
+        "    def reshape(self, bottom, top): top[0].reshape(*bottom[0].shape)\n"
+        "    def forward(self, bottom, top): top[0].data[...] = bottom[0].data / 2\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = layer("own", "Python", "a", "a", 'python_param { module: "halving" layer: "Halve" }')
+    net = net_of(DATA + ip("a", "x", "a", 7) + RELU + own + layer("relu2", "ReLU", "a", "a"), TEST)
+    assert within(net) == {"relu": "a"}
 
 
 def test_a_layer_absorbs_as_many_as_it_says(monkeypatch: pytest.MonkeyPatch, ran: list[str]) -> None:
