@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,7 +98,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     if "\0" in os.fspath(path):
         raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
     goal = Path(os.path.realpath(path))  # a link to a file elsewhere stays a link
-    part = goal.with_name(f".{goal.name[:200]}.{secrets.token_hex(4)}.part")
+    part = goal.with_name(f".{goal.name[:200]}.{os.urandom(4).hex()}.part")
     try:
         yield part
         _sync(part)

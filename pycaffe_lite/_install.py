@@ -7,11 +7,20 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pycaffe_lite.errors import CaffeError
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # which the import system does not ask for, and which bring half of the standard library
+
+    class Loader: ...
+
+    class MetaPathFinder: ...
+
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +87,9 @@ class _Finder(MetaPathFinder, Loader):
             whose = f": it is the {_FORKS[fullname]} fork's, not pycaffe's" if fullname in _FORKS else ""
             raise ModuleNotFoundError(f"No module named {fullname!r}{whose}", name=fullname)
         return ModuleSpec(fullname, self)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """As usual."""
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system hands on what it finds here when this returns.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import zlib
 
 import numpy as np
@@ -18,7 +18,7 @@ def set_random_seed(seed: int) -> None:
 
 def new_seed() -> int:
     """The seed given to set_random_seed, or a fresh one."""
-    return secrets.randbits(63) if _seed is None else _seed
+    return int.from_bytes(os.urandom(8), "big") >> 1 if _seed is None else _seed
 
 
 def generator(seed: int, name: str) -> np.random.Generator:

@@ -16,7 +16,7 @@ from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import Registry
 
-Filler = Callable[[Array, pb.FillerParameter, np.random.Generator], None]
+Filler = Callable[[Array, pb.FillerParameter, "np.random.Generator"], None]
 fillers: Registry[Filler] = Registry("filler")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -61,6 +60,8 @@ def check_writable(settings: Settings) -> None:
     hint = "Make the folder, or change snapshot_prefix."
     if not os.path.isdir(folder):
         raise SnapshotError(f"There is no folder {folder} for snapshots", field="snapshot_prefix", hint=hint)
+    import tempfile  # brings half of the standard library, for those who train
+
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
