@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     Primitive,
     plain_layout,
 )
+from pycaffe_lite.engines.onednn._tail import Maker, Tail, tailed
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.storage import Order
 
@@ -39,6 +41,11 @@ class Passes:
     """Bytes that forward leaves for backward."""
     forward: Primitive
     backward: Primitive
+    _describe: Maker
+    _arguments: dict[int, Layout]
+
+    def forward_with(self, tail: Tail) -> Primitive | None:
+        return tailed(self.forward.description, self._describe, self._arguments, tail)
 
     @classmethod
     def make(
@@ -50,7 +57,10 @@ class Passes:
         lies = plain_layout if order is Order.PLAIN else channels_innermost
         source, target, engine = lies(x), lies(y), library().engine
         both = source.handle, target.handle
-        forward = Description.make(f"{kind}_forward", engine, FORWARD_TRAINING, algorithm, *both, *parameters)
+        describe = functools.partial(
+            Description.make, f"{kind}_forward", engine, FORWARD_TRAINING, algorithm, *both, *parameters
+        )
+        forward = describe()
         if forward is None or not is_fast(forward):
             return None
         read = (source.handle,) if reads_x else ()
@@ -60,13 +70,16 @@ class Passes:
         kept = forward.layout(WORKSPACE)
         between = {WORKSPACE: kept} if kept.nbytes else {}
         reads = {SRC: source} if reads_x else {}
+        arguments = {SRC: source, DST: target, **between}
         return cls(
             order,
             source,
             target,
             kept.nbytes,
-            Primitive(forward, {SRC: source, DST: target, **between}),
+            Primitive(forward, arguments),
             Primitive(backward, {DIFF_SRC: source, DIFF_DST: target, **reads, **between}),
+            lambda ops: describe(post_ops=ops),
+            arguments,
         )
 
 
@@ -75,7 +88,7 @@ class Following(Layer):
 
     any_order = True
     _backward_reads_x = False
-    _passes: Passes | None = None
+    _primitives: Passes | None = None
     _made: dict[Order, Passes | None]
     _made_for: tuple[Shape, ...] = ()
 
@@ -84,17 +97,23 @@ class Following(Layer):
         raise NotImplementedError
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x = bottom[0].stored("data")
-        self._passes = passes = self._choose(order_of(x), bottom, top)
+        self._primitives = passes = self._choose(bottom, top)
         if passes is None:
             super().forward_cpu(bottom, top)
-            return
+        else:
+            self._forward(passes.forward, [], bottom, top)
+
+    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+        """The forward pass by this primitive of the passes chosen, which takes these numbers last."""
+        passes = self._primitives
+        assert passes is not None
+        x = read(bottom[0].stored("data"), passes.x, self._scratch, "x")
         target = Target(top[0].open("data", passes.order), passes.y, self._scratch, "y")
-        passes.forward(read(x, passes.x, self._scratch, "x"), target.memory, *self._workspace(passes))
+        run(x, target.memory, *self._workspace(passes), *numbers)
         target.done()
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if (passes := self._passes) is None:
+        if (passes := self._primitives) is None:
             super().backward_cpu(top, propagate_down, bottom)
         elif propagate_down[0]:
             x = [read(bottom[0].stored("data"), passes.x, self._scratch, "x")] if self._backward_reads_x else []
@@ -106,9 +125,9 @@ class Following(Layer):
     def _workspace(self, passes: Passes) -> list[Array]:
         return [self._scratch("workspace", (passes.workspace,), np.uint8)] if passes.workspace else []
 
-    def _choose(self, order: Order, bottom: Blobs, top: Blobs) -> Passes | None:
-        """Those in this order or, if these are not fast, with the channels innermost."""
-        shapes = bottom[0].shape, top[0].shape
+    def _choose(self, bottom: Blobs, top: Blobs) -> Passes | None:
+        """Those in the order in which the bottom lies or, if these are not fast, with the channels innermost."""
+        order, shapes = order_of(bottom[0].stored("data")), (bottom[0].shape, top[0].shape)
         if order is Order.BATCH_INNERMOST or len(top) > 1 or len(shapes[0]) != 4 or not takes([*bottom, *top]):
             return None
         if shapes != self._made_for:

@@ -122,7 +122,7 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
     made = make(ops)
     if made is None or made.implementation != plain.implementation:
         return None
-    if made.layout(WEIGHTS) is not plain.layout(WEIGHTS):
+    if WEIGHTS in arguments and made.layout(WEIGHTS) is not plain.layout(WEIGHTS):
         return None
     return Primitive(made, {**arguments, **operands(ops)})
 

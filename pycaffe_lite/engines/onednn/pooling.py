@@ -7,9 +7,13 @@ one where no window hangs over that, the other where there is no padding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.engines.onednn._passes import Following, Passes
 from pycaffe_lite.engines.onednn._primitive import dims
+from pycaffe_lite.engines.onednn._tail import WithTail
+from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import PoolGeometry
 from pycaffe_lite.layers.pooling import Pooling
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -40,8 +44,14 @@ def algorithm(pool: int, geometry: PoolGeometry, x: Shape, y: Shape) -> int | No
 
 
 @register_layer("Pooling", engine="onednn")
-class OneDnnPooling(Following, Pooling):
+class OneDnnPooling(Following, WithTail, Pooling):
     """Pooling of float32 blobs that lie in plain order or with the channels innermost; otherwise numpy's."""
+
+    _primitives: Passes | None = None
+
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        self._primitives = self._choose(bottom, top)
+        super().forward_with(followers, bottom, top)
 
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
         g = self._geometry
