@@ -14,6 +14,7 @@ from pycaffe_lite import _display
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.storage import Order, Storage
+from pycaffe_lite.watched import WatchedStorage
 
 if TYPE_CHECKING:
     from pycaffe_lite.buffer import Buffer
@@ -34,6 +35,7 @@ class Blob:
     Between layers that can do with it (Layer.any_order) the numbers may lie in another Order, the batch or the channels
     innermost, where a layer is faster so. `stored` shows them as they lie, `open` gives the memory to write them. Who
     asks for `data` or `diff` gets plain order, in an array that stays live: the blob never takes another order again.
+    Learnable blobs live in a WatchedStorage: `written` says whether what a layer made of them still holds.
 
     Differences from Caffe: more than 2**31 numbers are fine; `reshape` takes a sequence as well as separate numbers.
     """
@@ -66,6 +68,8 @@ class Blob:
     @property
     def data(self) -> Array:
         """The values, shape `shape`."""
+        if isinstance(self._data, WatchedStorage):
+            return self._data.lend(self._shape)
         whole = self._data.array()
         if whole is not self._data_of:
             self._data_view, self._data_of = whole[: self._count].reshape(self._shape), whole
@@ -84,10 +88,12 @@ class Blob:
         return self.data if what == "data" else self.diff
 
     def stored(self, what: Side) -> Array:
-        """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass."""
+        """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass; of
+        learnable blobs only to be read.
+        """
         is_data = what == "data"
         storage = self._data if is_data else self._diff
-        if not storage.free:
+        if not (storage.free or isinstance(storage, WatchedStorage)):
             return self.data if is_data else self.diff
         memory = storage.plain() if storage.laid is None else storage.laid
         if memory is (self._data_of if is_data else self._diff_of):
@@ -127,6 +133,8 @@ class Blob:
     def written(self, what: Side) -> int | None:
         """A number that is the same as last time if nobody can have changed `data` or `diff` since; None: who knows."""
         storage = self._data if what == "data" else self._diff
+        if isinstance(storage, WatchedStorage):
+            return storage.version()
         return None if storage.laid is None else storage.writes
 
     @property

@@ -200,7 +200,7 @@ class Storage:
         """As `array`, for those who neither keep it nor ask while `laid` is newer: the storage stays free."""
         if self._array is None:
             if self._parent is not None:
-                self._array = self._parent.array()[self._offset : self._offset + self._count]
+                self._array = self._parent.plain()[self._offset : self._offset + self._count]
             elif self.lost:
                 raise self._lost_error()
             else:
@@ -247,7 +247,7 @@ class Storage:
 
     def slice(self, offset: int, count: int) -> Storage:
         """A Storage that is numbers offset .. offset + count of this one, still without allocating."""
-        part = Storage(self.dtype, count)
+        part = type(self)(self.dtype, count)
         part._parent, part._offset = self, offset
         return part
 

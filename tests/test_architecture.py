@@ -48,6 +48,7 @@ FLOORS = [
         "proto",
         "registry",
         "storage",
+        "watched",
         "summary",
         "timer",
         "training_log",

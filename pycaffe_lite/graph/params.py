@@ -12,6 +12,7 @@ from pycaffe_lite.errors import GraphError, ShapeError
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.storage import Storage
+from pycaffe_lite.watched import WatchedStorage
 
 
 @dataclass
@@ -124,7 +125,7 @@ def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: L
 def flatten_params(params: LearnableParams, nodes: list[Node], dtype: npt.DTypeLike) -> None:
     """Move all learnable blobs into one flat data and one flat diff storage, and let sharers share."""
     total = sum(b.count for b in params.blobs)
-    params.data, params.diff = Storage(dtype, total), Storage(dtype, total)
+    params.data, params.diff = WatchedStorage(dtype, total), Storage(dtype, total)
     offset = 0
     for blob in params.blobs:
         params.diffs.append(params.diff.slice(offset, blob.count))

@@ -70,7 +70,7 @@ class BroadcastLayer(Layer):
 
     def _widened(self, operand: Blob) -> Array:
         """The operand with as many axes as x."""
-        return operand.data.reshape(self._wide)
+        return operand.stored("data").reshape(self._wide)
 
     def _operand(self, bottom: Blobs) -> Blob:
         return bottom[1] if len(bottom) == 2 else self.blobs[0]

@@ -107,12 +107,12 @@ class RecurrentLayer(Layer):
                 )
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        w, b = self.blobs[0].data, self.blobs[1].data
+        w, b = self.blobs[0].stored("data"), self.blobs[1].stored("data")
         p = self._sequence("p", bottom, self.gates)
         np.dot(bottom[0].data.reshape(-1, w.shape[1]), w.T, out=p.reshape(-1, w.shape[0]))
         p += b
         if self._static:
-            p += np.dot(self._static_input(bottom), self.blobs[2].data.T)
+            p += np.dot(self._static_input(bottom), self.blobs[2].stored("data").T)
         state = self._state_shape(bottom)
         if self._exposed():
             first = [blob.data.reshape(state) for blob in bottom[-self.states :]]

@@ -106,7 +106,7 @@ class BatchNorm(Layer):
 
     def _statistics(self) -> tuple[Array, Array]:
         """The blobs' mean and variance."""
-        mean, var, factor = (blob.data for blob in self.blobs)
+        mean, var, factor = (blob.stored("data") for blob in self.blobs)
         scale = 1 / factor[0] if factor[0] else 0
         return mean * scale, var * scale
 

@@ -52,8 +52,8 @@ class Convolution(WeightedWindows):
         return p.num_output, channels // p.group
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        w = self.blobs[0].data
-        b = self.blobs[1].data if self._bias else None
+        w = self.blobs[0].stored("data")
+        b = self.blobs[1].stored("data") if self._bias else None
         innermost = top[0].shape[0] >= MIN_ITEMS and all(y.order_is_free for y in top)
         self._by_batch = self._axis == 1 and _im2col.suits_batch(self._geometry, w.shape, top[0].shape, innermost)
         self._seen = bottom[0].written("data") if len(bottom) == 1 else None
@@ -72,7 +72,7 @@ class Convolution(WeightedWindows):
             if dw is not None or db is not None:
                 _im2col.conv_backward_weight(self._read(x, "data"), dy, dw, db, *how, same_x)
             if down:
-                _im2col.conv_backward_data(dy, self.blobs[0].data, self._open(x, "diff"), *how)
+                _im2col.conv_backward_data(dy, self.blobs[0].stored("data"), self._open(x, "diff"), *how)
 
     def _read(self, blob: Blob, what: Side) -> Array:
         return blob.stored(what) if self._by_batch else self._items(blob.get(what))

@@ -57,11 +57,12 @@ class Deconvolution(WeightedWindows):
         return channels, p.num_output // p.group
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        w = self.blobs[0].stored("data")
         for blob, out in zip(bottom, top, strict=True):
             y = self._items(out.data)
-            _im2col.conv_backward_data(self._items(blob.data), self.blobs[0].data, y, self._geometry, self._scratch)
+            _im2col.conv_backward_data(self._items(blob.data), w, y, self._geometry, self._scratch)
             if self._bias:
-                y += self.blobs[1].data.reshape(-1, *[1] * (y.ndim - 2))
+                y += self.blobs[1].stored("data").reshape(-1, *[1] * (y.ndim - 2))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         w = self.blobs[0]
@@ -73,4 +74,4 @@ class Deconvolution(WeightedWindows):
                 x = self._items(blob.data)
                 _im2col.conv_backward_weight(dy, x, w.diff, None, self._geometry, self._scratch)
             if down:
-                _im2col.conv_forward(dy, w.data, None, self._items(blob.diff), self._geometry, self._scratch)
+                _im2col.conv_forward(dy, w.stored("data"), None, self._items(blob.diff), self._geometry, self._scratch)

@@ -53,9 +53,9 @@ class Embed(Layer):
                 f"The bottom has {x[at]:g} at {list(at)}, which is no integer from 0 to {self._rows - 1}",
                 hint="Check the data, or raise embed_param.input_dim.",
             )
-        y[...] = self.blobs[0].data[x.astype(np.intp)]
+        y[...] = self.blobs[0].stored("data")[x.astype(np.intp)]
         if self._bias:
-            y += self.blobs[1].data
+            y += self.blobs[1].stored("data")
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[0]:

@@ -64,7 +64,7 @@ class InnerProduct(Layer):
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].data)
+        x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].stored("data"))
         y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
         if y.flags.c_contiguous:
             np.dot(w, x, out=y)
@@ -74,7 +74,7 @@ class InnerProduct(Layer):
         else:
             np.dot(x.T, w.T, out=y.T)
         if self._bias:
-            y += self.blobs[1].data[:, np.newaxis]
+            y += self.blobs[1].stored("data")[:, np.newaxis]
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
@@ -88,9 +88,9 @@ class InnerProduct(Layer):
         if propagate_down[0]:
             dx = self._open(bottom[0], "diff", self._k, not x.flags.f_contiguous)
             if dx.flags.c_contiguous:
-                np.dot(self._weights(w.data).T, dy, out=dx)
+                np.dot(self._weights(w.stored("data")).T, dy, out=dx)
             else:
-                np.dot(dy.T, self._weights(w.data), out=dx.T)
+                np.dot(dy.T, self._weights(w.stored("data")), out=dx.T)
 
     def _weights(self, w: Array) -> Array:
         """W as (N, K)."""

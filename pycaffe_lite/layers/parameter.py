@@ -33,7 +33,7 @@ class Parameter(Layer):
         self._add_param(tuple(self._message.parameter_param.shape.dim), pb.FillerParameter(type="constant"))
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        np.copyto(top[0].data, self.blobs[0].data)
+        np.copyto(top[0].data, self.blobs[0].stored("data"))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if self.param_propagate_down(0):

@@ -58,7 +58,7 @@ class PReLU(NeuronLayer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data.reshape(self._parts), top[0].data.reshape(self._parts)
         below = np.minimum(x, 0, out=self._scratch("below", x.shape, x.dtype))
-        below *= self.blobs[0].data.reshape(-1, 1)
+        below *= self.blobs[0].stored("data").reshape(-1, 1)
         np.maximum(x, 0, out=y)
         y += below
 

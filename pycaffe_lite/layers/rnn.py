@@ -37,7 +37,7 @@ class RNN(RecurrentLayer):
         for t, cont in enumerate(self._cont(bottom)):
             p[t] += np.dot(begin(h, cont, out=before[t]), w)
             h = np.tanh(p[t], out=p[t])
-        w_o, b_o = self.blobs[-2].data, self.blobs[-1].data
+        w_o, b_o = self.blobs[-2].stored("data"), self.blobs[-1].stored("data")
         np.dot(p.reshape(-1, len(w_o)), w_o.T, out=y.reshape(-1, len(w_o)))
         y += b_o
         np.tanh(y, out=y)

@@ -48,7 +48,7 @@ class Scale(BroadcastLayer):
 
     def affine(self) -> tuple[Array, Array | float]:
         """f and a."""
-        return self.blobs[0].data, self.blobs[1].data if self._bias else 0.0
+        return self.blobs[0].stored("data"), self.blobs[1].stored("data") if self._bias else 0.0
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import channels_innermost, first_fast, open_target, read, takes
+from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, first_fast, open_target, read, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import Gradients, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -28,6 +28,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     any_layout,
     dims,
     plain_layout,
+    reorder,
 )
 from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
 from pycaffe_lite.layer import Blobs
@@ -133,6 +134,8 @@ class OneDnnConvolution(WithTail, Convolution):
 
     _primitives: ConvolutionPrimitives | None = None
     _made_for: tuple[Shape, Geometry] | None = None
+    _kept: tuple[Layout, int | None] | None = None
+    """How the copy of W lies, and which version it is of (Blob.written)."""
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
@@ -152,7 +155,7 @@ class OneDnnConvolution(WithTail, Convolution):
 
     def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
-        w, biases = self._weights(weights), [blob.data for blob in self.blobs[1:]]
+        w, biases = self._weights(weights), [blob.stored("data") for blob in self.blobs[1:]]
         for x, y in zip(bottom, top, strict=True):
             source = read(x.stored("data"), take, self._scratch, "x")
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
@@ -187,7 +190,13 @@ class OneDnnConvolution(WithTail, Convolution):
         gradients.add()
 
     def _weights(self, wanted: Layout) -> Array:
-        """W as a primitive wants it. It may have changed since the last pass: it is the user's."""
+        """W as a primitive wants it: as it lies, or a copy, that of the last time if nobody can have changed W."""
         assert self._primitives is not None
-        w = self.blobs[0].data.reshape(self._primitives.weights.shape)
-        return read(w, wanted, self._scratch, "w")
+        lies, blob = self._primitives.weights, self.blobs[0]
+        if lies is wanted:
+            return blob.stored("data")
+        copy, version = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT), blob.written("data")
+        if version is None or (wanted, version) != self._kept:
+            reorder(lies, wanted)(blob.stored("data"), copy)
+            self._kept = wanted, version
+        return copy

@@ -92,7 +92,7 @@ class OneDnnInnerProduct(WithTail, InnerProduct):
 
     def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         y = top[0].open("data", Order.PLAIN)
-        run(self._plain(bottom[0], "data"), *(blob.data for blob in self.blobs), y, *numbers)
+        run(self._plain(bottom[0], "data"), *(blob.stored("data") for blob in self.blobs), y, *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (primitives := self._primitives) is None:
@@ -106,7 +106,7 @@ class OneDnnInnerProduct(WithTail, InnerProduct):
         if propagate_down[0]:
             order = order_of(bottom[0].stored("data"))
             target = Target(bottom[0].open("diff", order), plain_layout(bottom[0].shape), self._scratch, "dx")
-            primitives.backward_data(target.memory, self.blobs[0].data, dy)
+            primitives.backward_data(target.memory, self.blobs[0].stored("data"), dy)
             target.done()
 
     def _plain(self, blob: Blob, what: Side) -> Array:

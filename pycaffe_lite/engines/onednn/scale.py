@@ -33,7 +33,7 @@ class OneDnnScale(AffineHead, Normalizing, Scale):
             super().forward_cpu(bottom, top)
             return
         y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
-        passes.forward(x, *self._statistics(), *(blob.data for blob in self.blobs), y.memory)
+        passes.forward(x, *self._statistics(), *(blob.stored("data") for blob in self.blobs), y.memory)
         y.done()
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
@@ -49,7 +49,7 @@ class OneDnnScale(AffineHead, Normalizing, Scale):
             memory = dx.memory
         else:
             memory = self._scratch_like(dy, "dx")
-        passes.backward(memory, dy, x, *self._statistics(), self.blobs[0].data, *gradients.memory)
+        passes.backward(memory, dy, x, *self._statistics(), self.blobs[0].stored("data"), *gradients.memory)
         gradients.add()
         if propagate_down[0]:
             dx.done()
