@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pycaffe_lite._typing import Array, ShapeLike
+from pycaffe_lite.layers import _pool_flat
 from pycaffe_lite.layers._geometry import PoolGeometry as PoolGeometry
 from pycaffe_lite.layers._geometry import Scratch, evenly, hits, work
 
@@ -29,6 +30,8 @@ def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeo
     """
     if math.prod(y.shape[2:]) < math.prod(geometry.kernel):
         _max_window_by_window(x, y, winner, geometry)
+        return
+    if _pool_flat.suits(geometry) and _pool_flat.max_forward(x, y, winner, geometry, scratch, LOWEST):
         return
     by_offset = itertools.product(_hits(geometry, 0, x, y), _hits(geometry, 1, x, y))
     offsets = [((slice(None), o, p), (slice(None), h, w)) for (o, h), (p, w) in by_offset]

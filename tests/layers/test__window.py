@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.layers import _window
+from pycaffe_lite.layers import _pool_flat, _window
 from pycaffe_lite.layers._window import LOWEST, PoolGeometry
 from tests.layers.test__im2col import Scratch
+
+
+def test_overlapping_windows_are_looked_at_flat() -> None:
+    assert _pool_flat.suits(PoolGeometry((3, 3), (2, 2), (0, 0)))
+    assert _pool_flat.suits(PoolGeometry((2, 3), (2, 2), (1, 1)))
+    assert not _pool_flat.suits(PoolGeometry((2, 2), (2, 2), (0, 0)))
+    assert not _pool_flat.suits(PoolGeometry((16, 16), (1, 1), (0, 0)))
 
 
 def windows(g: PoolGeometry, spatial: tuple[int, ...], output: tuple[int, ...]) -> dict[tuple[int, int], Array]:
@@ -33,10 +40,13 @@ def random_case(seed: int) -> tuple[np.random.Generator, PoolGeometry, tuple[int
     return rng, g, (int(rng.integers(1, 4)), int(rng.integers(1, 4)), *spatial), g.output_shape(spatial)
 
 
+@pytest.mark.parametrize("flat", [True, False])
 @pytest.mark.parametrize("seed", range(80))
-def test_maxima_are_the_first_of_their_windows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maxima_are_the_first_of_their_windows(seed: int, flat: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, g, shape, output = random_case(seed)
     monkeypatch.setattr(_window, "TILE_BYTES", int(10 ** rng.uniform(0, 4)))
+    monkeypatch.setattr(_pool_flat, "TILE_BYTES", int(10 ** rng.uniform(0, 4)))
+    monkeypatch.setattr(_pool_flat, "suits", lambda geometry: flat)
     x = rng.integers(-3, 4, shape).astype(float)
     if seed % 5 == 1:
         x[rng.random(shape) < 0.4] = np.nan
