@@ -100,6 +100,9 @@ class Layer:
     """It asks for bottoms and tops by Blob.stored and Blob.open, wherever their numbers may lie in any order."""
     frozen_params: ClassVar[bool] = False
     """Its learnable blobs are statistics of its own (BatchNorm): they have no gradient, no solver moves them."""
+    passing_scratch: ClassVar[frozenset[str]] = frozenset()
+    """Working memory, by name, in which forward looks for nothing from before: layers of a net that reuses memory share
+    it."""
     constraints: ClassVar[Mapping[str, Constraint]] = {}
 
     type: str = ""
@@ -115,6 +118,8 @@ class Layer:
     _rng_made: np.random.Generator | None
     _scratch_arrays: dict[str, tuple[Array, Array]]
     """By name: all of the memory, and what was last asked of it."""
+    _shared_scratch: dict[str, Array] | None = None
+    """Bytes by name, for `passing_scratch`, where layers share it."""
 
     # Not __init__: a user's layer may have one of its own and never call this one.
     def __new__(cls, message: pb.LayerParameter | None = None, *args: object, **kwargs: object) -> Self:
@@ -258,7 +263,13 @@ class Layer:
         """Working memory kept between passes: the same array as last time while shape and dtype are the same.
 
         For another shape its numbers are undefined; memory is only taken anew when there are more than ever before.
+        What is `passing_scratch` may be overwritten between passes.
         """
+        if self._shared_scratch is not None and name in self.passing_scratch:
+            nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+            if (memory := self._shared_scratch.get(name)) is None or memory.nbytes < nbytes:
+                memory = self._shared_scratch[name] = aligned(nbytes, np.uint8)
+            return memory[:nbytes].view(dtype).reshape(shape)
         whole, array = self._scratch_arrays.get(name, (None, None))
         if array is None or array.shape != shape or array.dtype != dtype:
             count = math.prod(shape)

@@ -44,8 +44,17 @@ def memory_use(net: Net) -> MemoryUse:
         gradients=_held(blob._diff for blob in blobs),
         parameters=_held(blob._data for blob in params),
         parameter_gradients=_held(blob._diff for blob in params),
-        working_memory=sum(whole.nbytes for layer in net.layers for whole, _ in layer._scratch_arrays.values()),
+        working_memory=sum(_working(net).values()),
     )
+
+
+def _working(net: Net) -> dict[int, int]:
+    """Sizes of the layers' working memory, each once."""
+    found = {}
+    for layer in net.layers:
+        own = [whole for whole, _ in layer._scratch_arrays.values()]
+        found.update({id(memory): memory.nbytes for memory in [*own, *(layer._shared_scratch or {}).values()]})
+    return found
 
 
 def peak_memory() -> int | None:

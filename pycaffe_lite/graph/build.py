@@ -17,7 +17,7 @@ from pycaffe_lite.errors import CaffeError, GraphError, ParameterError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
 from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, forgo_backward, plan_backward
-from pycaffe_lite.graph.reuse import Reuse, plan_reuse
+from pycaffe_lite.graph.reuse import Reuse, plan_reuse, share_scratch
 from pycaffe_lite.graph.select import LayerSpec, select, specs_of
 from pycaffe_lite.graph.splits import insert_splits
 from pycaffe_lite.layer import bind, check_arity
@@ -113,6 +113,7 @@ def build(
         log.info("This network produces output %s", name)
     reuse = plan_reuse(nodes, outputs.values()) if reuse_memory else None
     if reuse is not None:
+        share_scratch(nodes)
         log.info("Memory required for data, reused: %d", reuse.nbytes)
         check_memory(memory.held + reuse.nbytes, "The net")
     log.info("Network initialization done.")

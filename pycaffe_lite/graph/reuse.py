@@ -3,7 +3,7 @@
 What shares one storage anyway is one *tenant*: a blob, what in-place layers make of it, views of it. It is needed from
 the layer that makes it to the last one that reads it. Tenants go into buffers by size, the largest first, each into the
 smallest buffer in which nobody else is needed at the same time. Shapes decide how well that packs and nothing else:
-after a reshape a buffer grows to what its largest tenant needs.
+after a reshape a buffer grows to what its largest tenant needs. Layers also share their working memory, by its names.
 
 Left alone are the net's outputs; the tops of layers without bottoms, where users write and data layers fill in
 constants once; and what Python layers touch: they ask for data in reshape, and may count on finding what they left in
@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.graph.plan import Node
@@ -92,6 +93,14 @@ def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     sharing = [tenant for room in shared for tenant in room]
     own = sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing)
     return Reuse(sharing, [n.name for n in nodes], own + sum(room[0].nbytes for room in shared))
+
+
+def share_scratch(nodes: Sequence[Node]) -> None:
+    """Let layers share what working memory they need during a pass only."""
+    shared: dict[str, Array] = {}
+    for node in nodes:
+        if type(node.layer).passing_scratch:
+            node.layer._shared_scratch = shared
 
 
 def find_tenants(nodes: Sequence[Node], outputs: Iterable[Blob]) -> list[Tenant]:

@@ -39,6 +39,7 @@ class Convolution(WeightedWindows):
     """
 
     any_order = True
+    passing_scratch = frozenset({"columns", "padded", "rows", "y"})
     _seen: int | None = None
     """What the last forward pass has seen of the bottom, as Blob.written numbers it."""
     _by_batch = False

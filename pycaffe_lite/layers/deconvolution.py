@@ -34,6 +34,8 @@ class Deconvolution(WeightedWindows):
     has another C.
     """
 
+    passing_scratch = frozenset({"columns", "sums"})
+
     def windows(self, shape: Shape) -> tuple[int, Geometry]:
         return read_windows(self._message.convolution_param, shape, transposed=True)
 

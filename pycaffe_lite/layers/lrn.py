@@ -26,6 +26,7 @@ class LRN(Layer):
 
     bottoms = exactly(1)
     tops = exactly(1)
+    passing_scratch = frozenset({"partial", "s", "square"})
     constraints = {"lrn_param.local_size": odd()}
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:

@@ -48,6 +48,7 @@ class Pooling(Layer):
     """
 
     any_order = True
+    passing_scratch = frozenset({"candidate", "higher", "partial", "winner"})
     bottoms = exactly(1)
     tops = from_to(1, 2)
 

@@ -54,6 +54,16 @@ def check_tops(case: LayerCase) -> None:
     unchanged(case, bench.forward(), Bench(case).forward(), "forward writes every number of its tops")
 
 
+def check_scratch(case: LayerCase) -> None:
+    """Forward looks for nothing in what the class says is passing_scratch: other layers may have written there."""
+    bench, alone = Bench(case), Bench(case)
+    bench.forward(), alone.forward()
+    for name, (memory, _) in bench.layer._scratch_arrays.items():
+        if name in type(bench.layer).passing_scratch:
+            memory.view(np.uint8).fill(0xFF)  # NaN, where it is read as floating point numbers
+    unchanged(case, bench.forward(), alone.forward(), "forward needs nothing of passing_scratch")
+
+
 def check_gradients(case: LayerCase) -> None:
     """Backward gives what differences give, to nearly the precision of float64."""
     if Bench(case).has_backward:
@@ -166,6 +176,7 @@ CHECKS: dict[str, Callable[[LayerCase], None]] = {
     for check in (
         check_shapes,
         check_tops,
+        check_scratch,
         check_gradients,
         check_accumulation,
         check_propagate_down,

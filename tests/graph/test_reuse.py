@@ -19,6 +19,9 @@ from pycaffe_lite.errors import GraphError, MemoryLimitError, MemoryReusedError,
 from pycaffe_lite.graph.reuse import Tenant, assign
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
+from pycaffe_lite.testing import LayerCase
+from pycaffe_lite.testing.cases import Bench
+from tests.layers.cases import CASES
 
 from .nets import inputs, ip, layer, power
 
@@ -53,6 +56,7 @@ NET = (
     + ip("ip2", "tanh", "ip2", 10)
     + layer("prob", "Softmax", "ip2", "prob")
 )
+PASSING = ("Convolution", "Deconvolution", "LRN", "Pooling")
 LOST = ("conv1", "pool1", "left", "right", "norm", "conv2", "sum", "ip1")
 """Blobs in whose memory others are after a pass."""
 
@@ -359,6 +363,31 @@ def test_what_fits_only_so_is_built(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     monkeypatch.setattr(storage, "memory_limit", lambda: 4 * 400 - 1)
     with pytest.raises(MemoryLimitError, match="The net needs 1.6 KiB"):
         net_of(text)
+
+
+@pytest.mark.usefixtures("engine")
+def test_layers_share_working_memory() -> None:
+    plain, net = net_of(reuse_memory=False), net_of()
+    for _ in range(3):
+        np.testing.assert_array_equal(net.forward()["prob"], plain.forward()["prob"])
+    shared = net.layer_dict["conv1"]._shared_scratch
+    assert shared
+    assert net.layer_dict["conv3"]._shared_scratch is net.layer_dict["norm"]._shared_scratch is shared
+    assert net.layer_dict["tanh"]._shared_scratch is None
+    assert net.memory_use().working_memory < plain.memory_use().working_memory
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("case", [c for c in CASES if c.type in PASSING], ids=str)
+def test_no_layer_finds_what_others_wrote(case: LayerCase) -> None:
+    """As the contract's check, in float32, for which engines have layers of their own."""
+    bench, alone = Bench(case, dtype=np.float32), Bench(case, dtype=np.float32)
+    bench.layer._shared_scratch = {}
+    bench.forward(), alone.forward()
+    for memory in bench.layer._shared_scratch.values():
+        memory.fill(0xFF)
+    for got, want in zip(bench.forward(), alone.forward(), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def test_tenants_go_into_the_smallest_buffer_that_is_free() -> None:

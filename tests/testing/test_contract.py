@@ -88,6 +88,16 @@ class LeavesZerosToBeThere(Good):
         np.maximum(bottom[0].data, top[0].data, out=top[0].data, where=bottom[0].data > 0)
 
 
+class KeepsSomethingWhereOthersWrite(Good):
+    passing_scratch = frozenset({"w"})
+
+    def forward_cpu(self, bottom, top):
+        w = self._scratch("w", (1,), bottom[0].dtype)
+        if not hasattr(self, "_made"):
+            self._made, w[...] = True, self.blobs[0].data
+        np.multiply(w, bottom[0].data, out=top[0].data)
+
+
 class WrongGradient(Good):
     def backward_cpu(self, top, propagate_down, bottom):
         super().backward_cpu(top, propagate_down, bottom)
@@ -206,6 +216,7 @@ BROKEN = {
     WrongShape: "shapes",
     ImpureShapes: "shapes",
     LeavesZerosToBeThere: "tops",
+    KeepsSomethingWhereOthersWrite: "scratch",
     WrongGradient: "gradients",
     Float32Backward: "gradients",
     Float32Forward: "gradients",

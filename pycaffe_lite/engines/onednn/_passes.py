@@ -83,6 +83,10 @@ class Passes:
         )
 
 
+PASSING = frozenset({"workspace", "x", "y"})
+"""Working memory that Following needs during a forward pass, or from there to backward."""
+
+
 class Following(Layer):
     """To be mixed into numpy's layer, which computes where `_make` gives nothing."""
 

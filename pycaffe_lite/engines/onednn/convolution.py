@@ -132,6 +132,7 @@ class ConvolutionPrimitives:
 class OneDnnConvolution(WithTail, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
+    passing_scratch = Convolution.passing_scratch | {"to data", "x"}
     _primitives: ConvolutionPrimitives | None = None
     _made_for: tuple[Shape, Geometry] | None = None
     _kept: tuple[Layout, int | None] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.engines.onednn._passes import Following, Passes
+from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
 from pycaffe_lite.layers.lrn import LRN
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
@@ -18,6 +18,7 @@ class OneDnnLRN(Following, LRN):
     """LRN across channels of float32 blobs, for sizes that oneDNN has a fast implementation of; otherwise numpy's."""
 
     _backward_reads_x = True
+    passing_scratch = LRN.passing_scratch | PASSING
 
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
         p = self._message.lrn_param

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.engines.onednn._passes import Following, Passes
+from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
 from pycaffe_lite.engines.onednn._primitive import dims
 from pycaffe_lite.engines.onednn._tail import WithTail
 from pycaffe_lite.layer import Blobs, Layer
@@ -47,6 +47,7 @@ def algorithm(pool: int, geometry: PoolGeometry, x: Shape, y: Shape) -> int | No
 class OneDnnPooling(Following, WithTail, Pooling):
     """Pooling of float32 blobs that lie in plain order or with the channels innermost; otherwise numpy's."""
 
+    passing_scratch = Pooling.passing_scratch | PASSING
     _primitives: Passes | None = None
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
