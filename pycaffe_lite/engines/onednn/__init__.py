@@ -12,7 +12,7 @@ import importlib
 
 from pycaffe_lite.engines.onednn._library import library
 
-LAYERS = ("batch_norm", "convolution", "eltwise", "inner_product", "lrn", "pooling", "scale")
+LAYERS = ("batch_norm", "convolution", "deconvolution", "eltwise", "inner_product", "lrn", "pooling", "scale")
 
 
 def set_num_threads(count: int) -> None:

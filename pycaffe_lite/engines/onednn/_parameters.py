@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn._arrays import FLOAT
 from pycaffe_lite.engines.onednn._primitive import Layout, reorder
 from pycaffe_lite.layer import Layer
@@ -11,6 +12,24 @@ from pycaffe_lite.layers._geometry import Scratch
 def learns(layer: Layer) -> bool:
     """Whether any of its parameters wants a gradient."""
     return any(layer.param_propagate_down(j) for j in range(len(layer.blobs)))
+
+
+class WithWeights(Layer):
+    """To be mixed into a layer whose first blob is W."""
+
+    _kept: tuple[Layout, int | None] | None = None
+    """How the copy of W lies, and which version it is of (Blob.written)."""
+
+    def _weights(self, lies: Layout, wanted: Layout) -> Array:
+        """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
+        blob = self.blobs[0]
+        if lies is wanted:
+            return blob.stored("data")
+        copy, version = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT), blob.written("data")
+        if version is None or (wanted, version) != self._kept:
+            reorder(lies, wanted)(blob.stored("data"), copy)
+            self._kept = wanted, version
+        return copy
 
 
 class Gradients:

@@ -7,9 +7,9 @@ from typing import Any
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, first_fast, open_target, read, takes
+from pycaffe_lite.engines.onednn._arrays import channels_innermost, first_fast, open_target, read, takes
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._parameters import Gradients, learns
+from pycaffe_lite.engines.onednn._parameters import Gradients, WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
     DIFF_BIAS,
@@ -28,7 +28,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     any_layout,
     dims,
     plain_layout,
-    reorder,
 )
 from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
 from pycaffe_lite.layer import Blobs
@@ -129,14 +128,12 @@ class ConvolutionPrimitives:
 
 
 @register_layer("Convolution", engine="onednn")
-class OneDnnConvolution(WithTail, Convolution):
+class OneDnnConvolution(WithTail, WithWeights, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
     passing_scratch = Convolution.passing_scratch | {"to data", "x"}
     _primitives: ConvolutionPrimitives | None = None
     _made_for: tuple[Shape, Geometry] | None = None
-    _kept: tuple[Layout, int | None] | None = None
-    """How the copy of W lies, and which version it is of (Blob.written)."""
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
@@ -156,7 +153,8 @@ class OneDnnConvolution(WithTail, Convolution):
 
     def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
-        w, biases = self._weights(weights), [blob.stored("data") for blob in self.blobs[1:]]
+        assert self._primitives is not None
+        w, biases = self._weights(self._primitives.weights, weights), [blob.stored("data") for blob in self.blobs[1:]]
         for x, y in zip(bottom, top, strict=True):
             source = read(x.stored("data"), take, self._scratch, "x")
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
@@ -178,7 +176,7 @@ class OneDnnConvolution(WithTail, Convolution):
         give, weights, take = (run.description.layout(a) for a in (DIFF_SRC, WEIGHTS, DIFF_DST))
         dy = read(y.stored("diff"), take, self._scratch, "dy")
         target = open_target(x, "diff", Order.CHANNELS_INNERMOST, give, self._scratch)
-        run(target.memory, self._weights(weights), dy)
+        run(target.memory, self._weights(primitives.weights, weights), dy)
         target.done()
 
     def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
@@ -189,15 +187,3 @@ class OneDnnConvolution(WithTail, Convolution):
         gradients = Gradients(self, primitives.weights, give, self._scratch)
         run(source, *gradients.memory, dy)
         gradients.add()
-
-    def _weights(self, wanted: Layout) -> Array:
-        """W as a primitive wants it: as it lies, or a copy, that of the last time if nobody can have changed W."""
-        assert self._primitives is not None
-        lies, blob = self._primitives.weights, self.blobs[0]
-        if lies is wanted:
-            return blob.stored("data")
-        copy, version = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT), blob.written("data")
-        if version is None or (wanted, version) != self._kept:
-            reorder(lies, wanted)(blob.stored("data"), copy)
-            self._kept = wanted, version
-        return copy

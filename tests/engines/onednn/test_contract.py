@@ -14,6 +14,7 @@ TYPES = {
     "batch_norm": "BatchNorm",
     "convolution": "Convolution",
     "eltwise": "Eltwise",
+    "deconvolution": "Deconvolution",
     "inner_product": "InnerProduct",
     "lrn": "LRN",
     "pooling": "Pooling",

@@ -12,7 +12,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn import convolution
+from pycaffe_lite.engines.onednn import _parameters
 
 NET = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 16 dim: 6 dim: 5 } } }
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.usefixtures("onednn")
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each time that weights were put in another order."""
     made: list[int] = []
-    real = convolution.reorder
+    real = _parameters.reorder
 
     def counted(*layouts: Any) -> Callable[..., None]:
         made.append(1)
         return real(*layouts)
 
-    monkeypatch.setattr(convolution, "reorder", counted)
+    monkeypatch.setattr(_parameters, "reorder", counted)
     return made
 
 
