@@ -68,9 +68,11 @@ class Blob:
     @property
     def data(self) -> Array:
         """The values, shape `shape`."""
-        if isinstance(self._data, WatchedStorage):
-            return self._data.lend(self._shape)
-        whole = self._data.array()
+        whole = self._data.settled
+        if whole is None:
+            if isinstance(self._data, WatchedStorage):
+                return self._data.lend(self._shape)
+            whole = self._data.array()
         if whole is not self._data_of:
             self._data_view, self._data_of = whole[: self._count].reshape(self._shape), whole
         return self._data_view
@@ -78,7 +80,9 @@ class Blob:
     @property
     def diff(self) -> Array:
         """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
-        whole = self._diff.array()
+        whole = self._diff.settled
+        if whole is None:
+            whole = self._diff.array()
         if whole is not self._diff_of:
             self._diff_view, self._diff_of = whole[: self._count].reshape(self._shape), whole
         return self._diff_view
@@ -88,8 +92,8 @@ class Blob:
         return self.data if what == "data" else self.diff
 
     def stored(self, what: Side) -> Array:
-        """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass; of
-        learnable blobs only to be read.
+        """`data` or `diff` as they lie in memory: of shape `shape`, with any strides. For layers, in their pass;
+        who writes into learnable blobs' tells them (`note_writing`).
         """
         is_data = what == "data"
         storage = self._data if is_data else self._diff
@@ -130,6 +134,11 @@ class Blob:
             storage.lay(order, self._shape)
         return self.stored(what)
 
+    def note_writing(self) -> None:
+        """Say that the array that `stored` gave for `data` has been written into."""
+        if isinstance(self._data, WatchedStorage):
+            self._data.note_writing()
+
     def written(self, what: Side) -> int | None:
         """A number that is the same as last time if nobody can have changed `data` or `diff` since; None: who knows."""
         storage = self._data if what == "data" else self._diff
@@ -144,7 +153,8 @@ class Blob:
 
     def leave_order_free(self) -> None:
         """Allow layers to choose the order in which data and diff lie, until somebody looks at them."""
-        self._data.free = self._diff.free = True
+        self._data.leave_free()
+        self._diff.leave_free()
 
     @property
     def has_diff(self) -> bool:

@@ -117,6 +117,7 @@ class Storage:
         "laid",
         "lost",
         "order",
+        "settled",
         "writes",
     )
 
@@ -125,6 +126,8 @@ class Storage:
         self.initial = 0.0
         self._count = count
         self._array: Array | None = None
+        self.settled: Array | None = None
+        """What `array` returns, while there is nothing to do before."""
         self._parent: Storage | None = None
         self._offset = 0
         self.free = False
@@ -172,13 +175,12 @@ class Storage:
         """Make room for `count` numbers. Growing forgets the old ones; shrinking keeps the room, as in Caffe."""
         if count > self._count:
             self._count = count
-            self._array = self.laid = None
+            self._array = self.settled = self.laid = None
             self._parent = None
 
     def array(self) -> Array:
         """The numbers, 1-D, `count` of them. The same object until `require` grows the storage."""
-        array = self._array
-        if array is None or self.free or self.forgotten:
+        if self.settled is None:
             if self.lost:
                 raise self._lost_error()
             self.free = False
@@ -187,7 +189,12 @@ class Storage:
             if self.forgotten:
                 self.forgotten = False
                 array.fill(0)
-        return array
+            self.settled = array
+        return self.settled
+
+    def leave_free(self) -> None:
+        """Let the numbers lie in any order, until somebody asks for the array."""
+        self.free, self.settled = True, None
 
     def put_in_order(self) -> None:
         """Let the plain array be the newest."""
@@ -222,7 +229,7 @@ class Storage:
 
     def lose(self, why: str) -> None:
         """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers."""
-        self._array = self.laid = None
+        self._array = self.settled = self.laid = None
         self.lost = why
 
     def clear(self) -> None:
@@ -235,7 +242,7 @@ class Storage:
 
     def forget(self) -> None:
         """Let all numbers count as 0 from now on: `array` makes them so, unless `recall` is called before."""
-        self.forgotten = self.allocated
+        self.forgotten, self.settled = self.allocated, None
 
     def recall(self) -> bool:
         """Whether the numbers are forgotten. They no longer are: who calls this is about to overwrite them all."""

@@ -7,7 +7,8 @@ tensors) refer to it, since its own base is no array; so as long as any of that 
 reference to it shows it. And how often something was lent: who has written and let go had to ask before. An address
 kept as a bare number, without the array it was asked of, is no permission to write, here as in numpy.
 
-The framework itself reads through `plain`, and writes only through what it is lent, like everybody.
+The framework itself reads through `plain`, and writes through what it is lent, like everybody; a solver, which writes
+all of it in every iteration, through `plain`, and notes it.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class WatchedStorage(Storage):
                 whole = self._parent.version()
                 return None if whole is None else max(self._change, whole)
             return self._change
+
+    def note_writing(self) -> None:
+        """Say that `plain` was written into."""
+        with _lending:
+            self._change = _next_change()
 
     def require(self, count: int) -> None:
         if count > self.count:

@@ -7,7 +7,7 @@ import pytest
 
 from pycaffe_lite import storage
 from pycaffe_lite.errors import MemoryLimitError
-from pycaffe_lite.storage import Storage, check_memory, human_bytes
+from pycaffe_lite.storage import Order, Storage, check_memory, human_bytes
 
 
 def test_it_allocates_at_the_first_look() -> None:
@@ -91,6 +91,18 @@ def test_forgotten_numbers_are_zeros_until_they_are_overwritten() -> None:
     part.clear()
     assert not part.recall()
     assert not part.array().any()
+
+
+def test_who_looks_binds_the_order_whenever_that_was() -> None:
+    s = Storage(np.float32, 6)
+    kept = s.array()
+    s.leave_free()
+    s.lay(Order.BATCH_INNERMOST, (2, 3))
+    assert s.laid is not None
+    s.laid[...] = [[0, 3], [1, 4], [2, 5]]
+    np.testing.assert_array_equal(s.array(), range(6))
+    assert not s.free
+    assert s.array() is not kept, "its memory was given up"
 
 
 def test_more_than_the_machine_has() -> None:

@@ -82,7 +82,7 @@ class Parameters:
 
         Weights that run off to infinity do so without numpy's warnings: the loss shows it.
         """
-        weights = [blob.data for blob in self._learnable.blobs]
+        weights = [blob.stored("data") for blob in self._learnable.blobs]
         if len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights)):
             self._weights, self._blocks = weights, list(self._cut())
         with np.errstate(over="ignore", invalid="ignore"):
@@ -92,6 +92,8 @@ class Parameters:
                     _regularise(block.diff, block.weights, decay, l1, block.scratch)
                 compute(block.diff, block.history, rate * block.lr_mult, block.scratch)
                 np.subtract(block.weights, block.diff, out=block.weights)
+        for blob in self._learnable.blobs:
+            blob.note_writing()
 
     def _cut(self) -> Iterator[_Block]:
         """Runs of blobs with the same multipliers that follow each other in memory, in blocks."""
@@ -113,10 +115,10 @@ class Parameters:
         ours = [blob.lives_in(learnable.data) for blob in learnable.blobs]
         for i, (blob, end) in enumerate(zip(learnable.blobs, ends, strict=True)):
             if not ours[i]:
-                yield blob.data.reshape(-1), end - blob.count, *mults[i]
+                yield blob.stored("data").reshape(-1), end - blob.count, *mults[i]
                 start = end
             elif i + 1 == len(ends) or not ours[i + 1] or mults[i + 1] != mults[i]:
-                yield learnable.data.array()[start:end], start, *mults[i]
+                yield learnable.data.plain()[start:end], start, *mults[i]
                 start = end
 
 
