@@ -21,6 +21,9 @@ from pycaffe_lite.layers._geometry import batch_last
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
+FEW_ITEMS = 32  # whose products are slower than memory
+BLOCK_BYTES = 1 << 18  # of weights, that a core's cache holds beside the rest
+
 
 @register_layer("InnerProduct")
 class InnerProduct(Layer):
@@ -80,9 +83,8 @@ class InnerProduct(Layer):
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
         w = self.blobs[0]
         if self.param_propagate_down(0):
-            dw = self._gradient_of(0)
             left, right = (x, dy) if self._transpose else (dy, x)
-            self._add_gradient(0, np.dot(left, self._rows(right), out=dw))
+            self._add_product(left, self._rows(right))
         if self._bias and self.param_propagate_down(1):
             self._add_gradient(1, np.add.reduce(dy, axis=1, out=self._gradient_of(1)))
         if propagate_down[0]:
@@ -91,6 +93,24 @@ class InnerProduct(Layer):
                 np.dot(self._weights(w.stored("data")).T, dy, out=dx)
             else:
                 np.dot(dy.T, self._weights(w.stored("data")), out=dx.T)
+
+    def _add_product(self, left: Array, right: Array) -> None:
+        """dW += left · right. Of few items the product is made faster than it is written to memory and fetched again:
+        so many rows at a time, then, as a cache holds.
+        """
+        w = self.blobs[0]
+        if self._m > FEW_ITEMS or w.nbytes <= BLOCK_BYTES:
+            self._add_gradient(0, np.dot(left, right, out=self._gradient_of(0)))
+            return
+        empty, dw = w.diff_to_overwrite() is not None, w.diff
+        block = max(1, BLOCK_BYTES // dw[0].nbytes)
+        product = self._scratch("product", (block, dw.shape[1]), dw.dtype)
+        for i in range(0, len(dw), block):
+            rows = dw[i : i + block]
+            if empty:
+                np.dot(left[i : i + block], right, out=rows)
+            else:
+                np.add(rows, np.dot(left[i : i + block], right, out=product[: len(rows)]), out=rows)
 
     def _weights(self, w: Array) -> Array:
         """W as (N, K)."""
