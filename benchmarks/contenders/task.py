@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+Results = dict[str, Array]
 Message = dict[str, Any]
 """A layer's message as a dict, field names as in prototxt; fields that are not set are missing."""
 MOMENTUM = 0.9
@@ -74,7 +75,7 @@ class Contender(Protocol):
     def reshape(self, batch: int) -> None:
         """Take as many items from now on (INFER)."""
 
-    def results(self) -> dict[str, Array]:
+    def results(self) -> Results:
         """What contenders must agree on, of the last iteration: outputs (INFER) or loss and weights (TRAIN)."""
 
 
