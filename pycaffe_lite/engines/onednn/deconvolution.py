@@ -24,6 +24,7 @@ class OneDnnDeconvolution(WithWeights, Deconvolution):
     """Deconvolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
     any_order = True
+    passing_scratch = Deconvolution.passing_scratch | {"to data", "x"}
     _primitives: ConvolutionPrimitives | None = None
     _made_for: tuple[Shape, Geometry] | None = None
 
