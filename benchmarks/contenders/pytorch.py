@@ -86,12 +86,13 @@ class Contender:
         self._input = self._data[:batch]
 
     def run(self, count: int) -> None:
-        for _ in range(count):
-            if self._training:
+        if self._training:
+            for _ in range(count):
                 self._step()
-            else:
-                with torch.inference_mode():
-                    self._output = self._forward()
+            return
+        with torch.inference_mode():
+            for _ in range(count):
+                self._output = self._forward()
 
     def _forward(self) -> torch.Tensor:
         blobs = {"data": self._input, "label": self._label}
