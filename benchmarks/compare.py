@@ -34,6 +34,8 @@ NETS = "and_gate lenet cifar10_quick resnet20 squeezenet caffenet googlenet resn
 BVLC = ("lenet", "caffenet", "googlenet")
 """Nets of which is known what BVLC Caffe takes for `passes`."""
 PACKAGES = ("torch", "opencv-python-headless", "onnxruntime", "onednn-cpu-gomp", "numpy")
+SLOW, SLOW_ROUNDS = ("vgg16",), 3
+"""Nets of which few rounds are run, whatever --rounds says."""
 TURN = 0.15
 """Seconds that a turn takes at least, in whole iterations."""
 MOST_ROUNDS = 25
@@ -43,6 +45,7 @@ LIMIT = "sgemm"
 def compare(net: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """All measurements of a net."""
     modes = [mode for mode in args.modes if mode != PASSES or net in BVLC]
+    rounds = min(args.rounds, SLOW_ROUNDS) if net in SLOW else args.rounds
     clock = "process_time" if args.processor_time else "perf_counter"
     measured = []
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +61,7 @@ def compare(net: str, args: argparse.Namespace) -> list[dict[str, Any]]:
                     if mode == INFER:
                         for worker in workers:
                             worker.ask("reshape", batch)
-                    result = race(workers, mode, 2 * batch * prepared[mode], args.budget, args.rounds)
+                    result = race(workers, mode, 2 * batch * prepared[mode], args.budget, rounds)
                     measured.append({"net": net, "mode": mode, "batch": batch, "threads": threads, **result})
                     print(line(measured[-1]), flush=True)
                 for worker in workers:
