@@ -97,7 +97,7 @@ def test_other_results_are_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None
 
     agreement.check_outputs([Fake("numpy", [1, 2]), Fake("torch", [1, 2.0001])])
     with pytest.raises(agreement.Disagreement, match="torch differs from that of numpy"):
-        agreement.check_outputs([Fake("numpy", [1, 2]), Fake("torch", [1, 2.001])])
+        agreement.check_outputs([Fake("numpy", [1, 2]), Fake("torch", [1, 2.01])])
     with pytest.raises(agreement.Disagreement):
         agreement.check_outputs([Fake("numpy", [1, 2]), Fake("torch", [1, float("nan")])])
 
