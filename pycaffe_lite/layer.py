@@ -198,6 +198,28 @@ class Layer:
         for follower in followers:
             follower.forward(top, top)
 
+    def absorbs_through(self, followers: Sequence[Layer]) -> int:
+        """As `absorbs`, asked of a layer that runs in place, of layers of which the first writes into memory of its own,
+        the only one to read what this layer makes, and the others run in place on that; and of both directions.
+        """
+        return 0
+
+    def forward_through(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        """As forward, in place on the bottom, and then those of each of the layers that `absorbs_through` says. Only
+        this layer and these read the bottom afterwards.
+        """
+        self.forward(bottom, bottom)
+        followers[0].forward(bottom, top)
+        for follower in followers[1:]:
+            follower.forward(top, top)
+
+    def backward_through(self, followers: Sequence[Layer], top: Blobs, bottom: Blobs) -> None:
+        """The backward passes of all of them, to the bottom's diff, whether or not forward went by `forward_through`."""
+        for follower in reversed(followers[1:]):
+            follower.backward(top, [True], top)
+        followers[0].backward(top, [True], bottom)
+        self.backward(bottom, [True], bottom)
+
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""
         self.backward_cpu(top, propagate_down, bottom)

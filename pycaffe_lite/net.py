@@ -251,7 +251,8 @@ class Net(PycaffeNames):
 
     def _run_backward(self, start: int, end: int, errors: Mapping[str, Any]) -> None:
         before, after = self._callbacks.before_backward, self._callbacks.after_backward
-        for node in reversed(self._nodes[end : start + 1]):
+        watched = self.debug_info or before or after
+        for node in self._nodes[end : start + 1][::-1] if watched else self._chains.backward(start, end):
             for call in before:
                 call(node.index)
             if node.need_backward:

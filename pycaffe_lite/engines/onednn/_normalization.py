@@ -16,13 +16,14 @@ from pycaffe_lite.engines.onednn._primitive import (
     DST,
     FORWARD_TRAINING,
     SRC,
+    WORKSPACE,
     Description,
     Primitive,
     plain_layout,
 )
 from pycaffe_lite.layer import Layer
 
-GIVEN_STATISTICS, SCALE, SHIFT = 1, 2, 4
+GIVEN_STATISTICS, SCALE, SHIFT, RELU = 1, 2, 4, 8
 _BACKWARD = 128
 _MEAN, _VARIANCE, _SCALE, _SHIFT, _DIFF_SCALE, _DIFF_SHIFT = 49, 50, 51, 52, 255, 256
 
@@ -32,6 +33,7 @@ class Normalization:
 
     forward(x, mean, variance, scale, shift, y), which writes mean and variance unless GIVEN_STATISTICS;
     backward(dx, dy, x, mean, variance, scale, dscale, dshift); without scale and shift that the flags do not ask for.
+    With RELU, which makes 0 of NaN, forward takes `workspace` bytes last, and there is no backward.
     """
 
     def __init__(self, shape: Shape, epsilon: float, flags: int) -> None:
@@ -40,13 +42,18 @@ class Normalization:
         kind = "batch_normalization"
         forward = Description.make(f"{kind}_forward", engine, FORWARD_TRAINING, x, x, *how)
         backward = forward and Description.make(f"{kind}_backward", engine, _BACKWARD, x, x, x, *how, forward.handle)
-        self.fast = forward is not None and not forward.implementation.startswith(("ref", "ncsp"))
+        self.implementation = forward.implementation if forward is not None else "ref"
+        self.fast = not self.implementation.startswith(("ref", "ncsp"))
         if forward is not None and backward is not None:
             given = [_MEAN, _VARIANCE] + [_SCALE] * bool(flags & SCALE)
             shift, gradients = [_SHIFT] * bool(flags & SHIFT), [_DIFF_SCALE] * bool(flags & SCALE)
             gradients += [_DIFF_SHIFT] * bool(flags & SHIFT)
             numbers = dict.fromkeys([*given, *shift], each), dict.fromkeys([*given, *gradients], each)
-            self.forward = Primitive(forward, {SRC: self.lies, **numbers[0], DST: self.lies})
+            kept = forward.layout(WORKSPACE)
+            self.workspace = kept.nbytes
+            last = {WORKSPACE: kept} if flags & RELU else {}
+            self.forward = Primitive(forward, {SRC: self.lies, **numbers[0], DST: self.lies, **last})
+        if backward is not None and not flags & RELU:
             images = dict.fromkeys((DIFF_SRC, DIFF_DST, SRC), self.lies)
             self.backward = Primitive(backward, {**images, **numbers[1]})
 

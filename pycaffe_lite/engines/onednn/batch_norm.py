@@ -12,18 +12,19 @@ import numpy as np
 
 from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
 from pycaffe_lite.engines.onednn._binary import AffineHead
-from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, Normalizing, constant
+from pycaffe_lite.engines.onednn._learning_norm import LearningNorm
+from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, constant
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
 
 @register_layer("BatchNorm", engine="onednn")
-class OneDnnBatchNorm(AffineHead, Normalizing, BatchNorm):
+class OneDnnBatchNorm(AffineHead, LearningNorm):
     """Batch normalization of float32 images with the channels innermost; otherwise numpy's."""
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        self._normalize(bottom[0])
         x, epsilon = bottom[0].stored("data"), self._message.batch_norm_param.eps
         known = GIVEN_STATISTICS if self._global() else 0
         if (passes := self._normalization(x, epsilon, known)) is None:
@@ -38,6 +39,7 @@ class OneDnnBatchNorm(AffineHead, Normalizing, BatchNorm):
             np.sqrt(variance + epsilon, out=self._deviation(x))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        self._normalize(top[0])
         dy, c = top[0].stored("diff"), self.blobs[0].count
         how = (self._message.batch_norm_param.eps, GIVEN_STATISTICS) if self._global() else (0.0, SCALE)
         if not propagate_down[0] or (passes := self._normalization(dy, *how)) is None:

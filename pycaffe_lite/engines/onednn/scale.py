@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn._arrays import open_target, read
 from pycaffe_lite.engines.onednn._binary import AffineHead
+from pycaffe_lite.engines.onednn._learning_norm import LearningScale
 from pycaffe_lite.engines.onednn._normalization import (
     GIVEN_STATISTICS,
     SCALE,
@@ -18,16 +19,16 @@ from pycaffe_lite.engines.onednn._normalization import (
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import plain_layout
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers.scale import Scale
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
 
 @register_layer("Scale", engine="onednn")
-class OneDnnScale(AffineHead, Normalizing, Scale):
+class OneDnnScale(AffineHead, Normalizing, LearningScale):
     """Scale by learnable numbers for the channels of float32 images with these innermost; otherwise numpy's."""
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        self._normalize(bottom[0])
         x = bottom[0].stored("data")
         if (passes := self._passes(x)) is None:
             super().forward_cpu(bottom, top)
@@ -37,6 +38,7 @@ class OneDnnScale(AffineHead, Normalizing, Scale):
         y.done()
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        self._normalize(bottom[0])
         dy = top[0].stored("diff")
         if (passes := self._passes(dy)) is None:
             super().backward_cpu(top, propagate_down, bottom)

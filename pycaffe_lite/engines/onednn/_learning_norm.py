@@ -1,0 +1,143 @@
+"""BatchNorm and the Scale behind it, as one normalization in each direction, while they learn; forward with ReLU.
+
+Forward then leaves x where BatchNorm alone leaves the normalized x̂, which is what backward passes of the layers alone
+read: they have `normalize` make it. Backward in one pass takes either. Of x̂, whose mean is 0 and whose variance 1, the
+gradient is that of x once the scale is divided by √(v + eps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.blob import Blob, order_of
+from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
+from pycaffe_lite.engines.onednn._normalization import (
+    GIVEN_STATISTICS,
+    RELU,
+    SCALE,
+    SHIFT,
+    Normalization,
+    Normalizing,
+    constant,
+)
+from pycaffe_lite.engines.onednn._parameters import Gradients
+from pycaffe_lite.engines.onednn._primitive import plain_layout
+from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.layers.batch_norm import BatchNorm
+from pycaffe_lite.layers.relu import ReLU
+from pycaffe_lite.layers.scale import Scale
+from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.storage import Order
+
+
+class LearningScale(Scale):
+    """To be mixed into Scale. Before it reads its bottom, it has it normalized."""
+
+    _norm: LearningNorm | None = None
+    """The layer in whose pass it has run."""
+
+    def _normalize(self, x: Blob) -> None:
+        if self._norm is not None:
+            self._norm._normalize(x)
+
+
+class LearningNorm(Normalizing, BatchNorm):
+    """To be mixed into BatchNorm. Before it reads its top, or its bottom, it has it normalized."""
+
+    _holds_x: int | None = None
+    """The state (Blob.written) in which the memory that it runs in place on holds x and not x̂."""
+
+    def absorbs_through(self, followers: Sequence[Layer]) -> int:
+        scale, *others = followers
+        if not isinstance(scale, LearningScale) or self.blobs.dtype != FLOAT or self.phase != pb.TRAIN:
+            return 0
+        if not (scale.is_affine() and len(scale.blobs) == 2):
+            return 0
+        return 1 + (bool(others) and isinstance(others[0], ReLU) and others[0]._message.relu_param.negative_slope == 0)
+
+    def forward_through(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        self._normalize(bottom[0])
+        x, now, known = bottom[0].stored("data"), bottom[0].written("data"), GIVEN_STATISTICS * self._global()
+        epsilon = self._message.batch_norm_param.eps
+        passes = self._normalization(x, epsilon, known | SCALE | SHIFT)
+        if passes is None or now is None:
+            super().forward_through(followers, bottom, top)
+            return
+        scale, *others = followers
+        assert isinstance(scale, LearningScale)
+        scale._norm, self._holds_x = self, now
+        y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
+        mean, variance = self._statistics() if known else self._scratch("now", (2, x.shape[1]), FLOAT)
+        numbers = mean, variance, *(blob.stored("data") for blob in scale.blobs)
+        if others and not known and self._with_relu(passes, x, numbers, y.memory):
+            others = []
+        else:
+            passes.forward(x, *numbers, y.memory)
+        y.done()
+        if not known:
+            self._remember(mean, variance)
+            np.sqrt(variance + epsilon, out=self._deviation(x))
+        for other in others:
+            other.forward(top, top)
+
+    def _with_relu(self, passes: Normalization, x: Array, numbers: Sequence[Array], y: Array) -> bool:
+        """Whether ReLU runs in the normalization as well, and has. Not where there is a NaN, which it makes 0: with
+        the batch's own statistics a NaN shows in these.
+        """
+        made = self._normalization(x, self._message.batch_norm_param.eps, SCALE | SHIFT | RELU)
+        if made is None or made.implementation != passes.implementation:
+            return False
+        made.forward(x, *numbers, y, self._scratch("signs", (made.workspace,), np.uint8))
+        return all(np.isfinite(array).all() for array in numbers)
+
+    def backward_through(self, followers: Sequence[Layer], top: Blobs, bottom: Blobs) -> None:
+        scale, *others = followers
+        assert isinstance(scale, LearningScale)
+        for other in reversed(others):
+            other.backward(top, [True], top)
+        dy = top[0].stored("diff")
+        normalized, known = not self._is_x(bottom[0]), self._global()
+        epsilon = 0.0 if normalized else self._message.batch_norm_param.eps
+        passes = self._normalization(dy, epsilon, GIVEN_STATISTICS * known | SCALE | SHIFT)
+        if passes is None:
+            super().backward_through([scale], top, bottom)
+            return
+        x, c = read(bottom[0].stored("data"), passes.lies, self._scratch, "x"), dy.shape[1]
+        factor = scale.blobs[0].stored("data")
+        statistics: Any = constant(0, c), constant(1, c)
+        if normalized:
+            factor = factor / self._deviation_now(dy)
+        elif known:
+            statistics = self._statistics()
+        else:
+            statistics = self._scratch("now", (2, c), FLOAT)
+        dx = open_target(bottom[0], "diff", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
+        channels = plain_layout((c,))
+        gradients = Gradients(scale, channels, channels, scale._scratch)
+        passes.backward(dx.memory, dy, x, *statistics, factor, *gradients.memory)
+        gradients.add()
+        dx.done()
+
+    def _deviation_now(self, like: Array) -> Array:
+        """√(v + eps) of each channel, as backward takes it."""
+        if not self._global():
+            return self._deviation(like)
+        deviation: Array = np.sqrt(self._statistics()[1] + self._message.batch_norm_param.eps)
+        return deviation
+
+    def _is_x(self, blob: Blob) -> bool:
+        return self._holds_x is not None and blob.written("data") == self._holds_x
+
+    def _normalize(self, blob: Blob) -> None:
+        """Let the memory that it runs in place on hold x̂, as after its forward pass alone, if it holds x since then."""
+        if self._is_x(blob):
+            x = blob.stored("data")
+            each = (1, -1, *[1] * (x.ndim - 2))
+            mean = self._statistics()[0] if self._global() else self._scratch("now", (2, x.shape[1]), FLOAT)[0]
+            y = np.subtract(x, mean.reshape(each), out=blob.open("data", order_of(x)))
+            y /= self._deviation_now(x).reshape(each)
+        self._holds_x = None
