@@ -199,7 +199,7 @@ class Layer:
             follower.forward(top, top)
 
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
-        """As `absorbs`, asked of a layer that runs in place, of layers of which the first writes into memory of its own,
+        """As `absorbs`, asked of a layer in place, of layers of which the first writes into memory of its own,
         the only one to read what this layer makes, and the others run in place on that; and of both directions.
         """
         return 0
@@ -214,7 +214,7 @@ class Layer:
             follower.forward(top, top)
 
     def backward_through(self, followers: Sequence[Layer], top: Blobs, bottom: Blobs) -> None:
-        """The backward passes of all of them, to the bottom's diff, whether or not forward went by `forward_through`."""
+        """The backward passes of all of them, to the bottom's diff, however forward went."""
         for follower in reversed(followers[1:]):
             follower.backward(top, [True], top)
         followers[0].backward(top, [True], bottom)
