@@ -1,4 +1,4 @@
-"""BatchNorm, Scale and ReLU in one pass while they learn: the same as numpy's, however the passes go and who watches."""
+"""BatchNorm, Scale and ReLU in one pass while they learn: as numpy's, however the passes go and whoever watches."""
 
 from __future__ import annotations
 
