@@ -9,8 +9,8 @@ from contenders.task import TRAIN, Results, Task, file_name, sample
 from contenders.workers import Worker, start
 
 OUTPUT = 1e-3
-"""How far outputs may differ, in parts of the largest. Winograd's transforms round more than other ways: OpenCV's output
-of a random ResNet-50 differs by 1.1e-4.
+"""How far outputs may differ, in parts of the largest. Winograd's transforms round more than other ways: OpenCV's
+output of a random ResNet-50 differs by 1.1e-4.
 """
 LOSS, LEARNT = 1e-4, 0.03
 """How far the loss of a step, and what a blob learns in it (median of blobs), may differ, in parts of it."""
