@@ -123,13 +123,14 @@ class Blob:
 
     def open(self, what: Side, order: Order) -> Array:
         """As `stored`, to be overwritten whole: in this order where that is possible, else in plain order. The numbers
-        are still there if that was the order before: in-place layers open what they have read.
+        are still there if that was the order before and nobody shares them (`take_diff_of`). In-place layers open what
+        they have read, and go on reading the array that `stored` gave them.
         """
         storage = self._data if what == "data" else self._diff
         if not storage.free:
             return self.data if what == "data" else self.diff
         if order is Order.PLAIN or not self._count or (order is Order.CHANNELS_INNERMOST and len(self._shape) < 3):
-            storage.laid = None
+            storage.lay_plain()
         else:
             storage.lay(order, self._shape)
         return self.stored(what)
@@ -218,6 +219,17 @@ class Blob:
             self.diff[...] = other.diff.reshape(self._shape)
         elif self._diff is not other._diff:
             self._diff, self._diff_of = other._diff, None
+
+    def take_diff_of(self, other: Blob) -> None:
+        """Let `diff` be the same numbers as the other blob's, which has this shape; as they lie, and where nobody has
+        looked at either without a copy until one is written. For layers, in their pass.
+        """
+        if self._diff is other._diff:
+            return
+        dy = other.stored("diff")
+        dx = self.open("diff", order_of(dy))
+        if not self._diff.take_numbers(other._diff):
+            np.copyto(dx, dy)
 
     def diff_to_overwrite(self) -> Array | None:
         """`diff`, where its numbers are forgotten (Storage.forget); None where they are there."""

@@ -100,6 +100,9 @@ class Storage:
     newest numbers in another order, `laid`, until somebody asks for the array: they are then put in order, and stay so
     from there on, because nobody knows when an array that has been handed out is read or written.
 
+    Storages that are free may have the same numbers in one memory (`take_numbers`) until one of them is written or
+    looked at: that one then takes memory of its own.
+
     With a `buffer` the memory is that buffer's, which other storages use at other times: what has been lost to one of
     them cannot be asked for, until it is computed again.
     """
@@ -109,6 +112,7 @@ class Storage:
         "_count",
         "_offset",
         "_parent",
+        "_spares",
         "buffer",
         "dtype",
         "forgotten",
@@ -130,6 +134,10 @@ class Storage:
         """What `array` returns, while there is nothing to do before."""
         self._parent: Storage | None = None
         self._offset = 0
+        self._spares: list[Array] | None = None
+        """While others may have their numbers in the same memory: a list that all of them share, of memory for each but
+        one of them.
+        """
         self.free = False
         self.forgotten = False
         """Whether the numbers count as 0 although the memory holds others."""
@@ -160,7 +168,9 @@ class Storage:
 
     @property
     def held(self) -> int:
-        """Bytes of memory that have been taken, not counting a buffer's or a larger storage's."""
+        """Bytes of memory that have been taken, not counting a buffer's or a larger storage's. Where several storages
+        have the same numbers, as many as without: each has memory kept for it.
+        """
         if self.buffer is not None or self._parent is not None:
             return 0
         return sum(memory.nbytes for memory in (self._array, self.laid) if memory is not None)
@@ -174,6 +184,7 @@ class Storage:
     def require(self, count: int) -> None:
         """Make room for `count` numbers. Growing forgets the old ones; shrinking keeps the room, as in Caffe."""
         if count > self._count:
+            self._part()
             self._count = count
             self._array = self.settled = self.laid = None
             self._parent = None
@@ -183,6 +194,7 @@ class Storage:
         if self.settled is None:
             if self.lost:
                 raise self._lost_error()
+            self._part(keep=True)
             self.free = False
             self.put_in_order()
             array = self.plain()
@@ -199,6 +211,7 @@ class Storage:
     def put_in_order(self) -> None:
         """Let the plain array be the newest."""
         if self.laid is not None:
+            self._part(keep=True)
             laid, self.laid = self.laid, None
             ordered = self.order.plain(laid)
             self.plain()[: laid.size].reshape(ordered.shape)[...] = ordered
@@ -218,14 +231,59 @@ class Storage:
 
     def lay(self, order: Order, shape: Shape) -> None:
         """Let `laid` be memory for numbers of this shape, in an order that is not plain, to be overwritten whole, and
-        the newest. The numbers are still there if they lay so before. Only for a storage that is free.
+        the newest. The numbers are still there if they lay so before and no other storage has them too. Only for a
+        storage that is free.
         """
+        self._part()
         lies = order.shape(shape)
         if self.laid is None or self.order is not order or self.laid.shape != lies:
             self._array = self.laid = None
             self.laid = self._take(math.prod(lies)).reshape(lies)
             self.order = order
         self.writes += 1
+
+    def lay_plain(self) -> None:
+        """As `lay`, for plain order."""
+        self._part()
+        self.laid = None
+
+    def take_numbers(self, other: Storage) -> bool:
+        """Whether the numbers are now the other storage's, which lie in plain order or as `lay` was called here before;
+        not, and nothing is done, where somebody may hold one of the two arrays. Nothing is copied: until one of the two
+        is to be written, or looked at, they have one memory.
+        """
+        if not (self.free and other.free) or (self.laid is None) is not (other.laid is None):
+            return False
+        mine, theirs = self._newest(), other._newest()
+        if self.order is not other.order and self.laid is not None:
+            return False
+        if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+            return False
+        if other._spares is None:
+            other._spares = []
+        other._spares.append(mine)
+        self._spares = other._spares
+        self._put(theirs)
+        return True
+
+    def _part(self, keep: bool = False) -> None:
+        """Leave memory that others have their numbers in to them, before it is written; `keep` copies the numbers."""
+        spares, self._spares = self._spares, None
+        if spares:
+            own = spares.pop()
+            if keep:
+                own[...] = self._newest()
+            self._put(own)
+
+    def _newest(self) -> Array:
+        return self.plain() if self.laid is None else self.laid
+
+    def _put(self, memory: Array) -> None:
+        """Replace the memory of the newest numbers by such that lies alike."""
+        if self.laid is None:
+            self._array = memory
+        else:
+            self.laid = memory
 
     def lose(self, why: str) -> None:
         """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers."""
@@ -235,7 +293,7 @@ class Storage:
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
         self.initial = 0.0
-        self.laid = None
+        self.lay_plain()
         self.forgotten = False
         if self.allocated:
             self.plain()[...] = 0

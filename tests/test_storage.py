@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from pycaffe_lite import storage
+from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import MemoryLimitError
 from pycaffe_lite.storage import Order, Storage, check_memory, human_bytes
 
@@ -144,3 +147,47 @@ def test_the_limit_is_plausible() -> None:
 )
 def test_human_bytes(n: float, text: str) -> None:
     assert human_bytes(n) == text
+
+
+def free(values: Sequence[float], order: Order) -> Storage:
+    storage = Storage(np.float32, len(values))
+    storage.leave_free()
+    if order is not Order.PLAIN:
+        storage.lay(order, (3, 2))
+    (storage.plain() if storage.laid is None else storage.laid).ravel()[...] = values
+    return storage
+
+
+def newest(storage: Storage) -> Array:
+    return storage.plain() if storage.laid is None else storage.laid
+
+
+@pytest.mark.parametrize("order", [Order.PLAIN, Order.BATCH_INNERMOST])
+def test_taken_numbers_are_in_one_memory_until_one_is_written(order: Order) -> None:
+    first, second, third = (free(np.arange(6) + 10 * i, order) for i in range(3))
+    assert second.take_numbers(first)
+    assert third.take_numbers(second)
+    shared = newest(first)
+    assert newest(second) is shared is newest(third)
+    second.lay_plain() if order is Order.PLAIN else second.lay(order, (3, 2))
+    newest(second)[...] = -1
+    assert newest(first) is shared is newest(third)
+    kept = third.array()
+    assert not np.may_share_memory(kept, shared)
+    assert sorted(kept) == [0, 1, 2, 3, 4, 5]
+    kept[...] = 7
+    assert newest(first) is shared, "the last one has it for itself"
+    assert sorted(first.array()) == [0, 1, 2, 3, 4, 5]
+    assert set(newest(second).flat) == {-1}
+    assert first.nbytes <= first.held <= 2 * first.nbytes
+
+
+def test_numbers_that_somebody_may_hold_or_that_lie_otherwise_are_not_taken() -> None:
+    plain, held, larger = (free(range(n), Order.PLAIN) for n in (6, 6, 8))
+    laid = free(range(6), Order.BATCH_INNERMOST)
+    held.array()
+    assert not plain.take_numbers(held)
+    assert not held.take_numbers(plain)
+    assert not plain.take_numbers(laid)
+    assert not plain.take_numbers(larger)
+    assert list(plain.array()) == [0, 1, 2, 3, 4, 5]

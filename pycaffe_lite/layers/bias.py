@@ -47,4 +47,4 @@ class Bias(BroadcastLayer):
         if self._operand_learns(propagate_down):
             self._give_operand(bottom, dy)
         if propagate_down[0]:
-            np.copyto(bottom[0].open("diff", order_of(dy)), dy)
+            bottom[0].take_diff_of(top[0])

@@ -55,13 +55,16 @@ class Concat(Layer):
         arrays = [blob.stored("data") for blob in bottom]
         y = top[0].open("data", order_of(arrays[0]))
         for array, part in zip(arrays, self._parts(bottom, y), strict=True):
-            part[...] = array
+            self._copy(array, part)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         dy = top[0].stored("diff")
         for blob, part, down in zip(bottom, self._parts(bottom, dy), propagate_down, strict=True):
             if down:
-                blob.open("diff", order_of(dy))[...] = part
+                self._copy(part, blob.open("diff", order_of(dy)))
+
+    def _copy(self, source: Array, target: Array) -> None:
+        target[...] = source
 
     def _parts(self, bottom: Blobs, whole: Array) -> Iterator[Array]:
         """The slices of the top's array that belong to each bottom."""

@@ -50,11 +50,10 @@ class Dropout(NeuronLayer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
+        if self.phase != pb.TRAIN:
+            bottom[0].take_diff_of(top[0])
+            return
         dy = top[0].stored("diff")
         dx = bottom[0].open("diff", order_of(dy))
-        if self.phase != pb.TRAIN:
-            if top[0] is not bottom[0]:
-                dx[...] = dy
-            return
         np.multiply(dy, self._scratch("mask", dy.shape, np.bool_), out=dx)
         dx *= 1 / (1 - self._ratio)

@@ -88,6 +88,9 @@ class Eltwise(Layer):
         for i, (blob, down) in enumerate(zip(bottom, propagate_down, strict=True)):
             if not down:
                 continue
+            if self._op == _OP.SUM and self._coeff[i] == 1:
+                blob.take_diff_of(top[0])
+                continue
             dx = blob.open("diff", order_of(dy))
             if self._op == _OP.SUM:
                 np.multiply(dy, self._coeff[i], out=dx)

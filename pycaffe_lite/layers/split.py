@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite._typing import Shape
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._view import ViewLayer
@@ -27,11 +27,18 @@ class Split(ViewLayer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        diffs = [t.stored("diff") for t in top if t.has_diff]  # the others are zero
-        dx = bottom[0].open("diff", order_of(diffs[0]) if diffs else Order.PLAIN)
-        if len(diffs) >= 2:
-            np.add(diffs[0], diffs[1], out=dx)
+        given = [t for t in top if t.has_diff]  # the others are zero
+        if len(given) == 1:
+            bottom[0].take_diff_of(given[0])
+        elif given:
+            diffs = [t.stored("diff") for t in given]
+            self._add(diffs[0], diffs[1], out=bottom[0].open("diff", order_of(diffs[0])))
+            for diff in diffs[2:]:
+                dx = bottom[0].stored("diff")
+                self._add(dx, diff, out=dx)
         else:
-            dx[...] = diffs[0] if diffs else 0
-        for diff in diffs[2:]:
-            dx += diff
+            bottom[0].open("diff", Order.PLAIN)[...] = 0
+
+    def _add(self, x: Array, other: Array, out: Array) -> None:
+        """`out`, of any order, becomes the sum; it may be x."""
+        np.add(x, other, out=out)

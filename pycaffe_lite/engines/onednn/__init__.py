@@ -12,7 +12,18 @@ import importlib
 
 from pycaffe_lite.engines.onednn._library import library
 
-LAYERS = ("batch_norm", "convolution", "deconvolution", "eltwise", "inner_product", "lrn", "pooling", "scale")
+LAYERS = (
+    "batch_norm",
+    "concat",
+    "convolution",
+    "deconvolution",
+    "eltwise",
+    "inner_product",
+    "lrn",
+    "pooling",
+    "scale",
+    "split",
+)
 
 
 def set_num_threads(count: int) -> None:

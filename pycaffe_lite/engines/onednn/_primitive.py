@@ -247,7 +247,7 @@ def reorder(source: Layout, target: Layout) -> Callable[..., None]:
     return _reorder(source, target, threading.get_ident())
 
 
-@functools.lru_cache(256)
+@functools.lru_cache(1024)
 def _reorder(source: Layout, target: Layout, thread: int) -> Callable[..., None]:
     engine = library().engine
     description = Description.make("reorder", source.handle, engine, target.handle, engine)

@@ -12,6 +12,7 @@ from tests.layers.cases import CASES
 
 TYPES = {
     "batch_norm": "BatchNorm",
+    "concat": "Concat",
     "convolution": "Convolution",
     "eltwise": "Eltwise",
     "deconvolution": "Deconvolution",
@@ -19,6 +20,7 @@ TYPES = {
     "lrn": "LRN",
     "pooling": "Pooling",
     "scale": "Scale",
+    "split": "Split",
 }
 IN_FLOAT64 = {"gradients", "constraints", "arity"}  # nothing of the engine's
 
