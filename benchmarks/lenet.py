@@ -4,11 +4,12 @@
 
 Forward and backward take 0.88 GFLOP, and are timed as a solver's step does them, clearing the gradients included. Each
 round times numpy's own SGEMM right beside the net; the ratio says how many times longer the net takes than its
-arithmetic would at that rate (BVLC Caffe: 2.1 to 2.4). One and two BLAS threads, each in a process of its own.
+arithmetic would at that rate (BVLC Caffe: 2.1 to 2.4). Either engine, one and two threads, each in a process of its own.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -78,15 +79,16 @@ def main() -> None:
         print(json.dumps({"rounds": rounds, "memory": memory, "import": import_time}[sys.argv[1]]()))
         return
     figures: dict[str, object] = {}
-    for threads in (1, 2):
+    for engine, threads in itertools.product(("numpy", "onednn"), (1, 2)):
+        os.environ["PYCAFFE_LITE_ENGINE"] = engine
         result = child(__file__, "rounds", threads=threads)
-        name = f"{threads} thread{'s' * (threads > 1)}"
+        name = f"{engine}, {threads} thread{'s' * (threads > 1)}"
         figures[f"{name}: SGEMM"] = f"{result['sgemm_gflops']:.0f} GFLOP/s"
         figures[f"{name}: forward and backward"] = (
             f"{result['forward_backward_ms']:.1f} ms, {result['ratio']:.2f} times its arithmetic at the SGEMM rate"
         )
         figures[f"{name}: update"] = f"{result['update_ms']:.2f} ms"
-    figures["peak memory, training"] = f"{child(__file__, 'memory')['peak_mb']:.0f} MB"
+        figures[f"{name}: peak memory, training"] = f"{child(__file__, 'memory', threads=threads)['peak_mb']:.0f} MB"
     imports = [child(__file__, "import")["ms"] for _ in range(11)]
     figures["import pycaffe_lite"] = f"{median(imports):.0f} ms"
     record("lenet", figures)
