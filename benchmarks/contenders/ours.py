@@ -28,7 +28,7 @@ class Contender:
             self._net = self._solver.net
         else:
             phase = caffe.TEST if task.mode == INFER else caffe.TRAIN
-            self._net = caffe.Net(message, phase, reuse_memory=task.mode == INFER)
+            self._net = caffe.Net(message, phase)
         self._net.copy_from(task.path("weights.caffemodel"))
         self._data = task.data()
         if task.mode != INFER:
