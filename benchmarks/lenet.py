@@ -4,7 +4,7 @@
 
 Forward and backward take 0.88 GFLOP, and are timed as a solver's step does them, clearing the gradients included. Each
 round times numpy's own SGEMM right beside the net; the ratio says how many times longer the net takes than its
-arithmetic would at that rate (BVLC Caffe: 2.1 to 2.4). Either engine, one and two threads, each in a process of its own.
+arithmetic would at that rate (BVLC Caffe: 2.1 to 2.4). Either engine, one and two threads, a process for each.
 """
 
 from __future__ import annotations
