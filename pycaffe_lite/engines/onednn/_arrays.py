@@ -42,6 +42,12 @@ def channels_innermost(shape: Shape) -> Layout:
     return strided_layout(shape, tuple(strides))
 
 
+def overhang(extent: Shape, stride: Shape, pad: Shape, x: Shape, y: Shape) -> list[int]:
+    """How far behind images x the last window ends, along each spatial axis, where the windows make y."""
+    by_axis = zip(y[2:], stride, extent, x[2:], pad, strict=True)
+    return [(o - 1) * s + e - n - p for o, s, e, n, p in by_axis]
+
+
 def read(array: Array, wanted: Layout, scratch: Scratch, name: str) -> Array:
     """The array, or a copy of it that lies as wanted."""
     lies = layout(array)

@@ -22,7 +22,7 @@ from pycaffe_lite.engines.onednn._normalization import (
     SHIFT,
     Normalization,
     Normalizing,
-    constant,
+    standard,
 )
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import plain_layout
@@ -108,7 +108,7 @@ class LearningNorm(Normalizing, BatchNorm):
             return
         x, c = read(bottom[0].stored("data"), passes.lies, self._scratch, "x"), dy.shape[1]
         factor = scale.blobs[0].stored("data")
-        statistics: Any = constant(0, c), constant(1, c)
+        statistics: Any = standard(c)
         if normalized:
             factor = factor / self._deviation_now(dy)
         elif known:

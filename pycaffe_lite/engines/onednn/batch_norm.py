@@ -13,7 +13,7 @@ import numpy as np
 from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
 from pycaffe_lite.engines.onednn._binary import AffineHead
 from pycaffe_lite.engines.onednn._learning_norm import LearningNorm
-from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, constant
+from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, standard
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
@@ -51,5 +51,5 @@ class OneDnnBatchNorm(AffineHead, LearningNorm):
         else:
             y = read(top[0].stored("data"), passes.lies, self._scratch, "y")
             factor, unused = 1 / self._deviation(dy), self._scratch("unused", (c,), FLOAT)
-            passes.backward(dx.memory, dy, y, constant(0, c), constant(1, c), factor, unused)
+            passes.backward(dx.memory, dy, y, *standard(c), factor, unused)
         dx.done()

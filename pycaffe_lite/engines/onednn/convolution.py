@@ -1,149 +1,31 @@
-"""Convolution over two spatial axes by oneDNN's direct kernels."""
+"""Convolution of images by oneDNN's direct kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import channels_innermost, first_fast, open_target, read, takes
-from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._parameters import Gradients, WithWeights, learns
-from pycaffe_lite.engines.onednn._primitive import (
-    BIAS,
-    DIFF_BIAS,
-    DIFF_DST,
-    DIFF_SRC,
-    DIFF_WEIGHTS,
-    DST,
-    FORWARD_TRAINING,
-    SRC,
-    WEIGHTS,
-    Description,
-    Handle,
-    Layout,
-    PostOp,
-    Primitive,
-    any_layout,
-    dims,
-    plain_layout,
-)
-from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
+from pycaffe_lite.engines.onednn._arrays import open_target, read
+from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._parameters import Gradients
+from pycaffe_lite.engines.onednn._primitive import DIFF_DST, DIFF_SRC, DIFF_WEIGHTS, DST, SRC, WEIGHTS, Primitive
+from pycaffe_lite.engines.onednn._tail import WithTail
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
-DIRECT = 1
-FEW_CHANNELS = 4  # in one group: oneDNN's kernels for these read the bottom as they like
-THIN, LARGE = 32, 5
-"""Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
-conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.
-"""
-
-
-class ConvolutionPrimitives:
-    """The three passes for bottoms (N, C, H, W), weights (O, C / group, h, w) and tops (N, O, H', W')."""
-
-    def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, bias: bool) -> None:
-        self._x, self._y, group = x, y, geometry.group
-        self.weights = plain_layout(w if group == 1 else (group, w[0] // group, *w[1:]))
-        self.bias = plain_layout((w[0],)) if bias else None
-        self._windows = (
-            dims(geometry.stride),
-            dims([d - 1 for d in geometry.dilation]),
-            dims(geometry.pad),
-            dims(
-                [
-                    (o - 1) * s + e - n - p
-                    for o, s, e, n, p in zip(y[2:], geometry.stride, geometry.extent, x[2:], geometry.pad, strict=True)
-                ]
-            ),
-        )
-        self._few, self._thin = x[1] <= FEW_CHANNELS, x[1] < THIN and min(w[2:]) >= LARGE
-        self._made: dict[str, Primitive] = {}
-        self.data_description = self.weights_description = None
-        self.forward_description = first_fast(self._describe("forward"))
-        if self.forward_description is not None:
-            self.data_description = first_fast(self._describe("backward_data"))
-            self.weights_description = first_fast(self._describe("backward_weights"))
-
-    @property
-    def exist(self) -> bool:
-        """Whether all three have a fast implementation."""
-        return None not in (self.forward_description, self.data_description, self.weights_description)
-
-    def forward(self) -> Primitive:
-        return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
-
-    def forward_with(self, tail: Tail) -> Primitive | None:
-        plain = self.forward_description
-        assert plain is not None
-        x, y = plain.layout(SRC).handle, plain.layout(DST).handle
-        arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST))
-        return tailed(plain, lambda ops: self._make("forward", x, y, ops), arguments, tail)
-
-    def backward_data(self) -> Primitive:
-        return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
-
-    def backward_weights(self) -> Primitive:
-        return self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
-
-    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Primitive:
-        if name not in self._made:
-            assert description is not None
-            self._made[name] = Primitive(description, self._lie(description, arguments))
-        return self._made[name]
-
-    def _lie(self, description: Description, arguments: tuple[int, ...]) -> dict[int, Layout]:
-        """How the arguments lie, in their order; without biases where there are none."""
-        biases = {} if self.bias is None else {BIAS: self.bias, DIFF_BIAS: self.bias}
-        there = (a for a in arguments if a in biases or a not in (BIAS, DIFF_BIAS))
-        return {a: biases.get(a) or description.layout(a) for a in there}
-
-    def _describe(self, what: str) -> Iterator[Any]:
-        """Ways to make the description of one pass, what is liked best first."""
-        anyhow = any_layout(self._x), any_layout(self._y)
-        innermost = channels_innermost(self._x).handle, channels_innermost(self._y).handle
-        ways = [innermost, anyhow]
-        if self._few or (self._thin and what == "backward_data"):
-            ways.insert(0, (anyhow[0], innermost[1]))
-        for x, y in ways:
-            yield lambda x=x, y=y: self._make(what, x, y)
-
-    def _make(self, what: str, x: Handle, y: Handle, post_ops: tuple[PostOp, ...] = ()) -> Description | None:
-        weights, bias = any_layout(self.weights.shape), self.bias.handle if self.bias else None
-        shapes: tuple[Any, ...] = (x, weights, y) if what == "backward_data" else (x, weights, bias, y)
-        kind: tuple[int, ...] = (DIRECT,)
-        hint: tuple[Any, ...] = ()
-        if what == "forward":
-            kind = FORWARD_TRAINING, DIRECT
-        else:
-            assert self.forward_description is not None
-            hint = (self.forward_description.handle,)
-        arguments = *kind, *shapes, *self._windows, *hint
-        return Description.make(f"convolution_{what}", library().engine, *arguments, post_ops=post_ops)
-
 
 @register_layer("Convolution", engine="onednn")
-class OneDnnConvolution(WithTail, WithWeights, Convolution):
+class OneDnnConvolution(WithTail, ByConvolution, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
     passing_scratch = Convolution.passing_scratch | {"to data", "x"}
     _primitives: ConvolutionPrimitives | None = None
-    _made_for: tuple[Shape, Geometry] | None = None
 
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        super().reshape(bottom, top)
-        key = bottom[0].shape, self._geometry
-        if key == self._made_for:
-            return
-        self._made_for, self._primitives = key, None
-        if self._axis == 1 and len(bottom[0].shape) == 4 and takes([*bottom, *top]):
-            made = ConvolutionPrimitives(bottom[0].shape, self.blobs[0].shape, top[0].shape, self._geometry, self._bias)
-            self._primitives = made if made.exist else None
+    def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
+        return ConvolutionPrimitives(bottom, self.blobs[0].shape, top, self._geometry, self._bias)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None:
@@ -160,16 +42,6 @@ class OneDnnConvolution(WithTail, WithWeights, Convolution):
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
             run(source, w, *biases, target.memory, *numbers)
             target.done()
-
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if self._primitives is None:
-            super().backward_cpu(top, propagate_down, bottom)
-            return
-        for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            if learns(self):
-                self._backward_weights(self._primitives, x, y)
-            if down:
-                self._backward_data(self._primitives, x, y)
 
     def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
         run = primitives.backward_data()

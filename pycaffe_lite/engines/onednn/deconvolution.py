@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import open_target, read, takes
-from pycaffe_lite.engines.onednn._parameters import Gradients, WithWeights, learns
+from pycaffe_lite.engines.onednn._arrays import open_target, read
+from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import DIFF_DST, DIFF_SRC, DIFF_WEIGHTS, DST, SRC, WEIGHTS
-from pycaffe_lite.engines.onednn.convolution import ConvolutionPrimitives
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.layers.deconvolution import Deconvolution
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
 
 @register_layer("Deconvolution", engine="onednn")
-class OneDnnDeconvolution(WithWeights, Deconvolution):
+class OneDnnDeconvolution(ByConvolution, Deconvolution):
     """Deconvolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
-    any_order = True
     passing_scratch = Deconvolution.passing_scratch | {"to data", "x"}
-    _primitives: ConvolutionPrimitives | None = None
-    _made_for: tuple[Shape, Geometry] | None = None
 
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        super().reshape(bottom, top)
-        key = bottom[0].shape, self._geometry
-        if key == self._made_for:
-            return
-        self._made_for, self._primitives = key, None
-        if self._axis == 1 and len(bottom[0].shape) == 4 and takes([*bottom, *top]):
-            w = self.blobs[0].shape
-            made = ConvolutionPrimitives(top[0].shape, w, bottom[0].shape, self._geometry, bias=False)
-            self._primitives = made if made.exist else None
+    def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
+        return ConvolutionPrimitives(top, self.blobs[0].shape, bottom, self._geometry, bias=False)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None:
@@ -54,16 +40,6 @@ class OneDnnDeconvolution(WithWeights, Deconvolution):
             if self._bias:
                 sums = y.stored("data")
                 sums += self.blobs[1].stored("data").reshape(-1, 1, 1)
-
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if self._primitives is None:
-            super().backward_cpu(top, propagate_down, bottom)
-            return
-        for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            if learns(self):
-                self._backward_weights(self._primitives, x, y)
-            if down:
-                self._backward_data(self._primitives, x, y)
 
     def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
         run = primitives.forward()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.engines.onednn._arrays import overhang
 from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
 from pycaffe_lite.engines.onednn._primitive import dims
 from pycaffe_lite.engines.onednn._tail import WithTail
@@ -23,15 +24,9 @@ from pycaffe_lite.storage import Order
 MAX, WITH_PADDING, WITHOUT_PADDING = 511, 767, 1023
 
 
-def overhang(geometry: PoolGeometry, x: Shape, y: Shape) -> list[int]:
-    """How far behind the bottom the last window ends, along each spatial axis."""
-    by_axis = zip(y[2:], geometry.stride, geometry.kernel, x[2:], geometry.pad, strict=True)
-    return [(o - 1) * s + k - n - p for o, s, k, n, p in by_axis]
-
-
 def algorithm(pool: int, geometry: PoolGeometry, x: Shape, y: Shape) -> int | None:
     """oneDNN's name for such a pooling, None where it has none."""
-    behind = overhang(geometry, x, y)
+    behind = overhang(geometry.kernel, geometry.stride, geometry.pad, x, y)
     if any(b >= k for b, k in zip(behind, geometry.kernel, strict=True)):
         return None  # a last window that sees nothing
     if pool == pb.PoolingParameter.MAX:
@@ -59,5 +54,5 @@ class OneDnnPooling(Following, WithTail, Pooling):
         kind = algorithm(self._pool, g, x, y)
         if kind is None:
             return None
-        windows = [dims(v) for v in (g.stride, g.kernel, (0, 0), g.pad, overhang(g, x, y))]
+        windows = [dims(v) for v in (g.stride, g.kernel, (0, 0), g.pad, overhang(g.kernel, g.stride, g.pad, x, y))]
         return Passes.make("pooling", order, x, y, windows, kind, reads_x=False)

@@ -14,7 +14,7 @@ from pycaffe_lite.engines.onednn._normalization import (
     SHIFT,
     Normalization,
     Normalizing,
-    constant,
+    standard,
 )
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import plain_layout
@@ -34,7 +34,7 @@ class OneDnnScale(AffineHead, Normalizing, LearningScale):
             super().forward_cpu(bottom, top)
             return
         y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
-        passes.forward(x, *self._statistics(), *(blob.stored("data") for blob in self.blobs), y.memory)
+        passes.forward(x, *standard(self.blobs[0].count), *(blob.stored("data") for blob in self.blobs), y.memory)
         y.done()
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
@@ -51,7 +51,7 @@ class OneDnnScale(AffineHead, Normalizing, LearningScale):
             memory = dx.memory
         else:
             memory = self._scratch_like(dy, "dx")
-        passes.backward(memory, dy, x, *self._statistics(), self.blobs[0].stored("data"), *gradients.memory)
+        passes.backward(memory, dy, x, *standard(self.blobs[0].count), self.blobs[0].stored("data"), *gradients.memory)
         gradients.add()
         if propagate_down[0]:
             dx.done()
@@ -60,7 +60,3 @@ class OneDnnScale(AffineHead, Normalizing, LearningScale):
         if len(self.blobs) != 1 + self._bias or self._others != (0, 2, 3):
             return None
         return self._normalization(images, 0.0, GIVEN_STATISTICS | SCALE | SHIFT * self._bias)
-
-    def _statistics(self) -> tuple[Array, Array]:
-        count = self.blobs[0].count
-        return constant(0, count), constant(1, count)

@@ -53,7 +53,7 @@ def test_reorders(x: np.ndarray) -> None:
 
 def test_a_primitive_runs_in_any_thread() -> None:
     """Convolutions take working memory, which is each thread's own."""
-    from pycaffe_lite.engines.onednn.convolution import ConvolutionPrimitives
+    from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
     from pycaffe_lite.layers._geometry import Geometry
 
     rng = np.random.default_rng(1)
@@ -86,7 +86,7 @@ def test_what_the_library_refuses() -> None:
 
 
 def test_a_group_for_each_channel_has_kernels_of_its_own() -> None:
-    from pycaffe_lite.engines.onednn.convolution import ConvolutionPrimitives
+    from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
     from pycaffe_lite.layers._geometry import Geometry
 
     geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), group=32)
