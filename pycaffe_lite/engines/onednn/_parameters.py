@@ -20,7 +20,7 @@ class WithWeights(Layer):
     _kept: tuple[Layout, int | None] | None = None
     """How the copy of W lies, and which version it is of (Blob.written)."""
 
-    def _weights(self, lies: Layout, wanted: Layout) -> Array:
+    def _weights_as(self, lies: Layout, wanted: Layout) -> Array:
         """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
         blob = self.blobs[0]
         if lies is wanted:

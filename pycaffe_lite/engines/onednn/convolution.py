@@ -36,7 +36,10 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
     def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
         assert self._primitives is not None
-        w, biases = self._weights(self._primitives.weights, weights), [blob.stored("data") for blob in self.blobs[1:]]
+        w, biases = (
+            self._weights_as(self._primitives.weights, weights),
+            [blob.stored("data") for blob in self.blobs[1:]],
+        )
         for x, y in zip(bottom, top, strict=True):
             source = read(x.stored("data"), take, self._scratch, "x")
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
@@ -48,7 +51,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         give, weights, take = (run.description.layout(a) for a in (DIFF_SRC, WEIGHTS, DIFF_DST))
         dy = read(y.stored("diff"), take, self._scratch, "dy")
         target = open_target(x, "diff", Order.CHANNELS_INNERMOST, give, self._scratch)
-        run(target.memory, self._weights(primitives.weights, weights), dy)
+        run(target.memory, self._weights_as(primitives.weights, weights), dy)
         target.done()
 
     def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:

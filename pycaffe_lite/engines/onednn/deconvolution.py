@@ -31,7 +31,7 @@ class OneDnnDeconvolution(ByConvolution, Deconvolution):
             return
         run = primitives.backward_data()
         give, weights, take = (run.description.layout(a) for a in (DIFF_SRC, WEIGHTS, DIFF_DST))
-        w = self._weights(primitives.weights, weights)
+        w = self._weights_as(primitives.weights, weights)
         for x, y in zip(bottom, top, strict=True):
             source = read(x.stored("data"), take, self._scratch, "x")
             target = open_target(y, "data", Order.CHANNELS_INNERMOST, give, self._scratch)
@@ -46,7 +46,7 @@ class OneDnnDeconvolution(ByConvolution, Deconvolution):
         take, weights, give = (run.description.layout(a) for a in (SRC, WEIGHTS, DST))
         dy = read(y.stored("diff"), take, self._scratch, "dy")
         target = open_target(x, "diff", Order.CHANNELS_INNERMOST, give, self._scratch)
-        run(dy, self._weights(primitives.weights, weights), target.memory)
+        run(dy, self._weights_as(primitives.weights, weights), target.memory)
         target.done()
 
     def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:

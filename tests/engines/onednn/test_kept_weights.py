@@ -1,4 +1,4 @@
-"""Convolutions keep a copy of their weights in the library's order, and nobody who writes weights can tell."""
+"""Layers keep a copy of their weights in the library's order, and nobody who writes weights can tell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn import _parameters
+from pycaffe_lite.engines.onednn import _parameters, inner_product
 
 NET = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 16 dim: 6 dim: 5 } } }
@@ -180,3 +180,34 @@ def test_a_thread_that_writes_between_passes(net: caffe.Net) -> None:
         thread.start()
         thread.join()
         check(net)
+
+
+@pytest.mark.parametrize("transpose", ["false", "true"])
+@pytest.mark.parametrize(("phase", "items", "made"), [(caffe.TEST, 9, 2), (caffe.TEST, 3, 0), (caffe.TRAIN, 9, 0)])
+def test_inner_products_of_several_items_in_phase_test(
+    phase: int,
+    items: int,
+    made: int,
+    transpose: str,
+    tmp_path: Path,
+    copies: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inner_product, "MIN_PRODUCTS", 0)
+    (tmp_path / "net.prototxt").write_text(
+        f"""layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: {items} dim: 70 }} }} }}
+            layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "y" inner_product_param {{ num_output: 50
+                     transpose: {transpose} weight_filler {{ type: "xavier" }} bias_filler {{ value: 0.5 }} }} }}
+            layer {{ name: "relu" type: "ReLU" bottom: "y" top: "y" }}"""
+    )
+    net = caffe.Net(tmp_path / "net.prototxt", phase, seed=1)
+    net.blobs["x"].data[...] = np.random.default_rng(0).normal(size=(items, 70))
+    for factor in (1, -1.5):
+        net.params["ip"][0].data[...] *= factor
+        for _ in range(3):
+            y = net.forward()["y"]
+        w = net.params["ip"][0].data
+        expected = net.blobs["x"].data @ (w if transpose == "true" else w.T) + 0.5
+        del w
+        np.testing.assert_allclose(y, np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
+    assert len(copies) == made
