@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
@@ -44,7 +45,10 @@ class ReLU(NeuronLayer):
         if not propagate_down[0]:
             return
         x, dy = bottom[0].stored("data"), top[0].stored("diff")
-        dx = bottom[0].open("diff", order_of(dy))
+        self._gradient(x, dy, bottom[0].open("diff", order_of(dy)))
+
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        """Write dx, which may be dy."""
         positive = x > 0
         if self._slope == 0:
             np.multiply(dy, positive, out=dx)

@@ -21,6 +21,7 @@ LAYERS = (
     "inner_product",
     "lrn",
     "pooling",
+    "relu",
     "scale",
     "split",
 )
