@@ -1,7 +1,7 @@
 """ReLU's gradient in one pass over memory, with all threads.
 
-It is a comparison and a product, dy · (-x < 0), with NaN where numpy's has it: oneDNN's own makes 0 of a dy that is NaN,
-and its x > 0 holds for NaN. Forward, behind another layer, ReLU is part of that layer's primitive (see _tail).
+It is a comparison and a product, dy · (-x < 0), with NaN where numpy's has it: oneDNN's own makes 0 of a dy that is
+NaN, and its x > 0 holds for NaN. Forward, behind another layer, ReLU is part of that layer's primitive (see _tail).
 """
 
 from __future__ import annotations
