@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, Side
-from pycaffe_lite.engines.onednn._primitive import Description, Layout, reorder, strided_layout
+from pycaffe_lite.engines.onednn._primitive import (
+    DIFF_DST,
+    DIFF_SRC,
+    DST,
+    SRC,
+    Description,
+    Layout,
+    Primitive,
+    plain_layout,
+    reorder,
+    strided_layout,
+)
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.storage import Order
 
@@ -56,6 +68,58 @@ def read(array: Array, wanted: Layout, scratch: Scratch, name: str) -> Array:
     copy = scratch(name, (wanted.nbytes // 4,), FLOAT)
     reorder(lies, wanted)(array, copy)
     return copy
+
+
+class Adaptive(Primitive):
+    """A primitive that can be run with blobs' arrays, which may lie otherwise than it takes or gives them."""
+
+    def __init__(self, description: Description, arguments: dict[int, Layout]) -> None:
+        super().__init__(description, arguments)
+        self._given = self._seen
+        self._copies: list[tuple[int, int, Layout, Layout]] = []
+
+    def adapted(self, scratch: Scratch, *arrays: Array) -> None:
+        """Run it, with copies of bottoms and tops that lie otherwise; all others are just memory, as in calls."""
+        for given, array in zip(self._given, arrays):  # noqa: B905  lengths are equal, and asking takes time
+            if given() is not array:
+                self._look_at(arrays)
+                break
+        if self._copies:
+            self._run_with_copies(scratch, list(arrays))
+        else:
+            self._run()
+
+    def _look_at(self, arrays: Sequence[Array]) -> None:
+        self._copies = []
+        for i, (number, wanted) in enumerate(self.arguments.items()):
+            if number not in _NAMES:
+                continue
+            lies = layout(arrays[i])
+            if lies is not wanted and not (lies.is_plain and wanted.is_plain):
+                same_axes = wanted.shape == arrays[i].shape
+                self._copies.append((i, number, lies, wanted if same_axes else plain_layout(arrays[i].shape)))
+        if self._copies:
+            self._given = [weakref.ref(array) for array in arrays]
+        else:
+            self._point_to(arrays)
+            self._given = self._seen
+
+    def _run_with_copies(self, scratch: Scratch, arrays: list[Array]) -> None:
+        written = []
+        for i, number, lies, wanted in self._copies:
+            given, arrays[i] = arrays[i], scratch(_NAMES[number], (wanted.nbytes // 4,), FLOAT)
+            if number in _WRITTEN:
+                written.append((reorder(wanted, lies), arrays[i], given))
+            else:
+                reorder(lies, wanted)(given, arrays[i])
+        self(*arrays)
+        for give, memory, array in written:
+            give(memory, array)
+
+
+_NAMES = {SRC: "x", DST: "y", DIFF_SRC: "dx", DIFF_DST: "dy"}
+"""What the memory for copies is called."""
+_WRITTEN = (DST, DIFF_SRC)
 
 
 class Target:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import channels_innermost, first_fast, overhang, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, first_fast, overhang, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -24,7 +24,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     Handle,
     Layout,
     PostOp,
-    Primitive,
     any_layout,
     dims,
     plain_layout,
@@ -56,7 +55,7 @@ class ConvolutionPrimitives:
             dims(overhang(geometry.extent, geometry.stride, geometry.pad, x, y)),
         )
         self._few, self._thin = x[1] <= FEW_CHANNELS, x[1] < THIN and min(w[2:]) >= LARGE
-        self._made: dict[str, Primitive] = {}
+        self._made: dict[str, Adaptive] = {}
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
@@ -68,26 +67,26 @@ class ConvolutionPrimitives:
         """Whether all three have a fast implementation."""
         return None not in (self.forward_description, self.data_description, self.weights_description)
 
-    def forward(self) -> Primitive:
+    def forward(self) -> Adaptive:
         return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
 
-    def forward_with(self, tail: Tail) -> Primitive | None:
+    def forward_with(self, tail: Tail) -> Adaptive | None:
         plain = self.forward_description
         assert plain is not None
         x, y = plain.layout(SRC).handle, plain.layout(DST).handle
         arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST))
         return tailed(plain, lambda ops: self._make("forward", x, y, ops), arguments, tail)
 
-    def backward_data(self) -> Primitive:
+    def backward_data(self) -> Adaptive:
         return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
 
-    def backward_weights(self) -> Primitive:
+    def backward_weights(self) -> Adaptive:
         return self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
 
-    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Primitive:
+    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Adaptive:
         if name not in self._made:
             assert description is not None
-            self._made[name] = Primitive(description, self._lie(description, arguments))
+            self._made[name] = Adaptive(description, self._lie(description, arguments))
         return self._made[name]
 
     def _lie(self, description: Description, arguments: tuple[int, ...]) -> dict[int, Layout]:

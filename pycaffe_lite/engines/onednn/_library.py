@@ -33,6 +33,12 @@ class _Version(ctypes.Structure):
     _fields_ = [("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int)]
 
 
+class _ThisThread(threading.local):
+    """What a thread that runs primitives has of its own; nothing until the library is told of the thread."""
+
+    scratchpad: Array | None = None
+
+
 class Library:
     """The loaded library, one CPU engine and one stream of it.
 
@@ -60,7 +66,7 @@ class Library:
         self.call("stream_create", ctypes.byref(self.stream), self.engine, IN_ORDER)
         self._openmp = self._find_openmp()
         self._threads: int | None = None
-        self._local = threading.local()
+        self.this_thread = _ThisThread()
 
     def function(self, name: str) -> Any:
         if name not in self._functions:
@@ -74,15 +80,20 @@ class Library:
             raise failure(name, status)
 
     def scratchpad(self, nbytes: int) -> Array:
-        """At least so many bytes of working memory, this thread's own: whatever runs next overwrites them."""
-        if (memory := getattr(self._local, "memory", None)) is None or memory.nbytes < nbytes:
-            memory = self._local.memory = aligned(nbytes, "u1")
-        self._set_threads()
-        return memory
+        """At least so many bytes of working memory, this thread's own: whatever runs next overwrites them. From now on
+        `this_thread.scratchpad`, until more are needed or the number of threads is another.
+        """
+        here = self.this_thread
+        if here.scratchpad is None:
+            self._set_threads()
+        if here.scratchpad is None or here.scratchpad.nbytes < nbytes:
+            here.scratchpad = aligned(nbytes, "u1")
+        return here.scratchpad
 
     def set_num_threads(self, count: int) -> None:
         """How many threads a primitive uses, whichever thread runs it."""
         self._threads = count
+        self.this_thread = _ThisThread()
         self._set_threads()
 
     def num_threads(self) -> int:
@@ -90,9 +101,8 @@ class Library:
 
     def _set_threads(self) -> None:
         # OpenMP keeps the number per calling thread.
-        if self._openmp and getattr(self._local, "threads", None) != self._threads:
+        if self._openmp and self._threads is not None:
             self._openmp.omp_set_num_threads(self._threads)
-            self._local.threads = self._threads
 
     def _find_openmp(self) -> Any:
         return self._dll if hasattr(self._dll, "omp_get_max_threads") else None

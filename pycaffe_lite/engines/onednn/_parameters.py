@@ -17,18 +17,22 @@ def learns(layer: Layer) -> bool:
 class WithWeights(Layer):
     """To be mixed into a layer whose first blob is W."""
 
-    _kept: tuple[Layout, int | None] | None = None
-    """How the copy of W lies, and which version it is of (Blob.written)."""
+    _kept: tuple[Layout, int | None, Array] | None = None
+    """How the copy of W lies, which version it is of (Blob.written), and the copy."""
 
     def _weights_as(self, lies: Layout, wanted: Layout) -> Array:
         """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
         blob = self.blobs[0]
         if lies is wanted:
             return blob.stored("data")
-        copy, version = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT), blob.written("data")
-        if version is None or (wanted, version) != self._kept:
-            reorder(lies, wanted)(blob.stored("data"), copy)
-            self._kept = wanted, version
+        version = blob.written("data")
+        if self._kept is not None:
+            layout, kept, copy = self._kept
+            if layout is wanted and kept == version is not None:
+                return copy
+        copy = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT)
+        reorder(lies, wanted)(blob.stored("data"), copy)
+        self._kept = wanted, version, copy
         return copy
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
-from pycaffe_lite.engines.onednn._arrays import Target, channels_innermost, is_fast, read, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, is_fast, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
@@ -22,7 +23,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     WORKSPACE,
     Description,
     Layout,
-    Primitive,
     plain_layout,
 )
 from pycaffe_lite.engines.onednn._tail import Maker, Tail, tailed
@@ -39,12 +39,12 @@ class Passes:
     y: Layout
     workspace: int
     """Bytes that forward leaves for backward."""
-    forward: Primitive
-    backward: Primitive
+    forward: Adaptive
+    backward: Adaptive
     _describe: Maker
     _arguments: dict[int, Layout]
 
-    def forward_with(self, tail: Tail) -> Primitive | None:
+    def forward_with(self, tail: Tail) -> Adaptive | None:
         return tailed(self.forward.description, self._describe, self._arguments, tail)
 
     @classmethod
@@ -76,8 +76,8 @@ class Passes:
             source,
             target,
             kept.nbytes,
-            Primitive(forward, arguments),
-            Primitive(backward, {DIFF_SRC: source, DIFF_DST: target, **reads, **between}),
+            Adaptive(forward, arguments),
+            Adaptive(backward, {DIFF_SRC: source, DIFF_DST: target, **reads, **between}),
             lambda ops: describe(post_ops=ops),
             arguments,
         )
@@ -95,6 +95,9 @@ class Following(Layer):
     _primitives: Passes | None = None
     _made: dict[Order, Passes | None]
     _made_for: tuple[Shape, ...] = ()
+    _chosen: Passes | None = None
+    _chosen_for: Callable[[], Array | None] = staticmethod(lambda: None)
+    """The bottom's data that `_chosen` are for."""
 
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
         """The passes for these shapes."""
@@ -107,31 +110,33 @@ class Following(Layer):
         else:
             self._forward(passes.forward, [], bottom, top)
 
-    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         """The forward pass by this primitive of the passes chosen, which takes these numbers last."""
         passes = self._primitives
         assert passes is not None
-        x = read(bottom[0].stored("data"), passes.x, self._scratch, "x")
-        target = Target(top[0].open("data", passes.order), passes.y, self._scratch, "y")
-        run(x, target.memory, *self._workspace(passes), *numbers)
-        target.done()
+        x, y = bottom[0].stored("data"), top[0].open("data", passes.order)
+        run.adapted(self._scratch, x, y, *self._workspace(passes), *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (passes := self._primitives) is None:
             super().backward_cpu(top, propagate_down, bottom)
         elif propagate_down[0]:
-            x = [read(bottom[0].stored("data"), passes.x, self._scratch, "x")] if self._backward_reads_x else []
-            dy = read(top[0].stored("diff"), passes.y, self._scratch, "y")
-            target = Target(bottom[0].open("diff", passes.order), passes.x, self._scratch, "dx")
-            passes.backward(target.memory, dy, *x, *self._workspace(passes))
-            target.done()
+            x = [bottom[0].stored("data")] if self._backward_reads_x else []
+            dy, dx = top[0].stored("diff"), bottom[0].open("diff", passes.order)
+            passes.backward.adapted(self._scratch, dx, dy, *x, *self._workspace(passes))
 
     def _workspace(self, passes: Passes) -> list[Array]:
         return [self._scratch("workspace", (passes.workspace,), np.uint8)] if passes.workspace else []
 
     def _choose(self, bottom: Blobs, top: Blobs) -> Passes | None:
         """Those in the order in which the bottom lies or, if these are not fast, with the channels innermost."""
-        order, shapes = order_of(bottom[0].stored("data")), (bottom[0].shape, top[0].shape)
+        x = bottom[0].stored("data")
+        if self._chosen_for() is not x:
+            self._chosen_for, self._chosen = weakref.ref(x), self._choose_for(order_of(x), bottom, top)
+        return self._chosen
+
+    def _choose_for(self, order: Order, bottom: Blobs, top: Blobs) -> Passes | None:
+        shapes = bottom[0].shape, top[0].shape
         if order is Order.BATCH_INNERMOST or len(top) > 1 or len(shapes[0]) != 4 or not takes([*bottom, *top]):
             return None
         if shapes != self._made_for:

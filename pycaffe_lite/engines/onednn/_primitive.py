@@ -207,16 +207,20 @@ def _nothing() -> None:
 
 
 class Primitive:
-    """A primitive that can be run: called with one array for each argument, in their order."""
+    """A primitive that can be run: called with one array for each argument, in their order.
+
+    What an array is like is only asked for when another one comes than last time: asking takes longer than a small
+    primitive.
+    """
 
     def __init__(self, description: Description, arguments: dict[int, Layout]) -> None:
-        self.description = description
+        self.description, self.arguments = description, arguments
         self._scratchpad = description.layout(SCRATCHPAD).nbytes
         if self._scratchpad:
             arguments = {**arguments, SCRATCHPAD: description.layout(SCRATCHPAD)}
-        lib, self._handle = library(), Handle()
-        lib.call("primitive_create", ctypes.byref(self._handle), description.handle)
-        _destroyed_with(self, "primitive_destroy", self._handle)
+        lib, handle = library(), Handle()
+        lib.call("primitive_create", ctypes.byref(handle), description.handle)
+        _destroyed_with(self, "primitive_destroy", handle)
         self._memories = []
         for layout in arguments.values():
             memory = Handle()
@@ -224,22 +228,40 @@ class Primitive:
             _destroyed_with(self, "memory_destroy", memory)
             self._memories.append(memory)
         pairs = zip(arguments, self._memories, strict=True)
-        self._arguments = (_Argument * len(arguments))(*[_Argument(n, m.value) for n, m in pairs])
-        self._seen: list[Callable[[], Array | None]] = [_nothing] * len(arguments)
-        self._set, self._execute = lib.function("memory_set_data_handle"), lib.function("primitive_execute")
-        self._stream, self._library = lib.stream, lib
+        values = (_Argument * len(arguments))(*[_Argument(n, m.value) for n, m in pairs])
+        self._seen: list[Callable[[], Array | None]] = [_nothing] * len(self.arguments)
+        self._execute = functools.partial(lib.function("primitive_execute"), handle, lib.stream, len(arguments), values)
+        self._library, self._working_memory = lib, _NONE_YET
 
     def __call__(self, *arrays: Array) -> None:
-        scratchpad = self._library.scratchpad(self._scratchpad)
-        if self._scratchpad:
-            arrays = (*arrays, scratchpad)
-        for i, array in enumerate(arrays):
-            if self._seen[i]() is not array:  # to ask where an array lies takes longer than to run a small primitive
-                self._set(self._memories[i], Handle(array.__array_interface__["data"][0]))
-                self._seen[i] = weakref.ref(array)
-        status = self._execute(self._handle, self._stream, len(arrays), self._arguments)
+        for seen, array in zip(self._seen, arrays):  # noqa: B905  lengths are equal, and asking takes time
+            if seen() is not array:
+                self._point_to(arrays)
+                break
+        self._run()
+
+    def _run(self) -> None:
+        """Run with the arrays of last time."""
+        if self._library.this_thread.scratchpad is not self._working_memory:
+            self._working_memory = self._library.scratchpad(self._scratchpad)
+            if self._scratchpad:
+                _point(self._memories[-1], self._working_memory)
+        status = self._execute()
         if status:
             raise failure("primitive_execute", status)
+
+    def _point_to(self, arrays: Sequence[Array]) -> None:
+        for i, array in enumerate(arrays):
+            if self._seen[i]() is not array:
+                _point(self._memories[i], array)
+                self._seen[i] = weakref.ref(array)
+
+
+_NONE_YET = aligned(0, "u1")
+
+
+def _point(memory: Handle, array: Array) -> None:
+    library().call("memory_set_data_handle", memory, Handle(array.__array_interface__["data"][0]))
 
 
 def reorder(source: Layout, target: Layout) -> Callable[..., None]:

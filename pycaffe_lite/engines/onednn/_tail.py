@@ -15,14 +15,14 @@ from typing import Protocol
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.engines.onednn._arrays import FLOAT
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
 from pycaffe_lite.engines.onednn._primitive import (
     DST,
     WEIGHTS,
     Description,
     Layout,
     PostOp,
-    Primitive,
     operands,
     plain_layout,
 )
@@ -64,6 +64,8 @@ class Tail:
         done = [layer for layer in layers if not _is_nothing(layer)]
         self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, is_affine)]
         self._layers = done
+        self._blobs = [blob for layer in done for blob in layer.blobs]
+        self._versions: list[int | None] = [None]
         self._seen: list[bytes] | None = None
         self._numbers: list[Array] | None = None
 
@@ -79,13 +81,16 @@ class Tail:
                     ops += _relu(layer._message.relu_param.negative_slope)
         return tuple(ops)
 
-    def numbers(self, biases: Sequence[Array]) -> list[Array] | None:
+    def numbers(self, biases: Sequence[Blob]) -> list[Array] | None:
         """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite."""
-        blobs = [blob for layer in self._layers for blob in layer.blobs]
-        seen = [array.tobytes() for array in (*biases, *(blob.stored("data") for blob in blobs))]
-        if seen != self._seen:
-            self._seen, numbers = seen, [n for affine, layers in self._stages if affine for n in _affine(layers)]
-            self._numbers = numbers if all(np.isfinite(a).all() for a in (*biases, *numbers)) else None
+        versions = [blob.written("data") for blob in (*biases, *self._blobs)]
+        if versions != self._versions or None in versions:
+            self._versions = versions
+            seen = [blob.stored("data").tobytes() for blob in (*biases, *self._blobs)]
+            if seen != self._seen:
+                self._seen, numbers = seen, [n for affine, layers in self._stages if affine for n in _affine(layers)]
+                all_finite = all(np.isfinite(a).all() for a in (*(b.stored("data") for b in biases), *numbers))
+                self._numbers = numbers if all_finite else None
         return self._numbers
 
 
@@ -106,7 +111,7 @@ def _relu(slope: float) -> list[PostOp]:
 class Primitives(Protocol):
     """What a layer runs while its bottoms keep their shapes."""
 
-    def forward_with(self, tail: Tail) -> Primitive | None:
+    def forward_with(self, tail: Tail) -> Adaptive | None:
         """The forward pass with the tail's; None where it would not be done as without."""
 
 
@@ -114,7 +119,7 @@ Maker = Callable[[tuple[PostOp, ...]], Description | None]
 """Makes the description of a forward pass with post-ops."""
 
 
-def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: Tail) -> Primitive | None:
+def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: Tail) -> Adaptive | None:
     """What `make` makes of a tail's post-ops, if it is done as `plain` and so comes to the same numbers before them.
     `arguments` are those of a primitive without a tail; the tail's come behind.
     """
@@ -124,7 +129,7 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
         return None
     if WEIGHTS in arguments and made.layout(WEIGHTS) is not plain.layout(WEIGHTS):
         return None
-    return Primitive(made, {**arguments, **operands(ops)})
+    return Adaptive(made, {**arguments, **operands(ops)})
 
 
 class WithTail(Layer):
@@ -132,10 +137,10 @@ class WithTail(Layer):
 
     _primitives: Primitives | None
     _tail: Tail | None = None
-    _tailed: Primitive | None = None
+    _tailed: Adaptive | None = None
     _tailed_for: Primitives | None = None
 
-    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         """The forward pass by this primitive, which takes these numbers last."""
         raise NotImplementedError
 
@@ -148,7 +153,7 @@ class WithTail(Layer):
         if self._primitives is not self._tailed_for:
             self._tailed_for = self._primitives
             self._tailed = None if self._primitives is None else self._primitives.forward_with(self._tail)
-        numbers = None if self._tailed is None else self._tail.numbers([blob.stored("data") for blob in self.blobs[1:]])
+        numbers = None if self._tailed is None else self._tail.numbers(self.blobs[1:])
         if self._tailed is None or numbers is None:
             super().forward_with(followers, bottom, top)
         else:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import Blob, Side, order_of
-from pycaffe_lite.engines.onednn._arrays import Target, read, takes
+from pycaffe_lite.blob import order_of
+from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import Gradients, WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -26,7 +26,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     SRC,
     WEIGHTS,
     Description,
-    Primitive,
     any_layout,
     plain_layout,
     strided_layout,
@@ -66,13 +65,13 @@ class InnerProductPrimitives:
         if forward is not None and data is not None and weight is not None:
             with_bias = dict(zip([BIAS], biases, strict=False)), dict(zip([DIFF_BIAS], biases, strict=False))
             self._arguments = {SRC: self.x, WEIGHTS: forward.layout(WEIGHTS), **with_bias[0], DST: self.y}
-            self.forward = Primitive(forward, self._arguments)
-            self.backward_data = Primitive(data, {DIFF_SRC: self.x, WEIGHTS: weights, DIFF_DST: self.y})
-            self.backward_weights = Primitive(
+            self.forward = Adaptive(forward, self._arguments)
+            self.backward_data = Adaptive(data, {DIFF_SRC: self.x, WEIGHTS: weights, DIFF_DST: self.y})
+            self.backward_weights = Adaptive(
                 weight, {SRC: self.x, DIFF_WEIGHTS: weights, **with_bias[1], DIFF_DST: self.y}
             )
 
-    def forward_with(self, tail: Tail) -> Primitive | None:
+    def forward_with(self, tail: Tail) -> Adaptive | None:
         assert self._plain is not None
         return tailed(self._plain, lambda ops: self._make(post_ops=ops), self._arguments, tail)
 
@@ -104,26 +103,21 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             return
         self._forward(primitives.forward, [], bottom, top)
 
-    def _forward(self, run: Primitive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
         assert self._primitives is not None
-        w = self._weights_as(self._primitives.weights, run.description.layout(WEIGHTS))
-        biases = [blob.stored("data") for blob in self.blobs[1:]]
-        run(self._plain(bottom[0], "data"), w, *biases, top[0].open("data", Order.PLAIN), *numbers)
+        w = self._weights_as(self._primitives.weights, run.arguments[WEIGHTS])
+        biases, y = [blob.stored("data") for blob in self.blobs[1:]], top[0].open("data", Order.PLAIN)
+        run.adapted(self._scratch, bottom[0].stored("data"), w, *biases, y, *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (primitives := self._primitives) is None:
             super().backward_cpu(top, propagate_down, bottom)
             return
-        dy = self._plain(top[0], "diff")
+        x, dy = bottom[0].stored("data"), top[0].stored("diff")
         if learns(self):
             gradients = Gradients(self, primitives.weights, primitives.weights, self._scratch)
-            primitives.backward_weights(self._plain(bottom[0], "data"), *gradients.memory, dy)
+            primitives.backward_weights.adapted(self._scratch, x, *gradients.memory, dy)
             gradients.add()
         if propagate_down[0]:
-            order = order_of(bottom[0].stored("data"))
-            target = Target(bottom[0].open("diff", order), plain_layout(bottom[0].shape), self._scratch, "dx")
-            primitives.backward_data(target.memory, self.blobs[0].stored("data"), dy)
-            target.done()
-
-    def _plain(self, blob: Blob, what: Side) -> Array:
-        return read(blob.stored(what), plain_layout(blob.shape), self._scratch, what)
+            dx = bottom[0].open("diff", order_of(x))
+            primitives.backward_data.adapted(self._scratch, dx, self.blobs[0].stored("data"), dy)
