@@ -97,9 +97,11 @@ class Blob:
         """
         is_data = what == "data"
         storage = self._data if is_data else self._diff
-        if not (storage.free or isinstance(storage, WatchedStorage)):
-            return self.data if is_data else self.diff
-        memory = storage.plain() if storage.laid is None else storage.laid
+        memory = storage.laid
+        if memory is None:
+            if not (storage.free or isinstance(storage, WatchedStorage)):
+                return self.data if is_data else self.diff
+            memory = storage.plain()
         if memory is (self._data_of if is_data else self._diff_of):
             return self._data_view if is_data else self._diff_view
         view, memory = self._lying(storage)
@@ -126,9 +128,14 @@ class Blob:
         are still there if that was the order before and nobody shares them (`take_diff_of`). In-place layers open what
         they have read, and go on reading the array that `stored` gave them.
         """
-        storage = self._data if what == "data" else self._diff
+        is_data = what == "data"
+        storage = self._data if is_data else self._diff
+        laid = storage.laid
+        if laid is not None and storage.order is order and laid is (self._data_of if is_data else self._diff_of):
+            storage.write_again()
+            return self.stored(what)
         if not storage.free:
-            return self.data if what == "data" else self.diff
+            return self.data if is_data else self.diff
         if order is Order.PLAIN or not self._count or (order is Order.CHANNELS_INNERMOST and len(self._shape) < 3):
             storage.lay_plain()
         else:

@@ -242,6 +242,12 @@ class Storage:
             self.order = order
         self.writes += 1
 
+    def write_again(self) -> None:
+        """As `lay` in the order and the shape in which the numbers lie."""
+        if self._spares is not None:
+            self._part()
+        self.writes += 1
+
     def lay_plain(self) -> None:
         """As `lay`, for plain order."""
         self._part()

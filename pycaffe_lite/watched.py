@@ -61,13 +61,13 @@ class WatchedStorage(Storage):
 
     def version(self) -> int | None:
         """A number that is the same as last time if nobody can have written since; None while somebody can."""
-        with _lending:
-            if any(reference() is not None for reference in self._lent):
+        for reference in self._lent:
+            if reference() is not None:
                 return None
-            if isinstance(self._parent, WatchedStorage):
-                whole = self._parent.version()
-                return None if whole is None else max(self._change, whole)
-            return self._change
+        if isinstance(self._parent, WatchedStorage):
+            whole = self._parent.version()
+            return None if whole is None else max(self._change, whole)
+        return self._change
 
     def note_writing(self) -> None:
         """Say that `plain` was written into."""
