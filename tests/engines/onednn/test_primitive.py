@@ -78,6 +78,55 @@ def test_a_primitive_runs_in_any_thread() -> None:
     np.testing.assert_allclose(y, np.einsum("nchw,oc->nohw", plain[0], plain[1][:, :, 0, 0]), rtol=1e-4, atol=1e-5)
 
 
+def test_arrays_that_lie_in_turn_as_the_primitive_takes_them_and_otherwise(x: np.ndarray) -> None:
+    from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost
+    from pycaffe_lite.engines.onednn._library import library
+    from pycaffe_lite.engines.onednn._primitive import DST, SRC, Description
+
+    innermost, taken = channels_innermost(x.shape), []
+
+    def scratch(name: str, shape: tuple[int, ...], dtype: object) -> np.ndarray:
+        taken.append(name)
+        return aligned(shape[0], np.float32)
+
+    engine, lies = library().engine, innermost.handle
+    made = Description.make("eltwise_forward", engine, 64, 0x20, lies, lies, ctypes.c_float(0.5), ctypes.c_float(0))
+    assert made is not None
+    run = Adaptive(made, {SRC: innermost, DST: innermost})
+    arrays = [np.moveaxis(np.empty((2, 5, 7, 20), np.float32), -1, 1), np.empty_like(x), np.empty_like(x)]
+    for times, (i, o) in enumerate([(0, 0), (0, 0), (1, 0), (1, 2), (1, 2), (0, 2), (0, 0), (2, 1)], 1):
+        source, target = arrays[i], arrays[o]
+        source[...] = times * x
+        taken.clear()
+        run.adapted(scratch, source, target)
+        np.testing.assert_array_equal(target, np.where(times * x > 0, times * x, 0.5 * times * x))
+        assert taken == ["x"] * (i > 0) + ["y"] * (o > 0)
+
+
+def test_every_thread_uses_as_many_threads_as_were_asked_for(x: np.ndarray) -> None:
+    from pycaffe_lite.engines.onednn._arrays import channels_innermost
+    from pycaffe_lite.engines.onednn._library import library
+    from pycaffe_lite.engines.onednn._primitive import plain_layout, reorder
+
+    used: list[int] = []
+
+    def run() -> None:
+        reorder(plain_layout(x.shape), channels_innermost(x.shape))(x, np.empty_like(x))
+        used.append(library().num_threads())
+
+    before = library().num_threads()
+    try:
+        for count in (1, 3, 2):
+            library().set_num_threads(count)
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+            run()
+        assert used == [1, 1, 3, 3, 2, 2]
+    finally:
+        library().set_num_threads(before)
+
+
 def test_what_the_library_refuses() -> None:
     from pycaffe_lite.engines.onednn._library import library
 
