@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -237,6 +237,12 @@ class Blob:
         dx = self.open("diff", order_of(dy))
         if not self._diff.take_numbers(other._diff):
             np.copyto(dx, dy)
+
+    def leave_unfinished(self, finish: Callable[[Array], Array]) -> bool:
+        """Whether `diff`, as it lies, now lacks a step, which is done when somebody asks for it: finish(memory) returns
+        new memory that lies so. For layers, in their pass.
+        """
+        return self._diff.leave_unfinished(finish)
 
     def diff_to_overwrite(self) -> Array | None:
         """`diff`, where its numbers are forgotten (Storage.forget); None where they are there."""

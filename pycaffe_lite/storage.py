@@ -11,6 +11,7 @@ import enum
 import functools
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,8 @@ class Storage:
     from there on, because nobody knows when an array that has been handed out is read or written.
 
     Storages that are free may have the same numbers in one memory (`take_numbers`) until one of them is written or
-    looked at: that one then takes memory of its own.
+    looked at: that one then takes memory of its own. Numbers may also lack a step that is only done for somebody who
+    looks (`leave_unfinished`).
 
     With a `buffer` the memory is that buffer's, which other storages use at other times: what has been lost to one of
     them cannot be asked for, until it is computed again.
@@ -113,6 +115,7 @@ class Storage:
         "_offset",
         "_parent",
         "_spares",
+        "_unfinished",
         "buffer",
         "dtype",
         "forgotten",
@@ -138,6 +141,8 @@ class Storage:
         """While others may have their numbers in the same memory: a list that all of them share, of memory for each but
         one of them.
         """
+        self._unfinished: tuple[Array, Callable[[Array], Array]] | None = None
+        """What was `laid`, while it lacks a step, and that step."""
         self.free = False
         self.forgotten = False
         """Whether the numbers count as 0 although the memory holds others."""
@@ -162,7 +167,7 @@ class Storage:
     @property
     def allocated(self) -> bool:
         """Whether the memory has been taken; False means that every number is still `initial`."""
-        if self._array is not None or self.laid is not None:
+        if self._array is not None or self.laid is not None or self._unfinished is not None:
             return True
         return self._parent is not None and self._parent.allocated
 
@@ -173,7 +178,8 @@ class Storage:
         """
         if self.buffer is not None or self._parent is not None:
             return 0
-        return sum(memory.nbytes for memory in (self._array, self.laid) if memory is not None)
+        unfinished = None if self._unfinished is None else self._unfinished[0]
+        return sum(memory.nbytes for memory in (self._array, self.laid, unfinished) if memory is not None)
 
     def memories(self) -> list[Storage | Buffer]:
         """Whose `held` is what the numbers are in."""
@@ -219,6 +225,10 @@ class Storage:
     def plain(self) -> Array:
         """As `array`, for those who neither keep it nor ask while `laid` is newer: the storage stays free."""
         if self._array is None:
+            if self._unfinished is not None:
+                self._part(keep=True)
+                self.put_in_order()
+                return self.plain()
             if self._parent is not None:
                 self._array = self._parent.plain()[self._offset : self._offset + self._count]
             elif self.lost:
@@ -253,6 +263,15 @@ class Storage:
         self._part()
         self.laid = None
 
+    def leave_unfinished(self, finish: Callable[[Array], Array]) -> bool:
+        """Whether the numbers now lack a step, which is done when somebody asks for them and saved when they are
+        overwritten: finish(laid), new memory that lies so. Not, and nothing is done, where somebody may hold the array.
+        """
+        if not self.free or self.laid is None or self._array is not None:
+            return False
+        self._unfinished, self.laid = (self.laid, finish), None
+        return True
+
     def take_numbers(self, other: Storage) -> bool:
         """Whether the numbers are now the other storage's, which lie in plain order or as `lay` was called here before;
         not, and nothing is done, where somebody may hold one of the two arrays. Nothing is copied: until one of the two
@@ -273,13 +292,22 @@ class Storage:
         return True
 
     def _part(self, keep: bool = False) -> None:
-        """Leave memory that others have their numbers in to them, before it is written; `keep` copies the numbers."""
+        """Before the memory is written, leave it to others if they have their numbers in it; `keep` keeps the numbers,
+        finished.
+        """
+        finished = None
+        if self._unfinished is not None:
+            self.laid, finish = self._unfinished
+            self._unfinished = None
+            finished = finish(self.laid) if keep else None
         spares, self._spares = self._spares, None
         if spares:
             own = spares.pop()
             if keep:
                 own[...] = self._newest()
             self._put(own)
+        if finished is not None:
+            np.copyto(self._newest(), finished)
 
     def _newest(self) -> Array:
         return self.plain() if self.laid is None else self.laid
@@ -293,7 +321,7 @@ class Storage:
 
     def lose(self, why: str) -> None:
         """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers."""
-        self._array = self.settled = self.laid = None
+        self._array = self.settled = self.laid = self._unfinished = None
         self.lost = why
 
     def clear(self) -> None:

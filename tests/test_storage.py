@@ -191,3 +191,82 @@ def test_numbers_that_somebody_may_hold_or_that_lie_otherwise_are_not_taken() ->
     assert not plain.take_numbers(laid)
     assert not plain.take_numbers(larger)
     assert list(plain.array()) == [0, 1, 2, 3, 4, 5]
+
+
+class Halved:
+    """A step that numbers may lack."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, laid: Array) -> Array:
+        self.times += 1
+        return laid / 2
+
+
+def unfinished(halved: Halved) -> Storage:
+    """0, 2, 4, ... with the channels innermost, of shape (2, 3, 4), to be halved."""
+    s = Storage(np.float32, 24)
+    s.leave_free()
+    s.lay(Order.CHANNELS_INNERMOST, (2, 3, 4))
+    s.laid[...] = np.moveaxis(2 * np.arange(24).reshape(2, 3, 4), 1, -1)  # type: ignore[index]
+    assert s.leave_unfinished(halved)
+    return s
+
+
+@pytest.mark.parametrize("look", ["array", "plain"])
+def test_a_step_is_done_once_for_who_looks(look: str) -> None:
+    halved = Halved()
+    s = unfinished(halved)
+    assert (s.allocated, s.held, halved.times) == (True, 96, 0)
+    for _ in range(2):
+        np.testing.assert_array_equal(getattr(s, look)(), np.arange(24))
+    assert halved.times == 1
+
+
+def test_a_step_is_saved_where_numbers_are_overwritten() -> None:
+    halved = Halved()
+    for overwrite in (
+        lambda s: s.lay(Order.CHANNELS_INNERMOST, (2, 3, 4)),
+        lambda s: s.lay(Order.BATCH_INNERMOST, (2, 3, 4)),
+        lambda s: s.lay_plain(),
+        lambda s: s.clear(),
+    ):
+        s = unfinished(halved)
+        overwrite(s)
+        (s.plain() if s.laid is None else s.laid)[...] = 7
+        np.testing.assert_array_equal(s.array(), [7] * 24)
+    assert halved.times == 0
+
+
+def test_the_same_memory_is_overwritten() -> None:
+    s = unfinished(Halved())
+    s.lay(Order.CHANNELS_INNERMOST, (2, 3, 4))
+    memory = s.laid
+    s.leave_unfinished(Halved())
+    s.lay(Order.CHANNELS_INNERMOST, (2, 3, 4))
+    assert s.laid is memory
+
+
+def test_a_step_is_not_for_others_who_have_the_numbers() -> None:
+    halved = Halved()
+    mine, other = unfinished(halved), Storage(np.float32, 24)
+    mine.lay(Order.CHANNELS_INNERMOST, (2, 3, 4))
+    other.leave_free()
+    other.lay(Order.CHANNELS_INNERMOST, (2, 3, 4))
+    mine.laid[...] = 6  # type: ignore[index]
+    assert other.take_numbers(mine)
+    assert other.leave_unfinished(halved)
+    np.testing.assert_array_equal(mine.array(), [6] * 24)
+    np.testing.assert_array_equal(other.array(), [3] * 24)
+    np.testing.assert_array_equal(mine.array(), [6] * 24)
+
+
+def test_no_step_lacks_where_an_array_is_known() -> None:
+    s = Storage(np.float32, 24)
+    s.leave_free()
+    assert not s.leave_unfinished(Halved())
+    s.lay(Order.CHANNELS_INNERMOST, (2, 3, 4))
+    s.array()[...] = 5
+    assert not s.leave_unfinished(Halved())
+    np.testing.assert_array_equal(s.array(), [5] * 24)

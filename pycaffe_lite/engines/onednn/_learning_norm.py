@@ -1,4 +1,4 @@
-"""BatchNorm and the Scale behind it, as one normalization in each direction, while they learn; forward with ReLU.
+"""BatchNorm and the Scale behind it, as one normalization in each direction, while they learn; with ReLU.
 
 Forward then leaves x where BatchNorm alone leaves the normalized x̂, which is what backward passes of the layers alone
 read: they have `normalize` make it. Backward in one pass takes either. Of x̂, whose mean is 0 and whose variance 1, the
@@ -15,6 +15,7 @@ import numpy as np
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, order_of
 from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
+from pycaffe_lite.engines.onednn._let_through import LetThrough
 from pycaffe_lite.engines.onednn._normalization import (
     GIVEN_STATISTICS,
     RELU,
@@ -51,6 +52,10 @@ class LearningNorm(Normalizing, BatchNorm):
     _holds_x: int | None = None
     """The state (Blob.written) in which the memory that it runs in place on holds x and not x̂."""
 
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        super().setup(bottom, top)
+        self._let_through = LetThrough()
+
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
         scale, *others = followers
         if not isinstance(scale, LearningScale) or self.blobs.dtype != FLOAT or self.phase != pb.TRAIN:
@@ -73,15 +78,16 @@ class LearningNorm(Normalizing, BatchNorm):
         y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
         mean, variance = self._statistics() if known else self._scratch("now", (2, x.shape[1]), FLOAT)
         numbers = mean, variance, *(blob.stored("data") for blob in scale.blobs)
-        if others and not known and self._with_relu(passes, x, numbers, y.memory):
-            others = []
-        else:
+        with_relu = bool(others) and not known and self._with_relu(passes, x, numbers, y.memory)
+        if not with_relu:
             passes.forward(x, *numbers, y.memory)
         y.done()
         if not known:
             self._remember(mean, variance)
             np.sqrt(variance + epsilon, out=self._deviation(x))
-        for other in others:
+        if with_relu:
+            self._let_through.remember(top[0])
+        for other in others[with_relu:]:
             other.forward(top, top)
 
     def _with_relu(self, passes: Normalization, x: Array, numbers: Sequence[Array], y: Array) -> bool:
@@ -91,18 +97,23 @@ class LearningNorm(Normalizing, BatchNorm):
         made = self._normalization(x, self._message.batch_norm_param.eps, SCALE | SHIFT | RELU)
         if made is None or made.implementation != passes.implementation:
             return False
-        made.forward(x, *numbers, y, self._scratch("signs", (made.workspace,), np.uint8))
+        made.forward(x, *numbers, y, self._let_through.memory(made.workspace, self._scratch))
         return all(np.isfinite(array).all() for array in numbers)
 
     def backward_through(self, followers: Sequence[Layer], top: Blobs, bottom: Blobs) -> None:
         scale, *others = followers
         assert isinstance(scale, LearningScale)
-        for other in reversed(others):
-            other.backward(top, [True], top)
-        dy = top[0].stored("diff")
         normalized, known = not self._is_x(bottom[0]), self._global()
         epsilon = 0.0 if normalized else self._message.batch_norm_param.eps
-        passes = self._normalization(dy, epsilon, GIVEN_STATISTICS * known | SCALE | SHIFT)
+        dy, passes = top[0].stored("diff"), None
+        notes = self._let_through.notes(top[0]) if others else []
+        if notes:
+            passes = self._normalization(dy, epsilon, SCALE | SHIFT | RELU)
+        if passes is None:
+            notes = []
+            _backward(others, top)
+            dy = top[0].stored("diff")
+            passes = self._normalization(dy, epsilon, GIVEN_STATISTICS * known | SCALE | SHIFT)
         if passes is None:
             super().backward_through([scale], top, bottom)
             return
@@ -118,9 +129,11 @@ class LearningNorm(Normalizing, BatchNorm):
         dx = open_target(bottom[0], "diff", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
         channels = plain_layout((c,))
         gradients = Gradients(scale, channels, channels, scale._scratch)
-        passes.backward(dx.memory, dy, x, *statistics, factor, *gradients.memory)
+        passes.backward(dx.memory, dy, x, *statistics, factor, *gradients.memory, *notes)
         gradients.add()
         dx.done()
+        if notes and not self._let_through.leave_to_mask(top[0]):
+            _backward(others, top)
 
     def _deviation_now(self, like: Array) -> Array:
         """√(v + eps) of each channel, as backward takes it."""
@@ -141,3 +154,9 @@ class LearningNorm(Normalizing, BatchNorm):
             y = np.subtract(x, mean.reshape(each), out=blob.open("data", order_of(x)))
             y /= self._deviation_now(x).reshape(each)
         self._holds_x = None
+
+
+def _backward(layers: Sequence[Layer], blobs: Blobs) -> None:
+    """In place on the same blob."""
+    for layer in reversed(layers):
+        layer.backward(blobs, [True], blobs)

@@ -33,7 +33,7 @@ class Normalization:
 
     forward(x, mean, variance, scale, shift, y), which writes mean and variance unless GIVEN_STATISTICS;
     backward(dx, dy, x, mean, variance, scale, dscale, dshift); without scale and shift that the flags do not ask for.
-    With RELU, which makes 0 of NaN, forward takes `workspace` bytes last, and there is no backward.
+    With RELU, which makes 0 of NaN, both take `workspace` bytes last, in which forward notes what it lets through.
     """
 
     def __init__(self, shape: Shape, epsilon: float, flags: int) -> None:
@@ -53,9 +53,8 @@ class Normalization:
             self.workspace = kept.nbytes
             last = {WORKSPACE: kept} if flags & RELU else {}
             self.forward = Primitive(forward, {SRC: self.lies, **numbers[0], DST: self.lies, **last})
-        if backward is not None and not flags & RELU:
             images = dict.fromkeys((DIFF_SRC, DIFF_DST, SRC), self.lies)
-            self.backward = Primitive(backward, {**images, **numbers[1]})
+            self.backward = Primitive(backward, {**images, **numbers[1], **last})
 
 
 class Normalizing(Layer):

@@ -172,6 +172,48 @@ def test_looks_and_writes_in_between(what: str) -> None:
         agree(net, numpy)
 
 
+@pytest.mark.parametrize("passes", [f"fb{''.join(p)}" for n in range(4) for p in itertools.product("fb", repeat=n)])
+def test_a_gradient_is_masked_for_whoever_looks(passes: str) -> None:
+    """As the last backward pass left it, whichever passes came after that."""
+    net, numpy = pair(text(5))
+    for n in (net, numpy):
+        for seed, what in enumerate(passes):
+            fill(n, seed)
+            if what == "f":
+                n.forward()
+            else:
+                n.backward()
+    assert net.blobs["y"]._diff.laid is None
+    assert net.blobs["y"].has_diff
+    same(net.blobs["y"].diff, numpy.blobs["y"].diff, "y's diff")
+    assert 0.2 < (net.blobs["y"].diff == 0).mean() < 0.8
+    agree(net, numpy)
+    for n in (net, numpy):
+        step(n)
+    agree(net, numpy)
+
+
+def test_a_layer_that_runs_alone_finds_the_gradient_masked() -> None:
+    net, numpy = pair(text())
+    for n in (net, numpy):
+        step(n)
+        n.clear_param_diffs()
+        n.backward(start="scale")
+    agree(net, numpy)
+
+
+def test_no_pass_for_the_mask_while_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, _ = pair(text())
+    step(net)
+    made = net.blobs["y"].stored("data")
+    ran = []
+    monkeypatch.setattr(type(net.layer_dict["relu"]), "backward_cpu", lambda *arguments: ran.append(1))
+    for _ in range(3):
+        step(net)
+        assert net.blobs["y"].stored("data") is made
+    assert ran == []
+
+
 def test_written_parameters_count() -> None:
     net, numpy = pair(text())
     for _ in range(2):

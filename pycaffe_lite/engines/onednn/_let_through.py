@@ -1,0 +1,60 @@
+"""Which numbers the ReLU in a normalization let through, in the library's own notes.
+
+The normalization's backward pass reads them in place of ReLU's own pass over the gradient. What that would write, 0
+where nothing was let through, is only made for somebody who looks at the gradient, perhaps after the next forward pass:
+so there are two memories for notes, and a forward pass leaves alone the one that a gradient may still need.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, RELU, Normalization, standard
+from pycaffe_lite.layers._geometry import Scratch
+
+
+class LetThrough:
+    """Of a layer's last forward pass."""
+
+    def __init__(self) -> None:
+        self._last, self._needed = 0, 1
+        """Which memory forward wrote last, and which one a gradient may still need."""
+        self._written: Array | None = None
+        self._state: int | None = None
+
+    def memory(self, nbytes: int, scratch: Scratch) -> Array:
+        """For a forward pass to write its notes into."""
+        self._last = 1 - self._needed
+        self._state, self._written = None, scratch(f"let through {self._last}", (nbytes,), np.uint8)
+        return self._written
+
+    def remember(self, y: Blob) -> None:
+        """That the notes are of this top as it is now."""
+        self._state = y.written("data")
+
+    def notes(self, y: Blob) -> list[Array]:
+        """The one memory with notes of this top as it is now, if there is one."""
+        if self._written is None or self._state is None or y.written("data") != self._state:
+            return []
+        return [self._written]
+
+    def leave_to_mask(self, y: Blob) -> bool:
+        """Whether the top's gradient now counts as 0 where nothing was let through."""
+        if self._written is None or not y.leave_unfinished(functools.partial(_mask, self._written, y.shape)):
+            return False
+        self._needed = self._last
+        return True
+
+
+def _mask(notes: Array, shape: Shape, dy: Array) -> Array:
+    """dy, with the channels innermost, with 0 where nothing was let through: the gradient of a normalization by 0 and
+    1.
+    """
+    masked = np.empty_like(dy)
+    passes = Normalization(shape, 0.0, GIVEN_STATISTICS | RELU)
+    passes.backward(masked, dy, dy, *standard(shape[1]), notes)
+    return masked
