@@ -18,6 +18,7 @@ from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._geometry import batch_last
+from pycaffe_lite.layers._thin_products import rows_times, times_columns
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
@@ -70,10 +71,12 @@ class InnerProduct(Layer):
         x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].stored("data"))
         y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
         if y.flags.c_contiguous:
-            np.dot(w, x, out=y)
+            times_columns(w, x, y)
         elif self._n >= 4 * self._m > 4 and not self._transpose:
             # BLAS is faster with the longer side first, by up to two fifths; copying y costs far less.
-            y[...] = np.dot(w, x, out=self._scratch("y", y.shape, y.dtype))
+            product = self._scratch("y", y.shape, y.dtype)
+            times_columns(w, x, product)
+            y[...] = product
         else:
             np.dot(x.T, w.T, out=y.T)
         if self._bias:
@@ -92,7 +95,7 @@ class InnerProduct(Layer):
             if dx.flags.c_contiguous:
                 np.dot(self._weights(w.stored("data")).T, dy, out=dx)
             else:
-                np.dot(dy.T, self._weights(w.stored("data")), out=dx.T)
+                rows_times(dy.T, self._weights(w.stored("data")), dx.T, self._scratch)
 
     def _add_product(self, left: Array, right: Array) -> None:
         """dW += left · right. Of few items the product is made faster than it is written to memory and fetched again:
