@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.layers._geometry import Scratch
 
 WITHOUT_COPY = 1_000_000  # multiply-adds
@@ -22,32 +22,37 @@ LEAST_ROWS, MOST_ROWS = 8, 24  # of a block; MOST_ROWS where sums of blocks are 
 
 def times_columns(w: Array, x: Array, out: Array) -> None:
     """Set out (N, M) to w (N, K) x (K, M); out is C-contiguous."""
-    rows = _rows(w, x.shape[1])
-    if not rows:
+    at_once = _rows_of(w, x.shape[1])
+    if not at_once:
         np.dot(w, x, out=out)
         return
-    blocks = len(w) // rows
-    whole = blocks * rows
-    np.matmul(w[:whole].reshape(blocks, rows, -1), x, out=out[:whole].reshape(blocks, rows, -1))
+    blocks = len(w) // at_once
+    whole = blocks * at_once
+    np.matmul(w[:whole].reshape(blocks, at_once, -1), x, out=out[:whole].reshape(blocks, at_once, -1))
     if whole < len(w):
         np.dot(w[whole:], x, out=out[whole:])
 
 
 def rows_times(dy: Array, w: Array, out: Array, scratch: Scratch) -> None:
     """Set out (M, K) to dy (M, N) w (N, K); out is C-contiguous."""
-    rows = min(MOST_ROWS, _rows(w, len(dy)))
-    if not rows:
+    at_once = min(MOST_ROWS, _rows_of(w, len(dy)))
+    if not at_once:
         np.dot(dy, w, out=out)
         return
-    np.dot(dy[:, :rows], w[:rows], out=out)
+    np.dot(dy[:, :at_once], w[:at_once], out=out)
     product = scratch("product of a block", out.shape, out.dtype)
-    for i in range(rows, len(w), rows):
-        out += np.dot(dy[:, i : i + rows], w[i : i + rows], out=product)
+    for i in range(at_once, len(w), at_once):
+        out += np.dot(dy[:, i : i + at_once], w[i : i + at_once], out=product)
 
 
-def _rows(w: Array, vectors: int) -> int:
-    """How many rows of W a block has; 0 where the product is better made as a whole."""
-    if not 1 < vectors <= MOST_VECTORS or not w.flags.c_contiguous:
+def rows(w: Shape, vectors: int) -> int:
+    """How many rows of a W of this shape a block has; 0 where the product is better made as a whole."""
+    n, k = w
+    if not 1 < vectors <= MOST_VECTORS:
         return 0
-    rows = WITHOUT_COPY // max(1, vectors * w.shape[1])
-    return rows if LEAST_ROWS <= rows < len(w) else 0
+    count = WITHOUT_COPY // max(1, vectors * k)
+    return count if LEAST_ROWS <= count < n else 0
+
+
+def _rows_of(w: Array, vectors: int) -> int:
+    return rows(w.shape, vectors) if w.flags.c_contiguous else 0

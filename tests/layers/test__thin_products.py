@@ -26,7 +26,7 @@ def test_products_in_blocks_of_rows(
     monkeypatch.setattr(_thin_products, "WITHOUT_COPY", without_copy)
     rng = np.random.default_rng(n)
     w = rng.normal(size=(k, n)).T if transposed else rng.normal(size=(n, k))
-    assert _thin_products._rows(w, 10) == (0 if transposed else rows)
+    assert _thin_products.rows((n, k), 10) == rows
     x, dy = rng.normal(size=(vectors, k)), rng.normal(size=(vectors, n))
     for columns in (x.T, np.ascontiguousarray(x.T)):
         y = np.full((n, vectors), np.nan)
@@ -38,8 +38,7 @@ def test_products_in_blocks_of_rows(
 
 
 def test_blocks_need_several_vectors_but_not_many() -> None:
-    w = np.zeros((5000, 5000), np.float32)
-    assert [bool(_thin_products._rows(w, vectors)) for vectors in (0, 1, 2, 12, 13)] == [
+    assert [bool(_thin_products.rows((5000, 5000), vectors)) for vectors in (0, 1, 2, 12, 13)] == [
         False,
         False,
         True,

@@ -1,7 +1,8 @@
 """InnerProduct by oneDNN's matrix products.
 
-While W learns, and for few items, it is used as it lies: another order would cost more than it saves. In phase TEST the
-product of several items is with a copy of W in the kernel's own order.
+While W learns it is used as it lies: another order would cost more than it saves. For few items numpy is faster, which
+goes in blocks then (_thin_products). In phase TEST the product of several items is with a copy of W in the kernel's own
+order.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pycaffe_lite.engines.onednn._primitive import (
 )
 from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
 from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.layers._thin_products import rows as thin_rows
 from pycaffe_lite.layers.inner_product import InnerProduct
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
@@ -89,8 +91,9 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             return
         self._made_for, self._primitives = bottom[0].shape, None
         m = math.prod(bottom[0].shape[: self._axis])
-        if takes([*bottom, *top]) and m * self._n * self._k >= MIN_PRODUCTS:
-            any_order = self.phase == pb.TEST and m >= MIN_ITEMS
+        any_order = self.phase == pb.TEST and m >= MIN_ITEMS
+        in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m)
+        if takes([*bottom, *top]) and m * self._n * self._k >= MIN_PRODUCTS and not in_blocks:
             made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias, any_order)
             self._primitives = made if made.exist else None
 
