@@ -50,6 +50,7 @@ FLOORS = [
         "storage",
         "watched",
         "summary",
+        "threads",
         "timer",
         "training_log",
     ),

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from pycaffe_lite.threads import cores
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4
 """Results that may lie ready, for each thread."""
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Generator[R, None, None]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pycaffe_lite import _extras
+from pycaffe_lite import _extras, threads
 from pycaffe_lite.errors import EngineError, MissingPackageError, ParameterError, did_you_mean
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -70,7 +70,7 @@ def _default() -> tuple[str, str]:
 
 
 def set_num_threads(count: int) -> None:
-    """Let matrix products, numpy's as well as the engines', use so many threads.
+    """Let numpy's matrix products and passes over memory, and the engines, use so many threads.
 
     Raises ParameterError for a number below 1, MissingPackageError without threadpoolctl.
     """
@@ -80,6 +80,7 @@ def set_num_threads(count: int) -> None:
     for name in ENGINES[1:]:
         if module := sys.modules.get(f"pycaffe_lite.engines.{name}"):
             module.set_num_threads(count)
+    threads.set_num_threads(count)
     global _threads
     _threads = count
 

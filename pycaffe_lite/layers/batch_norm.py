@@ -26,6 +26,7 @@ from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 
 @register_layer("BatchNorm")
@@ -84,15 +85,15 @@ class BatchNorm(Layer):
         x = source.reshape(self._view)
         if self._global():
             mean, variance = self._statistics()
-            np.subtract(x, mean[:, None], out=y)
+            each(np.subtract, x, _wide(mean), y)
         else:
             now = x.mean(axis=(0, 2))
-            np.subtract(x, now[:, None], out=y)
+            each(np.subtract, x, _wide(now), y)
             variance = _mean_product(y, y)
             self._remember(now, variance)
         deviation = self._deviation(y)
         np.sqrt(variance + self._message.batch_norm_param.eps, out=deviation)
-        y /= deviation[:, None]
+        each(np.divide, y, _wide(deviation), y)
 
     def is_affine(self) -> bool:
         """Whether forward is y = x f + a with a number each for every channel."""
@@ -125,14 +126,11 @@ class BatchNorm(Layer):
         dy = given.reshape(self._view)
         if self._global():
             _, variance = self._statistics()
-            np.divide(dy, np.sqrt(variance + self._message.batch_norm_param.eps)[:, None], out=dx)
+            each(np.divide, dy, _wide(np.sqrt(variance + self._message.batch_norm_param.eps)), dx)
             return
-        deviation = self._deviation(dy)[:, None]
         y = top[0].stored("data").reshape(self._view)
-        mean, towards = dy.mean(axis=(0, 2)), y * _mean_product(dy, y)[:, None]
-        np.subtract(dy, mean[:, None], out=dx)
-        dx -= towards
-        dx /= deviation
+        mean, product = dy.mean(axis=(0, 2)), _mean_product(dy, y)
+        each(_centre, dy, y, *map(_wide, (mean, product, self._deviation(dy))), dx)
 
     def _deviation(self, like: Array) -> Array:
         """√(v + eps) of each channel, from the last forward pass."""
@@ -141,6 +139,18 @@ class BatchNorm(Layer):
 
 def _channels(shape: Shape) -> int:
     return shape[1] if len(shape) > 1 else 1
+
+
+def _wide(numbers: Array) -> Array:
+    """A number for each channel, to be met by (N, C, places)."""
+    return numbers[None, :, None]
+
+
+def _centre(dy: Array, y: Array, mean: Array, product: Array, deviation: Array, dx: Array) -> None:
+    towards = y * product
+    np.subtract(dy, mean, out=dx)
+    dx -= towards
+    dx /= deviation
 
 
 def _mean_product(a: Array, b: Array) -> Array:

@@ -12,6 +12,7 @@ from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._broadcast import BroadcastLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 
 @register_layer("Bias")
@@ -40,7 +41,7 @@ class Bias(BroadcastLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")
-        np.add(x, self._widened(self._operand(bottom)), out=top[0].open("data", order_of(x)))
+        each(np.add, x, self._widened(self._operand(bottom)), top[0].open("data", order_of(x)))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         dy = top[0].stored("diff")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, at_least, canonical_axis, exactly
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 
 @register_layer("Concat")
@@ -64,7 +67,7 @@ class Concat(Layer):
                 self._copy(part, blob.open("diff", order_of(dy)))
 
     def _copy(self, source: Array, target: Array) -> None:
-        target[...] = source
+        each(np.copyto, target, source)
 
     def _parts(self, bottom: Blobs, whole: Array) -> Iterator[Array]:
         """The slices of the top's array that belong to each bottom."""

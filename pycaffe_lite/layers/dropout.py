@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import between
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 
 @register_layer("Dropout")
@@ -44,8 +46,7 @@ class Dropout(NeuronLayer):
         uniform = self._scratch("uniform", x.shape, np.float32)
         self._rng.random(out=uniform, dtype=np.float32)
         mask = np.greater_equal(uniform, self._ratio, out=self._scratch("mask", x.shape, np.bool_))
-        np.multiply(x, mask, out=y)
-        y *= 1 / (1 - self._ratio)
+        each(self._scale, x, mask, y)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
@@ -54,6 +55,8 @@ class Dropout(NeuronLayer):
             bottom[0].take_diff_of(top[0])
             return
         dy = top[0].stored("diff")
-        dx = bottom[0].open("diff", order_of(dy))
-        np.multiply(dy, self._scratch("mask", dy.shape, np.bool_), out=dx)
-        dx *= 1 / (1 - self._ratio)
+        each(self._scale, dy, self._scratch("mask", dy.shape, np.bool_), bottom[0].open("diff", order_of(dy)))
+
+    def _scale(self, x: Array, mask: Array, y: Array) -> None:
+        np.multiply(x, mask, out=y)
+        y *= 1 / (1 - self._ratio)

@@ -7,17 +7,19 @@ MAX   y = max x_i                 dx_i = dy where x_i was the largest
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite._typing import Shape
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, Layer, at_least, exactly, same_shape
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 log = logging.getLogger(__name__)
 
@@ -66,22 +68,16 @@ class Eltwise(Layer):
         arrays = [blob.stored("data") for blob in bottom]
         y = top[0].open("data", order_of(arrays[0]))
         if self._op == _OP.SUM:
-            np.multiply(arrays[0], self._coeff[0], out=y)
-            for x, coeff in zip(arrays[1:], self._coeff[1:], strict=True):
-                y += x if coeff == 1 else coeff * x
+            each(self._sum, y, *arrays)
         elif self._op == _OP.PROD:
-            np.multiply(arrays[0], arrays[1], out=y)
-            for x in arrays[2:]:
-                y *= x
+            each(_product, y, *arrays)
         else:
-            winner = self._scratch("winner", y.shape, np.intp)
-            first = arrays[0] > arrays[1]
-            winner[...] = np.where(first, 0, 1)
-            y[...] = np.where(first, arrays[0], arrays[1])
-            for i, x in enumerate(arrays[2:], start=2):
-                larger = x > y
-                np.copyto(y, x, where=larger)
-                winner[larger] = i
+            each(_maximum, y, self._scratch("winner", y.shape, np.intp), *arrays)
+
+    def _sum(self, y: Array, first: Array, *others: Array) -> None:
+        np.multiply(first, self._coeff[0], out=y)
+        for x, coeff in zip(others, self._coeff[1:], strict=True):
+            y += x if coeff == 1 else coeff * x
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         dy = top[0].stored("diff")
@@ -93,7 +89,7 @@ class Eltwise(Layer):
                 continue
             dx = blob.open("diff", order_of(dy))
             if self._op == _OP.SUM:
-                np.multiply(dy, self._coeff[i], out=dx)
+                each(functools.partial(np.multiply, self._coeff[i]), dy, dx)
             elif self._op == _OP.MAX:
                 np.multiply(dy, self._scratch("winner", dy.shape, np.intp) == i, out=dx)
             elif self._stable:
@@ -105,3 +101,19 @@ class Eltwise(Layer):
                 with np.errstate(all="ignore"):  # Caffe divides by zero here too
                     np.divide(top[0].stored("data"), blob.stored("data"), out=dx)
                 dx *= dy
+
+
+def _product(y: Array, first: Array, second: Array, *others: Array) -> None:
+    np.multiply(first, second, out=y)
+    for x in others:
+        y *= x
+
+
+def _maximum(y: Array, winner: Array, first: Array, second: Array, *others: Array) -> None:
+    larger = first > second
+    winner[...] = np.where(larger, 0, 1)
+    y[...] = np.where(larger, first, second)
+    for i, x in enumerate(others, start=2):
+        larger = x > y
+        np.copyto(y, x, where=larger)
+        winner[larger] = i

@@ -11,6 +11,7 @@ from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 
 @register_layer("ReLU")
@@ -35,11 +36,7 @@ class ReLU(NeuronLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")
-        y = top[0].open("data", order_of(x))
-        if self._slope == 0:
-            np.maximum(x, 0, out=y)
-        else:
-            np.multiply(x, np.where(x > 0, x.dtype.type(1), x.dtype.type(self._slope)), out=y)
+        each(self._rectify, x, top[0].open("data", order_of(x)))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
@@ -49,8 +46,16 @@ class ReLU(NeuronLayer):
 
     def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
         """Write dx, which may be dy."""
-        positive = x > 0
+        each(self._pass_on, x, dy, dx)
+
+    def _rectify(self, x: Array, y: Array) -> None:
         if self._slope == 0:
-            np.multiply(dy, positive, out=dx)
+            np.maximum(x, 0, out=y)
         else:
-            np.multiply(dy, np.where(positive, x.dtype.type(1), x.dtype.type(self._slope)), out=dx)
+            np.multiply(x, self._slopes(x), out=y)
+
+    def _pass_on(self, x: Array, dy: Array, dx: Array) -> None:
+        np.multiply(dy, x > 0 if self._slope == 0 else self._slopes(x), out=dx)
+
+    def _slopes(self, x: Array) -> Array:
+        return np.where(x > 0, x.dtype.type(1), x.dtype.type(self._slope))

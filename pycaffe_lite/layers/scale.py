@@ -13,6 +13,7 @@ from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._broadcast import BroadcastLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.threads import each
 
 
 @register_layer("Scale")
@@ -52,9 +53,10 @@ class Scale(BroadcastLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")
-        y = np.multiply(x, self._widened(self._operand(bottom)), out=top[0].open("data", order_of(x)))
+        y = top[0].open("data", order_of(x))
+        each(np.multiply, x, self._widened(self._operand(bottom)), y)
         if self._bias:
-            y += self._widened(self.blobs[-1])
+            each(np.add, y, self._widened(self.blobs[-1]), y)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         x, dy = bottom[0].stored("data"), top[0].stored("diff")
@@ -62,6 +64,8 @@ class Scale(BroadcastLayer):
             bias = self.blobs[-1]
             bias.diff[...] += self._sum(dy, bias)
         if self._operand_learns(propagate_down):
-            self._give_operand(bottom, np.multiply(dy, x, out=self._scratch_like(dy, "products")))
+            products = self._scratch_like(dy, "products")
+            each(np.multiply, dy, x, products)
+            self._give_operand(bottom, products)
         if propagate_down[0]:
-            np.multiply(dy, self._widened(self._operand(bottom)), out=bottom[0].open("diff", order_of(dy)))
+            each(np.multiply, dy, self._widened(self._operand(bottom)), bottom[0].open("diff", order_of(dy)))

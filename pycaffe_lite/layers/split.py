@@ -12,6 +12,7 @@ from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._view import ViewLayer
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
+from pycaffe_lite.threads import each
 
 
 @register_layer("Split")
@@ -41,4 +42,4 @@ class Split(ViewLayer):
 
     def _add(self, x: Array, other: Array, out: Array) -> None:
         """`out`, of any order, becomes the sum; it may be x."""
-        np.add(x, other, out=out)
+        each(np.add, x, other, out)

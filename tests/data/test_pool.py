@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pycaffe_lite.data.pool import cores, in_threads
+from pycaffe_lite.data.pool import in_threads
 
 
 def test_results_come_in_order_whoever_is_first() -> None:
@@ -43,7 +43,3 @@ def test_an_error_comes_in_its_items_place() -> None:
     assert next(results) == 6
     with pytest.raises(ZeroDivisionError):
         next(results)
-
-
-def test_cores() -> None:
-    assert cores() >= 1
