@@ -63,6 +63,11 @@ def _default() -> int:
     return cores()
 
 
+def here() -> int:
+    """Which of the threads that take parts this is: 0 is the one that asks, and anybody who takes none."""
+    return getattr(_workers, "number", 0)
+
+
 def in_parts(function: Part, count: int, nbytes: int) -> None:
     """Call `function(start, stop)` for contiguous parts of range(count), at once; for the whole of it where `nbytes`,
     the size of the array that is written, is too little for threads to pay.
@@ -70,7 +75,7 @@ def in_parts(function: Part, count: int, nbytes: int) -> None:
     What a part raises is raised when all of them have come to an end.
     """
     parts = min(num_threads(), count, nbytes // LEAST)
-    if parts < 2 or hasattr(_workers, "here") or not _start(parts - 1):
+    if parts < 2 or here() or not _start(parts - 1):
         function(0, count)
         return
     bounds = [count * i // parts for i in range(parts + 1)]
@@ -141,15 +146,15 @@ def _start(count: int) -> bool:
         with _starting:
             if _started < count:
                 try:
-                    threading.Thread(target=_work, args=(_tasks,), name="pass", daemon=True).start()
+                    threading.Thread(target=_work, args=(_tasks, _started + 1), name="pass", daemon=True).start()
                 except RuntimeError:  # the interpreter is about to end, or the system has no more threads
                     return False
                 _started += 1
     return True
 
 
-def _work(tasks: SimpleQueue[_Task]) -> None:
-    _workers.here = True
+def _work(tasks: SimpleQueue[_Task], number: int) -> None:
+    _workers.number = number
     np.seterr(all="ignore")  # numpy keeps this by thread; nets' passes ignore them all
     while True:
         tasks.get().run()

@@ -9,13 +9,12 @@ that what lies between stays in a core's cache. Maxima of windows of 2 by 2 have
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.layers import _pool_2x2
 from pycaffe_lite.layers._geometry import PoolGeometry, Scratch, batch_last, evenly, hits, work
+from pycaffe_lite.layers._tiles import Tile, over_tiles
 from pycaffe_lite.layers._window import LOWEST, areas
 
 TILE_BYTES = 3 << 18  # of the bottom
@@ -40,24 +39,29 @@ def max_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) ->
 def max_backward(dy: Array, dx: Array, all_won: bool, geometry: PoolGeometry, scratch: Scratch) -> None:
     """As _window.max_pool_backward, after max_forward on arrays of these shapes, which gave all_won."""
     pool = _Pool(dx, dy, geometry, scratch)
-    for channels in pool.tiles():
-        dy_, dx_ = pool.result[channels], pool.source[channels]
-        if not all_won:
-            dy_ = np.where(pool.won()[channels], dy_, dy.dtype.type(0))
+    won = None if all_won else pool.won()
+
+    def give(channels: slice, scratch: Scratch) -> None:
+        dy, dx = pool.result[channels], pool.source[channels]
+        if won is not None:
+            dy = np.where(won[channels], dy, dy.dtype.type(0))
         if pool.by_quarters:
-            _pool_2x2.give(dy_, pool.row[channels], pool.column[channels], dx_, scratch, pool.quarter)
-            continue
-        partial = pool.partial(dy_.shape[0], pool.source.shape[1], dy_.shape[2])
-        _give(dy_, pool.row[channels], partial, pool.hits(DOWN), DOWN, scratch)
-        _give(partial, pool.column[channels], dx_, pool.hits(ACROSS), ACROSS, scratch)
+            _pool_2x2.give(dy, pool.row[channels], pool.column[channels], dx, scratch, pool.quarter)
+            return
+        partial = pool.partial(dy.shape[0], dx.shape[1], dy.shape[2], scratch)
+        _give(dy, pool.row[channels], partial, pool.hits(DOWN), DOWN, scratch)
+        _give(partial, pool.column[channels], dx, pool.hits(ACROSS), ACROSS, scratch)
+
+    pool.over_tiles(give)
 
 
 def ave_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """As _window.ave_pool_forward."""
     pool, area = _Pool(x, y, geometry, scratch), areas(geometry, x, y)[..., np.newaxis]
-    for channels in pool.tiles():
+
+    def mean(channels: slice, scratch: Scratch) -> None:
         source, sums = pool.source[channels], pool.result[channels]
-        partial = pool.partial(source.shape[0], sums.shape[1], source.shape[2])
+        partial = pool.partial(source.shape[0], sums.shape[1], source.shape[2], scratch)
         partial.fill(0)
         for o, h in pool.hits(DOWN):
             partial[:, o] += source[:, h]
@@ -66,19 +70,24 @@ def ave_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) ->
             sums[:, :, p] += partial[:, :, w]
         sums /= area
 
+    pool.over_tiles(mean)
+
 
 def ave_backward(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """As _window.ave_pool_backward."""
     pool, area = _Pool(dx, dy, geometry, scratch), areas(geometry, dx, dy)[..., np.newaxis]
-    for channels in pool.tiles():
+
+    def share_out(channels: slice, scratch: Scratch) -> None:
         shares, sums = pool.result[channels] / area, pool.source[channels]
-        partial = pool.partial(sums.shape[0], shares.shape[1], sums.shape[2])
+        partial = pool.partial(sums.shape[0], shares.shape[1], sums.shape[2], scratch)
         partial.fill(0)
         for p, w in pool.hits(ACROSS):
             partial[:, :, w] += shares[:, :, p]
         sums.fill(0)
         for o, h in pool.hits(DOWN):
             sums[:, h] += partial[:, o]
+
+    pool.over_tiles(share_out)
 
 
 class _Pool:
@@ -97,19 +106,14 @@ class _Pool:
         self.column = scratch("column", (channels, rows, across, num), np.int8)
         self.row = scratch("row", (channels, down, across, num), np.int8)
 
-    def tiles(self) -> Iterator[slice]:
-        for i in range(0, len(self.source), self._step):
-            yield slice(i, i + self._step)
+    def over_tiles(self, tile: Tile) -> None:
+        """Call `tile` for some channels after another."""
+        over_tiles(tile, len(self.source), self._step, self.source.nbytes, self._scratch)
 
-    def partial(self, channels: int, height: int, width: int) -> Array:
+    def partial(self, channels: int, height: int, width: int, scratch: Scratch) -> Array:
         """(channels, height, width, N) between the two axes' turns."""
-        return work(
-            self._scratch,
-            "partial",
-            self._most,
-            (channels, height, width, self.source.shape[3]),
-            self.source.dtype,
-        )
+        shape = channels, height, width, self.source.shape[3]
+        return work(scratch, "partial", self._most, shape, self.source.dtype)
 
     def won(self) -> Array:
         """Whether a window has a maximum: only where not all have."""
@@ -122,15 +126,17 @@ class _Pool:
         return [hits(k, stride, pad, size, count) for k in range(kernel)]
 
     def set_maxima(self, source: Array) -> None:
-        for channels in self.tiles():
+        def take(channels: slice, scratch: Scratch) -> None:
             x, y = source[channels], self.result[channels]
             if self.by_quarters:
                 row, column = self.row[channels], self.column[channels]
-                _pool_2x2.take(x, y, row, column, self._scratch, self.quarter)
-                continue
-            partial = self.partial(len(x), x.shape[1], y.shape[2])
-            _take(x, partial, self.column[channels], self.hits(ACROSS), ACROSS, self._scratch)
-            _take(partial, y, self.row[channels], self.hits(DOWN), DOWN, self._scratch)
+                _pool_2x2.take(x, y, row, column, scratch, self.quarter)
+                return
+            partial = self.partial(len(x), x.shape[1], y.shape[2], scratch)
+            _take(x, partial, self.column[channels], self.hits(ACROSS), ACROSS, scratch)
+            _take(partial, y, self.row[channels], self.hits(DOWN), DOWN, scratch)
+
+        self.over_tiles(take)
 
 
 def _take(x: Array, y: Array, winner: Array, offsets: list[tuple[slice, slice]], axis: int, scratch: Scratch) -> None:

@@ -17,6 +17,7 @@ from pycaffe_lite._typing import Array, ShapeLike
 from pycaffe_lite.layers import _pool_flat
 from pycaffe_lite.layers._geometry import PoolGeometry as PoolGeometry
 from pycaffe_lite.layers._geometry import Scratch, evenly, hits, work
+from pycaffe_lite.layers._tiles import over_planes
 
 TILE_BYTES = 3 << 18  # of the bottom, so that all the rest fits a core's second-level cache
 LOWEST = -float(np.finfo(np.float32).max)  # where Caffe's maxima start, in float64 as well
@@ -28,6 +29,17 @@ def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeo
     winner, integers of y's shape, is set to the offset of the first maximum, counted from 1 row by row through the
     kernel, whose area its type must hold; to 0 where there is none. None if nobody will ask.
     """
+    if winner is None:
+        over_planes(_take_unnumbered, (x, y), geometry, scratch)
+    else:
+        over_planes(_take, (x, y, winner), geometry, scratch)
+
+
+def _take_unnumbered(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
+    _take(x, y, None, geometry, scratch)
+
+
+def _take(x: Array, y: Array, winner: Array | None, geometry: PoolGeometry, scratch: Scratch) -> None:
     if math.prod(y.shape[2:]) < math.prod(geometry.kernel):
         _max_window_by_window(x, y, winner, geometry)
         return
@@ -56,6 +68,10 @@ def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeo
 
 def max_pool_backward(dy: Array, winner: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """Set dx: every dy is added at the place that won its window."""
+    over_planes(_give, (dy, winner, dx), geometry, scratch)
+
+
+def _give(dy: Array, winner: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     overlap = any(k > s for k, s in zip(geometry.kernel, geometry.stride, strict=True))
     step = _planes_per_tile(dx)
     offset = _offsets(geometry, dx.shape[3])
@@ -88,6 +104,10 @@ def max_pool_mask(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> 
 
 def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """Set y to the sum of each window, first along H, over its area; 0 where it sees nothing."""
+    over_planes(_mean, (x, y), geometry, scratch)
+
+
+def _mean(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     area = areas(geometry, x, y)
     step = _planes_per_tile(x)
     for source, sums in _tiles(step, x, y):
@@ -103,6 +123,10 @@ def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratc
 
 def ave_pool_backward(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     """Set dx: every dy, over the area of its window, is added to all that the window saw."""
+    over_planes(_share_out, (dy, dx), geometry, scratch)
+
+
+def _share_out(dy: Array, dx: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     area = areas(geometry, dx, dy)
     step = _planes_per_tile(dx)
     for source, sums in _tiles(step, dy, dx):

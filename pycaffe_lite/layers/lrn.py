@@ -8,6 +8,7 @@ of the same channel, n = local_size², and k is 1. Beyond the borders there are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +17,12 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.constraints import odd
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.layers._geometry import Scratch, evenly, work
+from pycaffe_lite.layers._tiles import SHORT_CALLS, over_tiles
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+
+TILE_BYTES = 1 << 18
 
 
 @register_layer("LRN")
@@ -45,33 +50,51 @@ class LRN(Layer):
         return [bottom_shapes[0]]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x = bottom[0].data
-        square, s = self._work("square", x), self._work("s", x)
-        np.multiply(x, x, out=square)
-        self._sum_windows(square, out=s)
-        s *= self._alpha
-        s += self._k
-        y = np.power(s, -self._beta, out=top[0].data)
-        y *= x
+        x, y = bottom[0].data, top[0].data
+        s = self._scratch("s", x.shape, x.dtype)
+
+        def damp(images: slice, scratch: Scratch) -> None:
+            here = x[images]
+            square = work(scratch, "square", most, here.shape, x.dtype)
+            np.multiply(here, here, out=square)
+            self._sum_windows(square, s[images], scratch, most)
+            s[images] *= self._alpha
+            s[images] += self._k
+            np.power(s[images], -self._beta, out=y[images])
+            y[images] *= here
+
+        step, most = self._tile(x)
+        over_tiles(damp, len(x), step, x.nbytes * SHORT_CALLS, self._scratch)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
         x, y, dy, dx = bottom[0].data, top[0].data, top[0].diff, bottom[0].diff
-        s, ratio, damped = self._work("s", x), self._work("square", x), self._work("damped", x)
-        np.multiply(dy, y, out=ratio)
-        ratio /= s
-        self._sum_windows(ratio, out=dx)
-        dx *= -2 * self._alpha * self._beta
-        dx *= x
-        np.power(s, -self._beta, out=damped)
-        damped *= dy
-        dx += damped
+        s = self._scratch("s", x.shape, x.dtype)
 
-    def _work(self, name: str, like: Array) -> Array:
-        return self._scratch(name, like.shape, like.dtype)
+        def give(images: slice, scratch: Scratch) -> None:
+            out = dx[images]
+            ratio = work(scratch, "square", most, out.shape, x.dtype)
+            np.multiply(dy[images], y[images], out=ratio)
+            ratio /= s[images]
+            self._sum_windows(ratio, out, scratch, most)
+            out *= -2 * self._alpha * self._beta
+            out *= x[images]
+            damped = np.power(s[images], -self._beta, out=ratio)
+            damped *= dy[images]
+            out += damped
 
-    def _sum_windows(self, a: Array, out: Array) -> None:
+        step, most = self._tile(x)
+        over_tiles(give, len(x), step, x.nbytes * SHORT_CALLS, self._scratch)
+
+    @staticmethod
+    def _tile(x: Array) -> tuple[int, int]:
+        """How many images are worked on at a time, and how many numbers these are."""
+        of_image = math.prod(x.shape[1:])
+        step = evenly(len(x), TILE_BYTES // max(1, of_image * x.itemsize))
+        return step, step * of_image
+
+    def _sum_windows(self, a: Array, out: Array, scratch: Scratch, most: int) -> None:
         """Set out to the sum of `a` over local_size places around each, along every one of the axes."""
         for axis in self._axes:
             np.copyto(out, a)
@@ -80,5 +103,5 @@ class LRN(Layer):
                 ahead[:-shift] += behind[shift:]
                 ahead[shift:] += behind[:-shift]
             if axis != self._axes[-1]:
-                a = self._work("partial", a)
+                a = work(scratch, "partial", most, a.shape, a.dtype)
                 np.copyto(a, out)
