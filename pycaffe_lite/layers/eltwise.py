@@ -7,7 +7,6 @@ MAX   y = max x_i                 dx_i = dy where x_i was the largest
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Sequence
 
@@ -89,7 +88,7 @@ class Eltwise(Layer):
                 continue
             dx = blob.open("diff", order_of(dy))
             if self._op == _OP.SUM:
-                each(functools.partial(np.multiply, self._coeff[i]), dy, dx)
+                each(lambda dy, dx, coeff=self._coeff[i]: np.multiply(dy, coeff, out=dx), dy, dx)
             elif self._op == _OP.MAX:
                 np.multiply(dy, self._scratch("winner", dy.shape, np.intp) == i, out=dx)
             elif self._stable:

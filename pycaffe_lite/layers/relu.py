@@ -58,4 +58,5 @@ class ReLU(NeuronLayer):
         np.multiply(dy, x > 0 if self._slope == 0 else self._slopes(x), out=dx)
 
     def _slopes(self, x: Array) -> Array:
-        return np.where(x > 0, x.dtype.type(1), x.dtype.type(self._slope))
+        slopes: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(self._slope))
+        return slopes

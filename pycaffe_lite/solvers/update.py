@@ -14,17 +14,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pycaffe_lite import threads
 from pycaffe_lite._typing import Array
 from pycaffe_lite.net import Net
-from pycaffe_lite.storage import Storage
+from pycaffe_lite.storage import Storage, aligned
 
 log = logging.getLogger(__name__)
 
 Compute = Callable[[Array, "tuple[Array, ...]", float, Array], None]
 """A solver's formula: (diff, history, rate, scratch), see Solver._compute_update."""
 
-BLOCK = 32768
-"""Numbers in a block: 128 KiB in each of the four or five arrays that an update touches."""
+BLOCK, BLOCK_OF_SEVERAL = 32768, 65536
+"""Numbers in a block, for one thread and for several: 128 KiB in each of the four or five arrays that an update
+touches; twice as much where threads wait for the interpreter between their calls. Measured on two cores, they update
+0.4 million weights 1.3 times as fast as one, 10 million 1.7 times, and 0.15 million no faster.
+"""
 
 
 class _Block(NamedTuple):
@@ -33,7 +37,6 @@ class _Block(NamedTuple):
     weights: Array
     diff: Array
     history: tuple[Array, ...]
-    scratch: Array
     lr_mult: float
     decay_mult: float
 
@@ -49,6 +52,10 @@ class Parameters:
         self._diff = net.learnable.diff.array()
         self._histories = [Storage(net.dtype, net.learnable.diff.count).array() for _ in range(histories)]
         self._blocks: list[_Block] = []
+        self._size = 0
+        """Of the blocks."""
+        self._scratches: dict[int, Array] = {}
+        """Room for a block's numbers, by thread."""
         self._weights: list[Array] = []
         """The arrays that the blocks' weights are parts of; another net's where these are shared."""
 
@@ -83,29 +90,39 @@ class Parameters:
         Weights that run off to infinity do so without numpy's warnings: the loss shows it.
         """
         weights = [blob.stored("data") for blob in self._learnable.blobs]
-        if len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights)):
-            self._weights, self._blocks = weights, list(self._cut())
-        with np.errstate(over="ignore", invalid="ignore"):
-            for block in self._blocks:
-                decay = weight_decay * block.decay_mult
+        size = BLOCK if threads.num_threads() == 1 else BLOCK_OF_SEVERAL
+        others = len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights))
+        if others or size != self._size:
+            self._weights, self._size = weights, size
+            self._blocks, self._scratches = list(self._cut()), {}
+
+        def part(start: int, stop: int) -> None:
+            scratch = self._scratch(threads.here())
+            for block in self._blocks[start:stop]:
+                decay, free = weight_decay * block.decay_mult, scratch[: block.diff.size]
                 if decay:
-                    _regularise(block.diff, block.weights, decay, l1, block.scratch)
-                compute(block.diff, block.history, rate * block.lr_mult, block.scratch)
+                    _regularise(block.diff, block.weights, decay, l1, free)
+                compute(block.diff, block.history, rate * block.lr_mult, free)
                 np.subtract(block.weights, block.diff, out=block.weights)
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            threads.in_parts(part, len(self._blocks), self._diff.nbytes // 2)
         for blob in self._learnable.blobs:
             blob.note_writing()
 
+    def _scratch(self, thread: int) -> Array:
+        if thread not in self._scratches:
+            self._scratches[thread] = aligned(min(self._size, self._diff.size), self._diff.dtype)
+        return self._scratches[thread]
+
     def _cut(self) -> Iterator[_Block]:
         """Runs of blobs with the same multipliers that follow each other in memory, in blocks."""
-        scratch = np.empty(min(BLOCK, self._diff.size), self._diff.dtype)
         for weights, first, lr_mult, decay_mult in self._runs():
-            for start in range(0, weights.size, BLOCK):
-                stop = min(start + BLOCK, weights.size)
+            for start in range(0, weights.size, self._size):
+                stop = min(start + self._size, weights.size)
                 here = slice(first + start, first + stop)
                 history = tuple(h[here] for h in self._histories)
-                yield _Block(
-                    weights[start:stop], self._diff[here], history, scratch[: stop - start], lr_mult, decay_mult
-                )
+                yield _Block(weights[start:stop], self._diff[here], history, lr_mult, decay_mult)
 
     def _runs(self) -> Iterator[tuple[Array, int, float, float]]:
         """(weights, the place of the first in `diff`, lr_mult, decay_mult) of each run."""
