@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layer import Layer, exactly
+from pycaffe_lite.blob import order_of
+from pycaffe_lite.layer import Blobs, Layer, exactly
 
 
 class NeuronLayer(Layer):
-    """y[i] depends on x[i] alone. May run in place unless a subclass knows better."""
+    """y[i] depends on x[i] alone. May run in place unless a subclass knows better.
 
+    Subclasses write `_value`, and `_gradient`, of which one array is x if backward_reads_bottom_data, else y.
+    """
+
+    any_order = True
     bottoms = exactly(1)
     tops = exactly(1)
 
@@ -21,6 +26,24 @@ class NeuronLayer(Layer):
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         return [bottom_shapes[0]]
+
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+        x = bottom[0].stored("data")
+        self._value(x, top[0].open("data", order_of(x)))
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            read = bottom if self.backward_reads_bottom_data() else top
+            known, dy = read[0].stored("data"), top[0].stored("diff")
+            self._gradient(known, dy, bottom[0].open("diff", order_of(dy)))
+
+    def _value(self, x: Array, y: Array) -> None:
+        """Write y, which may be x."""
+        raise NotImplementedError
+
+    def _gradient(self, known: Array, dy: Array, dx: Array) -> None:
+        """Write dx, which may be dy."""
+        raise NotImplementedError
 
 
 def sigmoid(x: Array, out: Array) -> Array:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
 
@@ -24,10 +22,9 @@ class AbsVal(NeuronLayer):
     def backward_reads_top_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        np.abs(bottom[0].data, out=top[0].data)
+    def _value(self, x: Array, y: Array) -> None:
+        np.abs(x, out=y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            dx = np.sign(bottom[0].data, out=bottom[0].diff)
-            dx *= top[0].diff
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.sign(x, out=dx)
+        dx *= dy

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
 
@@ -21,20 +19,17 @@ class BNLL(NeuronLayer):
     def backward_reads_bottom_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def _value(self, x: Array, y: Array) -> None:
         # max(x, 0) + log(1 + e^-|x|): several times as fast as logaddexp, and as exact.
-        x, y = bottom[0].data, top[0].data
-        rest = np.abs(x, out=self._scratch("rest", x.shape, x.dtype))
+        rest = np.abs(x, out=self._scratch_like(x, "rest"))
         np.negative(rest, out=rest)
         np.exp(rest, out=rest)
         np.log1p(rest, out=rest)
         np.maximum(x, 0, out=y)
         y += rest
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            y = top[0].data
-            minus_slope = np.negative(y, out=self._scratch("rest", y.shape, y.dtype))
-            np.expm1(minus_slope, out=minus_slope)
-            dx = np.multiply(top[0].diff, minus_slope, out=bottom[0].diff)
-            np.negative(dx, out=dx)
+    def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
+        minus_slope = np.negative(y, out=self._scratch_like(y, "rest"))
+        np.expm1(minus_slope, out=minus_slope)
+        np.multiply(dy, minus_slope, out=dx)
+        np.negative(dx, out=dx)

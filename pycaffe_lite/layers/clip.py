@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
@@ -37,10 +36,8 @@ class Clip(NeuronLayer):
     def backward_reads_top_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        np.clip(bottom[0].data, self._low, self._high, out=top[0].data)
+    def _value(self, x: Array, y: Array) -> None:
+        np.clip(x, self._low, self._high, out=y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            x = bottom[0].data
-            np.multiply(top[0].diff, (x >= self._low) & (x <= self._high), out=bottom[0].diff)
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.multiply(dy, (x >= self._low) & (x <= self._high), out=dx)

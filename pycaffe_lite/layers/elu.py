@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
@@ -28,21 +27,25 @@ class ELU(NeuronLayer):
         """y has x's sign unless alpha is negative."""
         return self._message.elu_param.alpha < 0
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data, top[0].data
-        below = np.minimum(x, 0, out=self._scratch("below", x.shape, x.dtype))
+    def backward_reads_top_data(self) -> bool:
+        return not self.backward_reads_bottom_data()
+
+    def _value(self, x: Array, y: Array) -> None:
+        below = np.minimum(x, 0, out=self._scratch_like(x, "below"))
         np.expm1(below, out=below)
         below *= self._alpha
         np.maximum(x, 0, out=y)
         y += below
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
-            return
-        y, dy, dx = top[0].data, top[0].diff, bottom[0].diff
-        positive = (bottom[0].data if self._alpha < 0 else y) > 0
-        above = np.multiply(dy, positive, out=self._scratch("above", y.shape, y.dtype))
-        slope = np.add(y, self._alpha, out=self._scratch("below", y.shape, y.dtype))
+    def _gradient(self, known: Array, dy: Array, dx: Array) -> None:
+        above = np.multiply(dy, known > 0, out=self._scratch_like(known, "above"))
+        slope = self._scratch_like(known, "below")
+        if self._alpha < 0:
+            np.minimum(known, 0, out=slope)
+            np.exp(slope, out=slope)
+            slope *= self._alpha
+        else:
+            np.add(known, self._alpha, out=slope)
         np.subtract(dy, above, out=dx)
         dx *= slope
         dx += above

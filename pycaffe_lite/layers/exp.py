@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._logarithm import natural_log, positive_base
 from pycaffe_lite.layers._neuron import NeuronLayer
@@ -25,13 +24,12 @@ class Exp(NeuronLayer):
     def backward_reads_bottom_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        y = np.multiply(bottom[0].data, self._scale, out=top[0].data)
+    def _value(self, x: Array, y: Array) -> None:
+        np.multiply(x, self._scale, out=y)
         y += self._shift
         with np.errstate(over="ignore"):
             np.exp(y, out=y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            dx = np.multiply(top[0].diff, top[0].data, out=bottom[0].diff)
-            dx *= self._scale
+    def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
+        np.multiply(dy, y, out=dx)
+        dx *= self._scale

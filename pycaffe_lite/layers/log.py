@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._logarithm import natural_log, positive_base
 from pycaffe_lite.layers._neuron import NeuronLayer
@@ -31,17 +30,16 @@ class Log(NeuronLayer):
     def backward_reads_top_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        y = np.multiply(bottom[0].data, self._scale, out=top[0].data)
+    def _value(self, x: Array, y: Array) -> None:
+        np.multiply(x, self._scale, out=y)
         y += self._shift
         with np.errstate(divide="ignore", invalid="ignore"):
             np.log(y, out=y)
         y /= self._ln_base
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            dx = np.multiply(bottom[0].data, self._scale, out=bottom[0].diff)
-            dx += self._shift
-            with np.errstate(divide="ignore", invalid="ignore"):
-                np.divide(top[0].diff, dx, out=dx)
-            dx *= self._scale / self._ln_base
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.multiply(x, self._scale, out=dx)
+        dx += self._shift
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.divide(dy, dx, out=dx)
+        dx *= self._scale / self._ln_base

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
@@ -33,22 +32,18 @@ class Power(NeuronLayer):
     def may_run_in_place(self) -> bool:
         return not self.backward_reads_bottom_data()
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        y = top[0].data
-        np.multiply(bottom[0].data, self._scale, out=y)
+    def _value(self, x: Array, y: Array) -> None:
+        np.multiply(x, self._scale, out=y)
         y += self._shift
         if self._power != 1:
             with np.errstate(all="ignore"):  # inf and NaN where C's pow gives them
                 np.power(y, self._power, out=y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
-            return
-        dx, factor = bottom[0].diff, self._power * self._scale
-        np.multiply(top[0].diff, factor, out=dx)
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        factor = self._power * self._scale
+        np.multiply(dy, factor, out=dx)
         if self._power != 1 and factor != 0:
-            base = self._scratch("base", dx.shape, dx.dtype)
-            np.multiply(bottom[0].data, self._scale, out=base)
+            base = np.multiply(x, self._scale, out=self._scratch_like(x, "base"))
             base += self._shift
             with np.errstate(all="ignore"):
                 dx *= np.power(base, self._power - 1, out=base)

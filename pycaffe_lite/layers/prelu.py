@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
@@ -53,24 +54,27 @@ class PReLU(NeuronLayer):
                 f"The bottom has {c} channels, the slopes are for {self.blobs[0].count}",
                 hint="The number of channels cannot change once the net is built.",
             )
-        self._parts = (1, 1, bottom[0].count) if self._shared else (n, c, math.prod(rest))
+        # Whichever way the numbers lie, places that follow each other are equally far apart: this shape makes a view.
+        self._parts = n, c, math.prod(rest)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data.reshape(self._parts), top[0].data.reshape(self._parts)
-        below = np.minimum(x, 0, out=self._scratch("below", x.shape, x.dtype))
+        given = bottom[0].stored("data")
+        x, y = given.reshape(self._parts), top[0].open("data", order_of(given)).reshape(self._parts)
+        below = np.minimum(x, 0, out=self._scratch_like(x, "below"))
         below *= self.blobs[0].stored("data").reshape(-1, 1)
         np.maximum(x, 0, out=y)
         y += below
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        x, dy, slope = bottom[0].data.reshape(self._parts), top[0].diff.reshape(self._parts), self.blobs[0]
+        given, slope = top[0].stored("diff"), self.blobs[0]
+        x, dy = bottom[0].stored("data").reshape(self._parts), given.reshape(self._parts)
         if self.param_propagate_down(0):
-            below = np.minimum(x, 0, out=self._scratch("below", x.shape, x.dtype))
+            below = np.minimum(x, 0, out=self._scratch_like(x, "below"))
             below *= dy
-            slope.diff[...] += below.sum(axis=(0, 2)).reshape(slope.shape)
+            slope.diff[...] += below.sum(axis=None if self._shared else (0, 2)).reshape(slope.shape)
         if propagate_down[0]:
-            dx = bottom[0].diff.reshape(self._parts)
-            above = np.multiply(dy, x > 0, out=self._scratch("above", x.shape, x.dtype))
+            dx = bottom[0].open("diff", order_of(given)).reshape(self._parts)
+            above = np.multiply(dy, x > 0, out=self._scratch_like(x, "above"))
             np.subtract(dy, above, out=dx)
-            dx *= slope.data.reshape(-1, 1)
+            dx *= slope.stored("data").reshape(-1, 1)
             dx += above

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer, sigmoid
 from pycaffe_lite.registry import register_layer
@@ -21,18 +20,14 @@ class Swish(NeuronLayer):
     def backward_reads_bottom_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x = bottom[0].data
+    def _value(self, x: Array, y: Array) -> None:
         gate = np.multiply(x, self._beta, out=self._scratch("gate", x.shape, x.dtype))
-        np.multiply(x, sigmoid(gate, out=gate), out=top[0].data)
+        np.multiply(x, sigmoid(gate, out=gate), out=y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
-            return
-        y = top[0].data
+    def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
         gate = self._scratch("gate", y.shape, y.dtype)
-        scaled = np.multiply(y, self._beta, out=self._scratch("scaled", y.shape, y.dtype))
-        slope = np.subtract(1, scaled, out=self._scratch("slope", y.shape, y.dtype))
+        scaled = np.multiply(y, self._beta, out=self._scratch_like(y, "scaled"))
+        slope = np.subtract(1, scaled, out=self._scratch_like(y, "slope"))
         slope *= gate
         slope += scaled
-        np.multiply(top[0].diff, slope, out=bottom[0].diff)
+        np.multiply(dy, slope, out=dx)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
 
@@ -18,13 +16,10 @@ class TanH(NeuronLayer):
     def backward_reads_bottom_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        np.tanh(bottom[0].data, out=top[0].data)
+    def _value(self, x: Array, y: Array) -> None:
+        np.tanh(x, out=y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            y = top[0].data
-            slope = self._scratch("slope", y.shape, y.dtype)
-            np.multiply(y, y, out=slope)
-            np.subtract(1, slope, out=slope)
-            np.multiply(top[0].diff, slope, out=bottom[0].diff)
+    def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
+        slope = np.multiply(y, y, out=self._scratch_like(y, "slope"))
+        np.subtract(1, slope, out=slope)
+        np.multiply(dy, slope, out=dx)

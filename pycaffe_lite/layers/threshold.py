@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
@@ -24,5 +25,5 @@ class Threshold(NeuronLayer):
     def backward_reads_top_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        np.greater(bottom[0].data, self._threshold, out=top[0].data)
+    def _value(self, x: Array, y: Array) -> None:
+        np.greater(x, self._threshold, out=y)

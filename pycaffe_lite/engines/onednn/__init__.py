@@ -20,6 +20,7 @@ LAYERS = (
     "eltwise",
     "inner_product",
     "lrn",
+    "neurons",
     "pooling",
     "relu",
     "scale",

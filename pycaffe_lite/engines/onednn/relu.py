@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.engines.onednn._arrays import FLOAT
+from pycaffe_lite.engines.onednn._arrays import FLOAT, many_alike
 from pycaffe_lite.engines.onednn._binary import Binary
 from pycaffe_lite.engines.onednn._primitive import PostOp, plain_layout
 from pycaffe_lite.engines.onednn._tail import LINEAR, MULTIPLY
@@ -18,10 +18,6 @@ from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.registry import register_layer
 
 LESS = 0x1FFF9
-MIN_COUNT = 1 << 15
-"""Numbers from which on the primitive is faster than numpy, measured with one thread and two: to call one takes longer
-than to call numpy.
-"""
 _MINUS, _ZERO = np.array([-1], FLOAT), np.zeros(1, FLOAT)
 
 
@@ -40,7 +36,7 @@ class OneDnnReLU(ReLU):
 
     def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
         run = None
-        if x.size >= MIN_COUNT and x.dtype == FLOAT and x.strides == dy.strides == dx.strides:
+        if many_alike(x, dy, dx):
             run = self._gate.primitive(plain_layout((x.size,)), plain_layout((1,)))
         if run is None:
             super()._gradient(x, dy, dx)

@@ -8,7 +8,7 @@ import pytest
 from pycaffe_lite import engines
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn import relu
+from pycaffe_lite.engines.onednn import _arrays
 from pycaffe_lite.engines.onednn._primitive import Primitive
 from pycaffe_lite.layer import bind
 from pycaffe_lite.layers.relu import ReLU
@@ -25,7 +25,7 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3e38]
 def many(onednn: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the engine take arrays of this file's size."""
     engines.engine()
-    monkeypatch.setattr(relu, "MIN_COUNT", COUNT)
+    monkeypatch.setattr(_arrays, "MIN_COUNT", COUNT)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_left_to_numpy(double: bool, ran: list[Primitive], monkeypatch: pytest.M
     cls = find_layer("ReLU", engines=["onednn"])[0]
     for order in (Order.PLAIN, Order.CHANNELS_INNERMOST):
         if order is Order.PLAIN and not double:
-            monkeypatch.setattr(relu, "MIN_COUNT", COUNT + 1)
+            monkeypatch.setattr(_arrays, "MIN_COUNT", COUNT + 1)
         dtype = np.float64 if double else np.float32
         bottom, top = blob(Order.PLAIN, x, dy, dtype), blob(order, x, dy, dtype)
         layer = make(cls, 0.0)
@@ -101,7 +101,7 @@ def test_left_to_numpy(double: bool, ran: list[Primitive], monkeypatch: pytest.M
         with np.errstate(all="ignore"):
             layer.backward([top], [True], [bottom])
             np.testing.assert_array_equal(bottom.diff, dy * (x > 0))
-        monkeypatch.setattr(relu, "MIN_COUNT", 1)
+        monkeypatch.setattr(_arrays, "MIN_COUNT", 1)
     assert ran == []
 
 
