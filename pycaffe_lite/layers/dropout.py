@@ -23,7 +23,6 @@ from pycaffe_lite.threads import each
 class Dropout(NeuronLayer):
     """Silence each input with probability dropout_ratio while training. Top: the bottom's shape."""
 
-    any_order = True
     keeps_signs = True
     constraints = {"dropout_param.dropout_ratio": between(0, 1)}
 

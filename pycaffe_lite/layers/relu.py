@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.registry import register_layer
@@ -21,7 +18,6 @@ class ReLU(NeuronLayer):
     Differences from Caffe: with a negative negative_slope it does not run in place, which would lose x's sign.
     """
 
-    any_order = True
     needs_only_signs = True
     keeps_signs = True
 
@@ -34,18 +30,10 @@ class ReLU(NeuronLayer):
     def backward_reads_top_data(self) -> bool:
         return False
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x = bottom[0].stored("data")
-        each(self._rectify, x, top[0].open("data", order_of(x)))
-
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if not propagate_down[0]:
-            return
-        x, dy = bottom[0].stored("data"), top[0].stored("diff")
-        self._gradient(x, dy, bottom[0].open("diff", order_of(dy)))
+    def _value(self, x: Array, y: Array) -> None:
+        each(self._rectify, x, y)
 
     def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
-        """Write dx, which may be dy."""
         each(self._pass_on, x, dy, dx)
 
     def _rectify(self, x: Array, y: Array) -> None:
