@@ -47,7 +47,8 @@ class ConvolutionPrimitives:
     def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, bias: bool) -> None:
         self._x, self._y, group = x, y, geometry.group
         self.weights = plain_layout(w if group == 1 else (group, w[0] // group, *w[1:]))
-        self.bias = plain_layout((w[0],)) if bias else None
+        self._biases = plain_layout((w[0],))
+        self.bias = self._biases if bias else None
         self._windows = (
             dims(geometry.stride),
             dims([d - 1 for d in geometry.dilation]),
@@ -74,8 +75,9 @@ class ConvolutionPrimitives:
         plain = self.forward_description
         assert plain is not None
         x, y = plain.layout(SRC).handle, plain.layout(DST).handle
-        arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST))
-        return tailed(plain, lambda ops: self._make("forward", x, y, ops), arguments, tail)
+        bias = self._biases if tail.is_folded else self.bias
+        arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST), bias)
+        return tailed(plain, lambda ops: self._make("forward", x, y, bias, ops), arguments, tail)
 
     def backward_data(self) -> Adaptive:
         return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
@@ -86,12 +88,13 @@ class ConvolutionPrimitives:
     def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Adaptive:
         if name not in self._made:
             assert description is not None
-            self._made[name] = Adaptive(description, self._lie(description, arguments))
+            self._made[name] = Adaptive(description, self._lie(description, arguments, self.bias))
         return self._made[name]
 
-    def _lie(self, description: Description, arguments: tuple[int, ...]) -> dict[int, Layout]:
+    @staticmethod
+    def _lie(description: Description, arguments: tuple[int, ...], bias: Layout | None) -> dict[int, Layout]:
         """How the arguments lie, in their order; without biases where there are none."""
-        biases = {} if self.bias is None else {BIAS: self.bias, DIFF_BIAS: self.bias}
+        biases = {} if bias is None else {BIAS: bias, DIFF_BIAS: bias}
         there = (a for a in arguments if a in biases or a not in (BIAS, DIFF_BIAS))
         return {a: biases.get(a) or description.layout(a) for a in there}
 
@@ -103,11 +106,13 @@ class ConvolutionPrimitives:
         if self._few or (self._thin and what == "backward_data"):
             ways.insert(0, (anyhow[0], innermost[1]))
         for x, y in ways:
-            yield lambda x=x, y=y: self._make(what, x, y)
+            yield lambda x=x, y=y: self._make(what, x, y, self.bias)
 
-    def _make(self, what: str, x: Handle, y: Handle, post_ops: tuple[PostOp, ...] = ()) -> Description | None:
-        weights, bias = any_layout(self.weights.shape), self.bias.handle if self.bias else None
-        shapes: tuple[Any, ...] = (x, weights, y) if what == "backward_data" else (x, weights, bias, y)
+    def _make(
+        self, what: str, x: Handle, y: Handle, bias: Layout | None, post_ops: tuple[PostOp, ...] = ()
+    ) -> Description | None:
+        weights, biases = any_layout(self.weights.shape), bias.handle if bias else None
+        shapes: tuple[Any, ...] = (x, weights, y) if what == "backward_data" else (x, weights, biases, y)
         kind: tuple[int, ...] = (DIRECT,)
         hint: tuple[Any, ...] = ()
         if what == "forward":

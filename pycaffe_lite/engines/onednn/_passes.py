@@ -108,9 +108,11 @@ class Following(Layer):
         if passes is None:
             super().forward_cpu(bottom, top)
         else:
-            self._forward(passes.forward, [], bottom, top)
+            self._forward(passes.forward, [], [], bottom, top)
 
-    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _forward(
+        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+    ) -> None:
         """The forward pass by this primitive of the passes chosen, which takes these numbers last."""
         passes = self._primitives
         assert passes is not None

@@ -1,9 +1,11 @@
 """What runs in place behind a layer, as additions to the layer's primitive (oneDNN's post-ops).
 
 BatchNorm with fixed statistics and Scale are y = x f + a with a number each for every channel; several in a row become
-one. ReLU is a step up that is never taken down: x · min(1, max(0, x ∞)), and + 0, as a product with 0 may be -0. It
-keeps NaN, which oneDNN's own ReLU turns into 0. Of -∞ it would make NaN, so where a bias, f or a is infinite there is
-no tail. An overflow of the sums themselves comes out as NaN.
+one, and a layer with weights may take them into those: f (W x + b) + a = (f W) x + (f b + a).
+
+ReLU is a step up that is never taken down: x · min(1, max(0, x ∞)), and + 0, as a product with 0 may be -0. It keeps
+NaN, which oneDNN's own ReLU turns into 0. Of -∞ it would make NaN, so where a bias, f or a is infinite there is no
+tail. An overflow of the sums themselves comes out as NaN.
 """
 
 from __future__ import annotations
@@ -58,13 +60,15 @@ def absorbable(followers: Sequence[Layer], *, affine: bool = True) -> int:
 
 
 class Tail:
-    """Layers that run in place on a top (N, C, ...)."""
+    """Layers that run in place on a top (N, C, ...). With `folds` the first of them that are y = x f + a are not among
+    the post-ops: `folded` makes them part of W and the biases.
+    """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], *, folds: bool = False) -> None:
         done = [layer for layer in layers if not _is_nothing(layer)]
         self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, is_affine)]
-        self._layers = done
-        self._blobs = [blob for layer in done for blob in layer.blobs]
+        self._leading = self._stages.pop(0)[1] if folds and self._stages[:1] and self._stages[0][0] else []
+        self._layers = done[len(self._leading) :]
         self._versions: list[int | None] = [None]
         self._seen: list[bytes] | None = None
         self._numbers: list[Array] | None = None
@@ -81,12 +85,28 @@ class Tail:
                     ops += _relu(layer._message.relu_param.negative_slope)
         return tuple(ops)
 
+    @property
+    def is_folded(self) -> bool:
+        """Whether W and the biases are to be those that `folded` gives."""
+        return bool(self._leading)
+
+    def folded(self, w: Array, biases: Sequence[Array]) -> tuple[Array, Array] | None:
+        """f W and f b + a; None where these are not finite."""
+        f, a = _affine(self._leading)
+        w, b = w * f.reshape(-1, *[1] * (w.ndim - 1)), sum((f * b for b in biases), start=a)
+        return (w, b) if np.isfinite(w).all() and np.isfinite(b).all() else None
+
+    def folded_version(self) -> list[int | None]:
+        """As Blob.written, of all that f and a come from."""
+        return [blob.written("data") for layer in self._leading for blob in layer.blobs]
+
     def numbers(self, biases: Sequence[Blob]) -> list[Array] | None:
         """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite."""
-        versions = [blob.written("data") for blob in (*biases, *self._blobs)]
+        blobs = [*biases, *(blob for layer in self._layers for blob in layer.blobs)]
+        versions = [blob.written("data") for blob in blobs]
         if versions != self._versions or None in versions:
             self._versions = versions
-            seen = [blob.stored("data").tobytes() for blob in (*biases, *self._blobs)]
+            seen = [blob.stored("data").tobytes() for blob in blobs]
             if seen != self._seen:
                 self._seen, numbers = seen, [n for affine, layers in self._stages if affine for n in _affine(layers)]
                 all_finite = all(np.isfinite(a).all() for a in (*(b.stored("data") for b in biases), *numbers))
@@ -135,12 +155,24 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
 class WithTail(Layer):
     """To be mixed into a layer that may run with a tail. Its blobs but for the first are biases."""
 
+    folds = False
+    """Whether a Tail may fold into its W and biases, which `_folded` then gives."""
     _primitives: Primitives | None
     _tail: Tail | None = None
     _tailed: Adaptive | None = None
     _tailed_for: Primitives | None = None
 
-    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _parameters(self, run: Adaptive) -> list[Array]:
+        """Its own, as the primitive takes them."""
+        return []
+
+    def _folded(self, run: Adaptive, tail: Tail) -> list[Array] | None:
+        """Those with the tail's first layers in them, as the primitive takes them; None where these are not finite."""
+        raise NotImplementedError
+
+    def _forward(
+        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+    ) -> None:
         """The forward pass by this primitive, which takes these numbers last."""
         raise NotImplementedError
 
@@ -148,13 +180,16 @@ class WithTail(Layer):
         return absorbable(followers) if self.blobs.dtype == FLOAT else 0
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
-        if self._tail is None:
-            self._tail = Tail(followers)
+        if (tail := self._tail) is None:
+            tail = self._tail = Tail(followers, folds=self.folds)
         if self._primitives is not self._tailed_for:
             self._tailed_for = self._primitives
-            self._tailed = None if self._primitives is None else self._primitives.forward_with(self._tail)
-        numbers = None if self._tailed is None else self._tail.numbers(self.blobs[1:])
-        if self._tailed is None or numbers is None:
+            self._tailed = None if self._primitives is None else self._primitives.forward_with(tail)
+        parameters, numbers = None, None
+        if (run := self._tailed) is not None:
+            parameters = self._folded(run, tail) if tail.is_folded else self._parameters(run)
+            numbers = tail.numbers([] if tail.is_folded else self.blobs[1:])
+        if run is None or parameters is None or numbers is None:
             super().forward_with(followers, bottom, top)
         else:
-            self._forward(self._tailed, numbers, bottom, top)
+            self._forward(run, parameters, numbers, bottom, top)

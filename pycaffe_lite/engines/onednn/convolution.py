@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import Adaptive
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
 from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._parameters import Gradients
-from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS
-from pycaffe_lite.engines.onednn._tail import WithTail
+from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS, reorder
+from pycaffe_lite.engines.onednn._tail import Tail, WithTail
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
@@ -22,7 +22,10 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
     passing_scratch = Convolution.passing_scratch | {"x", "y"}
+    folds = True
     _primitives: ConvolutionPrimitives | None = None
+    _kept_folded: tuple[object, list[Array] | None] | None = None
+    """What W and the biases with a tail in them are made of, and they themselves."""
 
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
         return ConvolutionPrimitives(bottom, self.blobs[0].shape, top, self._geometry, self._bias)
@@ -31,15 +34,33 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
-        self._forward(primitives.forward(), [], bottom, top)
+        run = primitives.forward()
+        self._forward(run, self._parameters(run), [], bottom, top)
 
-    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
         w = self._weights_as(self._primitives.weights, run.arguments[WEIGHTS])
-        biases = [blob.stored("data") for blob in self.blobs[1:]]
+        return [w, *(blob.stored("data") for blob in self.blobs[1:])]
+
+    def _folded(self, run: Adaptive, tail: Tail) -> list[Array] | None:
+        assert self._primitives is not None
+        lies, wanted = self._primitives.weights, run.arguments[WEIGHTS]
+        versions = [*(blob.written("data") for blob in self.blobs), *tail.folded_version()]
+        if self._kept_folded is None or None in versions or self._kept_folded[0] != (wanted, versions):
+            w, *biases = (blob.stored("data") for blob in self.blobs)
+            if (made := tail.folded(w, biases)) is None:
+                return None
+            copy = self._scratch("folded weights", (wanted.nbytes // 4,), FLOAT)
+            reorder(lies, wanted)(made[0], copy)
+            self._kept_folded = (wanted, versions), [copy, made[1]]
+        return self._kept_folded[1]
+
+    def _forward(
+        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+    ) -> None:
         for x, y in zip(bottom, top, strict=True):
             target = y.open("data", Order.CHANNELS_INNERMOST)
-            run.adapted(self._scratch, x.stored("data"), w, *biases, target, *numbers)
+            run.adapted(self._scratch, x.stored("data"), *parameters, target, *numbers)
 
     def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
         run, dy = primitives.backward_data(), y.stored("diff")

@@ -104,13 +104,18 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
-        self._forward(primitives.forward, [], bottom, top)
+        self._forward(primitives.forward, self._parameters(primitives.forward), [], bottom, top)
 
-    def _forward(self, run: Adaptive, numbers: Sequence[Array], bottom: Blobs, top: Blobs) -> None:
+    def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
         w = self._weights_as(self._primitives.weights, run.arguments[WEIGHTS])
-        biases, y = [blob.stored("data") for blob in self.blobs[1:]], top[0].open("data", Order.PLAIN)
-        run.adapted(self._scratch, bottom[0].stored("data"), w, *biases, y, *numbers)
+        return [w, *(blob.stored("data") for blob in self.blobs[1:])]
+
+    def _forward(
+        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+    ) -> None:
+        y = top[0].open("data", Order.PLAIN)
+        run.adapted(self._scratch, bottom[0].stored("data"), *parameters, y, *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (primitives := self._primitives) is None:

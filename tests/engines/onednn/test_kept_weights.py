@@ -12,7 +12,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn import _parameters, inner_product
+from pycaffe_lite.engines.onednn import _parameters, convolution, inner_product
 
 NET = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 16 dim: 6 dim: 5 } } }
@@ -211,3 +211,42 @@ def test_inner_products_of_several_items_in_phase_test(
         del w
         np.testing.assert_allclose(y, np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
     assert len(copies) == made
+
+
+def test_weights_with_a_normalization_in_them(
+    tmp_path: Path, copies: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "reorder", _parameters.reorder)
+    net_file = tmp_path / "net.prototxt"
+    net_file.write_text(
+        NET
+        + """layer { name: "norm" type: "BatchNorm" bottom: "conv" top: "conv" }
+             layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }"""
+    )
+    net = caffe.Net(net_file, caffe.TEST, seed=1)
+    rng = np.random.default_rng(0)
+    net.blobs["x"].data[...] = rng.normal(size=net.blobs["x"].shape)
+
+    def check(made: int) -> None:
+        for _ in range(3):
+            y = net.forward()["conv"].copy()
+        assert len(copies) == made
+        apart = caffe.Net(net_file, caffe.TEST, seed=1)
+        apart.after_forward(lambda index: None)
+        for name, blobs in net.params.items():
+            for mine, theirs in zip(blobs, apart.params[name], strict=True):
+                theirs.data[...] = mine.data
+        apart.blobs["x"].data[...] = net.blobs["x"].data
+        expected = apart.forward()["conv"]
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+        copies.clear()
+
+    net.params["norm"][2].data[...] = 2
+    for name, number in (("norm", 0), ("norm", 1), ("scale", 0), ("scale", 1), ("conv", 0)):
+        blob = net.params[name][number]
+        blob.data[...] = rng.uniform(1, 2, blob.shape)
+        check(made=1)
+    other = Blob(net.params["norm"][0].shape)
+    other.data[...] = rng.uniform(-3, -2, other.shape)
+    net.params["norm"][0] = other
+    check(made=3)  # who writes into a blob of the user's own is not known
