@@ -34,6 +34,8 @@ NETS = "and_gate lenet cifar10_quick resnet20 squeezenet caffenet googlenet resn
 BVLC = ("lenet", "caffenet", "googlenet")
 """Nets of which is known what BVLC Caffe takes for `passes`."""
 PACKAGES = ("torch", "opencv-python-headless", "onnxruntime", "onednn-cpu-gomp", "numpy")
+ONLINE = ("lenet",)
+"""Nets that are also trained with one item at a time: the interpreter's overhead counts most there."""
 SLOW, SLOW_ROUNDS = ("vgg16",), 3
 """Nets of which few rounds are run, whatever --rounds says."""
 TURN = 0.15
@@ -57,16 +59,20 @@ def compare(net: str, args: argparse.Namespace) -> list[dict[str, Any]]:
             for threads in args.threads:
                 task = Task(folder, mode, prepared["batch"], threads, clock=clock)
                 workers = [Worker(LIMIT, "sgemm", task), *start(task, args.only)]
-                for batch in (1, prepared["batch"]) if mode == INFER else (prepared["batch"],):
-                    if mode == INFER:
-                        for worker in workers:
-                            worker.ask("reshape", batch)
+                for batch in batches(net, mode, prepared["batch"]):
+                    for worker in workers:
+                        worker.ask("reshape", batch)
                     result = race(workers, mode, 2 * batch * prepared[mode], args.budget, rounds)
                     measured.append({"net": net, "mode": mode, "batch": batch, "threads": threads, **result})
                     print(line(measured[-1]), flush=True)
                 for worker in workers:
                     worker.close()
     return measured
+
+
+def batches(net: str, mode: str, batch: int) -> list[int]:
+    """How many items each measurement has, if those of a training step are `batch`."""
+    return [1, batch] if mode == INFER or (mode == TRAIN and net in ONLINE) else [batch]
 
 
 def race(workers: list[Worker], mode: str, flop: float, budget: float, rounds: int) -> dict[str, Any]:

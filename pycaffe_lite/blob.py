@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch inner
 
 Side = Literal["data", "diff"]
 _NOTHING = np.empty(0)
+_next_reshape = itertools.count(1).__next__
 
 
 class Blob:
@@ -52,6 +54,9 @@ class Blob:
         "_shape",
         "name",
     )
+
+    reshapes: ClassVar[int] = 0
+    """Another number whenever any blob has taken another shape: nets ask before every layer."""
 
     def __init__(self, shape: Shape = (), dtype: npt.DTypeLike = np.float32, name: str = "") -> None:
         self.name = name
@@ -209,6 +214,7 @@ class Blob:
         self._data.require(self._count)
         self._diff.require(self._count)
         self._data_of = self._diff_of = None
+        Blob.reshapes = _next_reshape()
 
     def share_data(self, other: Blob) -> None:
         """Let `data` be the other blob's numbers (Caffe's ShareData); both must have the same count."""
@@ -361,7 +367,7 @@ def batch_innermost(array: Array) -> bool:
 
 
 def shapes_of(blobs: Iterable[Blob]) -> list[Shape]:
-    """Their shapes; nets ask before every layer, so this is the fastest way."""
+    """Their shapes."""
     return list(map(_shape_of, blobs))
 
 

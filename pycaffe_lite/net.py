@@ -14,9 +14,9 @@ from pycaffe_lite import _debug_info, _display, _random, weights_io
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, BlobVec, shapes_of
+from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
-from pycaffe_lite.graph.build import build, reshape
+from pycaffe_lite.graph.build import build, reshape, settle
 from pycaffe_lite.graph.chains import Chains
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.upgrade import upgrade_net
@@ -203,7 +203,7 @@ class Net(PycaffeNames):
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
-        errors = np.geterr()
+        errors = self._users_errors()
         with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
             return self._run_forward(start, end, errors)
 
@@ -211,22 +211,26 @@ class Net(PycaffeNames):
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
         if self._reuse is not None:
             raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
-        errors = np.geterr()
+        errors = self._users_errors()
         with np.errstate(all="ignore"):
             self._run_backward(start, end, errors)
 
     def _forward_backward(self) -> float:
         """Both passes through all layers; returns the weighted loss."""
-        errors, last = np.geterr(), len(self._nodes) - 1
+        errors, last = self._users_errors(), len(self._nodes) - 1
         with np.errstate(all="ignore"):
             loss = self._run_forward(0, last, errors)
             self._run_backward(last, 0, errors)
         return loss
 
+    def _users_errors(self) -> dict[str, Any]:
+        """What numpy is to do about errors in users' layers."""
+        return dict(np.geterr()) if self._has_users_layers else {}
+
     def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
         loss, reuse = 0.0, self._reuse
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
-        watched = self.debug_info or after or len(before) > (self._reuse is not None)
+        watched = self.debug_info or after or before
         for node in self._nodes[start : end + 1] if watched else self._chains.between(start, end):
             for call in before:
                 call(node.index)
@@ -236,8 +240,8 @@ class Net(PycaffeNames):
                 if node.always_reshape:
                     _forward_as_its_author_expects(node, errors)
                 else:
-                    if node.shapes != shapes_of(node.blobs):
-                        reshape(node)
+                    if node.settled_at != Blob.reshapes:
+                        settle(node)
                     node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__

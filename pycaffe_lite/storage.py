@@ -339,6 +339,8 @@ class Storage:
     def recall(self) -> bool:
         """Whether the numbers are forgotten. They no longer are: who calls this is about to overwrite them all."""
         forgotten, self.forgotten = self.forgotten, False
+        if forgotten and not self.free:
+            self.settled = self.plain()
         return forgotten
 
     def is_slice_of(self, whole: Storage) -> bool:

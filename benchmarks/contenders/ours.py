@@ -30,9 +30,9 @@ class Contender:
             phase = caffe.TEST if task.mode == INFER else caffe.TRAIN
             self._net = caffe.Net(message, phase)
         self._net.copy_from(task.path("weights.caffemodel"))
-        self._data = task.data()
+        self._inputs = {"data": task.data()}
         if task.mode != INFER:
-            self._set("label", task.labels())
+            self._inputs["label"] = task.labels()
         self.reshape(task.batch)
 
     @staticmethod
@@ -46,11 +46,9 @@ class Contender:
         return message
 
     def reshape(self, batch: int) -> None:
-        self._set("data", self._data[:batch])
-
-    def _set(self, name: str, values: Array) -> None:
-        self._net.blobs[name].reshape(*values.shape)
-        self._net.blobs[name].data[...] = values
+        for name, values in self._inputs.items():
+            self._net.blobs[name].reshape(batch, *values.shape[1:])
+            self._net.blobs[name].data[...] = values[:batch]
 
     def run(self, count: int) -> None:
         if self._mode == TRAIN:

@@ -33,8 +33,8 @@ class Contender:
         self._steps = _with_last_uses(steps)
         self._losses = [(layer["top"][0], fields.loss_weight(layer)) for layer in layers if "Loss" in layer["type"]]
         self._data, labels = self._tensor(task.data()), torch.from_numpy(task.labels())
-        self._label = labels if labels.dim() > 1 else labels.long()
-        self._input = self._data[: task.batch]
+        self._labels = labels if labels.dim() > 1 else labels.long()
+        self.reshape(task.batch)
         if self._training:
             learnt = [w for blobs in self._weights.values() for w in blobs]
             settings: dict[str, Any] = {"momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "fused": True}
@@ -83,7 +83,7 @@ class Contender:
         return _SIMPLE[kind]
 
     def reshape(self, batch: int) -> None:
-        self._input = self._data[:batch]
+        self._input, self._label = self._data[:batch], self._labels[:batch]
 
     def run(self, count: int) -> None:
         if self._training:

@@ -73,7 +73,7 @@ class Contender(Protocol):
         """Run so many iterations."""
 
     def reshape(self, batch: int) -> None:
-        """Take as many items from now on (INFER)."""
+        """Take as many items from now on, at most the task's batch."""
 
     def results(self) -> Results:
         """What contenders must agree on, of the last iteration: outputs (INFER) or loss and weights (TRAIN)."""

@@ -129,6 +129,15 @@ def reshape(node: Node) -> None:
     node.shapes = shapes_of(node.blobs)
 
 
+def settle(node: Node) -> None:
+    """Reshape the node if one of its blobs has another shape than after the last time."""
+    now = Blob.reshapes
+    if node.shapes != shapes_of(node.blobs):
+        reshape(node)
+    else:
+        node.settled_at = now
+
+
 def _inherit_phase(spec: LayerSpec, phase: int) -> LayerSpec:
     if not spec.message.HasField("phase"):
         spec.message.phase = phase  # type: ignore[assignment]

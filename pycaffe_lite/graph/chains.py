@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from pycaffe_lite.blob import shapes_of
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.graph.build import reshape
+from pycaffe_lite.graph.build import settle
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -136,9 +136,9 @@ class _Chain(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         for node in self._members:
-            if node.shapes != shapes_of(node.blobs):
+            if node.settled_at != Blob.reshapes:
                 try:
-                    reshape(node)
+                    settle(node)
                 except CaffeError as e:
                     raise node.spec.blame(e) from e.__cause__
         self._run(bottom, top)

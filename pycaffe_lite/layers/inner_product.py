@@ -70,32 +70,32 @@ class InnerProduct(Layer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].stored("data"))
         y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
-        if y.flags.c_contiguous:
-            times_columns(w, x, y)
+        if not y.flags.c_contiguous:
+            times_columns(w, x.T, y.T)
         elif self._n >= 4 * self._m > 4 and not self._transpose:
             # BLAS is faster with the longer side first, by up to two fifths; copying y costs far less.
-            product = self._scratch("y", y.shape, y.dtype)
-            times_columns(w, x, product)
-            y[...] = product
+            product = self._scratch("y", (self._n, self._m), y.dtype)
+            times_columns(w, x.T, product)
+            y[...] = product.T
         else:
-            np.dot(x.T, w.T, out=y.T)
+            np.dot(x, w.T, out=y)
         if self._bias:
-            y += self.blobs[1].stored("data")[:, np.newaxis]
+            y += self.blobs[1].stored("data")
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
         w = self.blobs[0]
         if self.param_propagate_down(0):
             left, right = (x, dy) if self._transpose else (dy, x)
-            self._add_product(left, self._rows(right))
+            self._add_product(left.T, self._contiguous(right))
         if self._bias and self.param_propagate_down(1):
-            self._add_gradient(1, np.add.reduce(dy, axis=1, out=self._gradient_of(1)))
+            self._add_gradient(1, np.add.reduce(dy, axis=0, out=self._gradient_of(1)))
         if propagate_down[0]:
-            dx = self._open(bottom[0], "diff", self._k, not x.flags.f_contiguous)
+            dx = self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous)
             if dx.flags.c_contiguous:
-                np.dot(self._weights(w.stored("data")).T, dy, out=dx)
+                rows_times(dy, self._weights(w.stored("data")), dx, self._scratch)
             else:
-                rows_times(dy.T, self._weights(w.stored("data")), dx.T, self._scratch)
+                np.dot(self._weights(w.stored("data")).T, dy.T, out=dx.T)
 
     def _add_product(self, left: Array, right: Array) -> None:
         """dW += left · right. Of few items the product is made faster than it is written to memory and fetched again:
@@ -120,22 +120,24 @@ class InnerProduct(Layer):
         return w.T if self._transpose else w
 
     def _read(self, blob: Blob, what: Side, size: int) -> Array:
-        """The items, vectors of this size, as columns: (size, M)."""
-        return self._columns(blob.stored(what) if self._axis == 1 else blob.get(what), size)
+        """The items, vectors of this size, as rows: (M, size)."""
+        return self._rows(blob.stored(what) if self._axis == 1 else blob.get(what), size)
 
     def _open(self, blob: Blob, what: Side, size: int, innermost: bool) -> Array:
         order = Order.BATCH_INNERMOST if innermost else Order.PLAIN
-        return self._columns(blob.open(what, order) if self._axis == 1 else blob.get(what), size)
+        return self._rows(blob.open(what, order) if self._axis == 1 else blob.get(what), size)
 
-    def _rows(self, columns: Array) -> Array:
-        """Columns as rows that follow each other in memory: BLAS is faster by more than the copy takes."""
-        if columns.T.flags.c_contiguous:
-            return columns.T
-        rows = self._scratch("rows", columns.T.shape, columns.dtype)
-        rows[...] = columns.T
-        return rows
-
-    def _columns(self, array: Array, size: int) -> Array:
+    def _rows(self, array: Array, size: int) -> Array:
+        if array.ndim == 2 and self._axis == 1:
+            return array
         if array.flags.c_contiguous or not batch_innermost(array):
-            return array.reshape(self._m, size).T
-        return batch_last(array).reshape(size, self._m)
+            return array.reshape(self._m, size)
+        return batch_last(array).reshape(size, self._m).T
+
+    def _contiguous(self, rows: Array) -> Array:
+        """The rows, each following the other in memory: BLAS is faster by more than the copy takes."""
+        if rows.flags.c_contiguous:
+            return rows
+        copy = self._scratch("rows", rows.shape, rows.dtype)
+        copy[...] = rows
+        return copy
