@@ -291,6 +291,7 @@ class Net(PycaffeNames):
 
     def clear_param_diffs(self) -> None:
         """Set the gradients of all learnable parameters to zero."""
+        self.learnable.settle_diffs()
         self.learnable.diff.clear()
 
     # Weights.

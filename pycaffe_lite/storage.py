@@ -112,6 +112,7 @@ class Storage:
     __slots__ = (
         "_array",
         "_count",
+        "_instead",
         "_offset",
         "_parent",
         "_spares",
@@ -145,7 +146,8 @@ class Storage:
         """What was `laid`, while it lacks a step, and that step."""
         self.free = False
         self.forgotten = False
-        """Whether the numbers count as 0 although the memory holds others."""
+        """Whether the numbers count as 0, or as those `_instead`, although the memory holds others."""
+        self._instead: Array | None = None
         self.laid: Array | None = None
         """The newest numbers in another order, of `order.shape`; None where the plain array is newest."""
         self.order = Order.PLAIN
@@ -205,8 +207,8 @@ class Storage:
             self.put_in_order()
             array = self.plain()
             if self.forgotten:
-                self.forgotten = False
-                array.fill(0)
+                array[...] = 0 if self._instead is None else self._instead
+                self.forgotten, self._instead = False, None
             self.settled = array
         return self.settled
 
@@ -328,20 +330,29 @@ class Storage:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
         self.initial = 0.0
         self.lay_plain()
-        self.forgotten = False
+        self.forgotten, self._instead = False, None
         if self.allocated:
             self.plain()[...] = 0
 
-    def forget(self) -> None:
-        """Let all numbers count as 0 from now on: `array` makes them so, unless `recall` is called before."""
-        self.forgotten, self.settled = self.allocated, None
+    def forget(self, instead: Array | None = None) -> None:
+        """Let all numbers count as 0, or as this flat array's, from now on: `array` makes them so, unless `recall` or
+        another `forget` is called before.
+        """
+        self.forgotten, self._instead, self.settled = self.allocated, instead, None
 
     def recall(self) -> bool:
-        """Whether the numbers are forgotten. They no longer are: who calls this is about to overwrite them all."""
-        forgotten, self.forgotten = self.forgotten, False
-        if forgotten and not self.free:
+        """Whether the numbers are forgotten and count as 0. They no longer are: who calls this is about to overwrite
+        them all.
+        """
+        if not self.forgotten:
+            return False
+        if self._instead is not None:
+            self.array()
+            return False
+        self.forgotten = False
+        if not self.free:
             self.settled = self.plain()
-        return forgotten
+        return True
 
     def is_slice_of(self, whole: Storage) -> bool:
         return self._parent is whole

@@ -64,6 +64,7 @@ def choose_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(str(e))
     if name == "onednn":  # for the small nets of tests, too
         monkeypatch.setattr("pycaffe_lite.engines.onednn.inner_product.MIN_PRODUCTS", 0)
+        monkeypatch.setattr("pycaffe_lite.engines.onednn._momentum_step.MIN_COUNT", 0)
 
 
 @pytest.hookimpl(wrapper=True)

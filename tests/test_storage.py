@@ -270,3 +270,24 @@ def test_no_step_lacks_where_an_array_is_known() -> None:
     s.array()[...] = 5
     assert not s.leave_unfinished(Halved())
     np.testing.assert_array_equal(s.array(), [5] * 24)
+def test_numbers_that_count_as_an_arrays() -> None:
+    whole = Storage(np.float32, 5)
+    part = whole.slice(1, 3)
+    kept, instead = part.array(), np.float32([1, 2, 3])
+    kept[...] = 7
+    part.forget(instead)
+    assert kept.tolist() == [7, 7, 7], "nothing is copied before somebody asks"
+    instead[2] = 4
+    assert part.array() is kept
+    assert whole.array().tolist() == [0, 1, 2, 4, 0]
+    instead[0] = 9
+    assert part.array()[0] == 1, "from then on they are the storage's own"
+    part.forget(instead)
+    assert not part.recall(), "they are no zeros to be overwritten"
+    assert kept.tolist() == [9, 2, 4]
+    part.forget(instead)
+    part.forget()
+    assert part.recall()
+    part.forget(instead)
+    part.clear()
+    assert part.array().tolist() == [0, 0, 0]

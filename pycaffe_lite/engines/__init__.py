@@ -13,11 +13,14 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pycaffe_lite import _extras, threads
+from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import EngineError, MissingPackageError, ParameterError, did_you_mean
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -113,6 +116,20 @@ def _who_decided(*variables: str) -> str:
     if _threads is not None:
         return "set_num_threads"
     return next((name for name in variables if os.environ.get(name)), "as many as there are cores")
+
+
+MomentumStep = Callable[[Array, Array, Array, float, float], None]
+"""(w, v, g, a, b), flat arrays of one length and numbers: v ← momentum · v + a · g + b · w, then w ← w − v."""
+
+
+def momentum_steps(dtype: npt.DTypeLike) -> Callable[[int, float], MomentumStep | None] | None:
+    """What makes the engine's MomentumSteps for so many numbers, with threads of its own, and a momentum; it makes None
+    where numpy is faster. None where the engine has no such thing.
+    """
+    if (name := engine()) == NUMPY or np.dtype(dtype) != np.float32:
+        return None
+    make: Callable[[int, float], MomentumStep | None] = _module(name).momentum_step
+    return make
 
 
 def engines_for(message: pb.LayerParameter) -> list[str]:

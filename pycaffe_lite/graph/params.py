@@ -33,7 +33,7 @@ class LearnableParams:
     """(node index, blob index) -> which learnable param it is."""
     owner_of: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The reverse: who made it."""
-    data: Storage = field(default_factory=Storage)
+    data: WatchedStorage = field(default_factory=WatchedStorage)
     diff: Storage = field(default_factory=Storage)
     diffs: list[Storage] = field(default_factory=list)
     """The slices of `diff`, one for each blob."""

@@ -32,7 +32,7 @@ class AdaDeltaSolver(Solver):
     constraints: ClassVar[Mapping[str, Constraint]] = {"momentum": decay_factor(), "delta": above(0)}
     histories = 2
 
-    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:
         h, u = history
         momentum, delta = self.param.momentum, self.param.delta
         np.square(diff, out=scratch)
@@ -50,3 +50,4 @@ class AdaDeltaSolver(Solver):
         u *= momentum
         u += scratch
         diff *= rate
+        return diff

@@ -30,7 +30,7 @@ class AdaGradSolver(Solver):
 
     constraints: ClassVar[Mapping[str, Constraint]] = {"momentum": no_momentum("AdaGrad"), "delta": above(0)}
 
-    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:
         (h,) = history
         np.square(diff, out=scratch)
         h += scratch
@@ -38,3 +38,4 @@ class AdaGradSolver(Solver):
         scratch += self.param.delta
         diff /= scratch
         diff *= rate
+        return diff

@@ -42,7 +42,7 @@ class AdamSolver(Solver):
         t = self.iter + 1
         self._correction = math.sqrt(1 - self.param.momentum2**t) / (1 - self.param.momentum**t)
 
-    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:
         m, v = history
         beta1, beta2 = self.param.momentum, self.param.momentum2
         m *= beta1
@@ -56,3 +56,4 @@ class AdamSolver(Solver):
         scratch += self.param.delta
         np.divide(m, scratch, out=diff)
         diff *= rate * self._correction
+        return diff

@@ -21,7 +21,7 @@ from pycaffe_lite.solvers.types import register_solver
 class NesterovSolver(Solver):
     """SGD with Nesterov's accelerated gradient."""
 
-    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:
         (v,) = history
         momentum = self.param.momentum
         np.multiply(v, momentum, out=scratch)
@@ -29,3 +29,4 @@ class NesterovSolver(Solver):
         np.add(diff, scratch, out=v)
         np.multiply(v, 1 + momentum, out=diff)
         diff -= scratch
+        return diff

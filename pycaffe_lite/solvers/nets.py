@@ -10,7 +10,7 @@ from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.solvers.solver_file import SolverFile
-from pycaffe_lite.storage import Storage
+from pycaffe_lite.watched import WatchedStorage
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def share_weights(test_net: Net, train_net: Net) -> None:
     """Let the test net use the trained net's weights, and give back the memory of its own."""
     test_net.share_with(train_net)
     if test_net.params.keys() <= train_net.params.keys():
-        test_net.learnable.data = Storage(test_net.dtype)
+        test_net.learnable.data = WatchedStorage(test_net.dtype)
 
 
 def _test_sources(message: pb.SolverParameter) -> list[_Source]:

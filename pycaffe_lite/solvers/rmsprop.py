@@ -34,7 +34,7 @@ class RMSPropSolver(Solver):
         "delta": above(0),
     }
 
-    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:
         (h,) = history
         decay = self.param.rms_decay
         np.square(diff, out=scratch)
@@ -45,3 +45,4 @@ class RMSPropSolver(Solver):
         scratch += self.param.delta
         diff /= scratch
         diff *= rate
+        return diff

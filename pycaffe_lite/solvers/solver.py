@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from pycaffe_lite import _debug_info, _mode
 from pycaffe_lite._files import PathLike
 from pycaffe_lite._typing import Array
@@ -27,7 +29,7 @@ from pycaffe_lite.solvers.settings import Settings
 from pycaffe_lite.solvers.signals import Action
 from pycaffe_lite.solvers.solver_file import SolverFile
 from pycaffe_lite.solvers.testing import Tests
-from pycaffe_lite.solvers.update import Parameters
+from pycaffe_lite.solvers.update import Block, Parameters, regularise
 
 log = logging.getLogger(__name__)
 
@@ -132,12 +134,18 @@ class Solver(ABC):
     def step(self, n: int) -> None:
         """Train for n iterations, with the tests, displays and snapshots that fall due."""
         p = self.param
-        stop = self.iter + n
         self.stopped = self.stopped_early = False
         if not self._resumed:
             self._loss, self._tests.made = SmoothedLoss(p.average_loss), False
         self._resumed = False
         self._clock.start(self.iter)
+        try:
+            self._step_to(self.iter + n)
+        finally:
+            self.net.learnable.settle_diffs()
+
+    def _step_to(self, stop: int) -> None:
+        p = self.param
         while self.iter < stop:
             if self._tests.due(p, self.iter):
                 self._test_all()
@@ -154,6 +162,8 @@ class Solver(ABC):
                 self._display()
             self._ready()
             rate = self._update()
+            if self._watched:
+                self.net.learnable.settle_diffs()
             if self._watchers:
                 self._notify(Event("iteration", self.iter, self._loss.value, rate))
             action = self.action_source()
@@ -166,6 +176,12 @@ class Solver(ABC):
     def apply_update(self) -> None:
         """Update the weights by the gradients that are in the net's diffs: the second half of an iteration."""
         self._update()
+        self.net.learnable.settle_diffs()
+
+    @property
+    def _watched(self) -> bool:
+        """Whether code that is not ours runs in an iteration, and may look at arrays that it kept."""
+        return bool(self._watchers or self._on_start or self._on_gradients_ready or self.net.runs_others_code)
 
     def _start(self) -> None:
         if self._on_start or self.net.runs_others_code:
@@ -200,7 +216,7 @@ class Solver(ABC):
         self._parameters.normalise(p.iter_size)
         self._begin_update()
         before = _debug_info.means(self.net.learnable) if self.net.debug_info else None
-        self._parameters.update(rate, p.weight_decay, p.regularization_type == "L1", self._compute_update)
+        self._parameters.update(rate, p.weight_decay, self._update_block, self._blocks_at_once)
         if before is not None:
             _debug_info.log_update(self.net._nodes, self.net.learnable, before)
         self.iter += 1
@@ -209,12 +225,24 @@ class Solver(ABC):
 
     # What each type of solver has of its own.
 
+    _blocks_at_once = True
+    """Whether several threads may run `_update_block`."""
+
     def _begin_update(self) -> None:  # noqa: B027  most types need none
         """Compute what is the same for all weights in this iteration."""
 
+    def _update_block(self, block: Block, rate: float, decay: float, scratch: Array) -> Array:
+        """Regularise and update the weights of a block; returns what was subtracted from them."""
+        if decay:
+            regularise(block.diff, block.weights, decay, self.param.regularization_type == "L1", scratch)
+        update = self._compute_update(block.diff, block.history, rate, scratch)
+        np.subtract(block.weights, update, out=block.weights)
+        return update
+
     @abstractmethod
-    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> None:
-        """Turn the gradients in `diff` into what is to be subtracted from the weights, in place.
+    def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:
+        """From the gradients in `diff`, what is to be subtracted from the weights: `diff`, overwritten, or the first of
+        `history`.
 
         The arrays are 1-D, of one length and number type: a part of one learnable blob. `history` has `histories` of
         them, zeros at first, to be updated in place; `scratch` may be overwritten. `rate` is the learning rate times

@@ -9,20 +9,19 @@ from __future__ import annotations
 import logging
 import math
 import operator
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pycaffe_lite import threads
 from pycaffe_lite._typing import Array
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.net import Net
 from pycaffe_lite.storage import Storage, aligned
 
 log = logging.getLogger(__name__)
-
-Compute = Callable[[Array, "tuple[Array, ...]", float, Array], None]
-"""A solver's formula: (diff, history, rate, scratch), see Solver._compute_update."""
 
 BLOCK, BLOCK_OF_SEVERAL = 32768, 65536
 """Numbers in a block, for one thread and for several: 128 KiB in each of the four or five arrays that an update
@@ -31,7 +30,8 @@ touches; twice as much where threads wait for the interpreter between their call
 """
 
 
-class _Block(NamedTuple):
+@dataclass(eq=False)
+class Block:
     """Numbers that follow each other in memory, of blobs with the same multipliers."""
 
     weights: Array
@@ -39,6 +39,12 @@ class _Block(NamedTuple):
     history: tuple[Array, ...]
     lr_mult: float
     decay_mult: float
+    kept: Any = None
+    """What a solver keeps with it."""
+
+
+Step = Callable[[Block, float, float, Array], Array]
+"""Updates the weights of a block: (block, rate, weight decay, as much memory again); returns what was subtracted."""
 
 
 class Parameters:
@@ -51,13 +57,17 @@ class Parameters:
         self._learnable = net.learnable
         self._diff = net.learnable.diff.array()
         self._histories = [Storage(net.dtype, net.learnable.diff.count).array() for _ in range(histories)]
-        self._blocks: list[_Block] = []
+        self._velocities = [v.reshape(-1) for v in self.history[: len(net.learnable.blobs)]]
+        """The first of what the solver remembers, blob by blob: of SGD what it has subtracted last."""
+        self._blocks: list[Block] = []
         self._size = 0
         """Of the blocks."""
         self._scratches: dict[int, Array] = {}
         """Room for a block's numbers, by thread."""
         self._weights: list[Array] = []
         """The arrays that the blocks' weights are parts of; another net's where these are shared."""
+        self._others: list[Blob] = []
+        """Blobs whose weights are another net's."""
 
     @property
     def history(self) -> list[Array]:
@@ -84,45 +94,64 @@ class Parameters:
         if passes != 1:
             self._diff *= 1 / passes
 
-    def update(self, rate: float, weight_decay: float, l1: bool, compute: Compute) -> None:
-        """Add the regularisation's gradients, compute the updates, which `diff` keeps, and subtract them.
+    def update(self, rate: float, weight_decay: float, step: Step, at_once: bool) -> None:
+        """Let each block take this step, several `at_once` in threads unless the steps have threads of their own.
 
-        Weights that run off to infinity do so without numpy's warnings: the loss shows it.
+        Weights that run off to infinity do so without numpy's warnings: the loss shows it. The blobs' diffs are what
+        was subtracted, from then on; arrays that somebody kept, once LearnableParams.settle_diffs is called.
         """
         weights = [blob.stored("data") for blob in self._learnable.blobs]
-        size = BLOCK if threads.num_threads() == 1 else BLOCK_OF_SEVERAL
+        size = BLOCK if at_once and threads.num_threads() == 1 else BLOCK_OF_SEVERAL
         others = len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights))
         if others or size != self._size:
             self._weights, self._size = weights, size
             self._blocks, self._scratches = list(self._cut()), {}
+            self._others = [b for b in self._learnable.blobs if not b.lives_in(self._learnable.data)]
+        updates = [block.diff for block in self._blocks]
 
         def part(start: int, stop: int) -> None:
             scratch = self._scratch(threads.here())
-            for block in self._blocks[start:stop]:
+            for i in range(start, stop):
+                block = self._blocks[i]
                 decay, free = weight_decay * block.decay_mult, scratch[: block.diff.size]
-                if decay:
-                    _regularise(block.diff, block.weights, decay, l1, free)
-                compute(block.diff, block.history, rate * block.lr_mult, free)
-                np.subtract(block.weights, block.diff, out=block.weights)
+                updates[i] = step(block, rate * block.lr_mult, decay, free)
 
         with np.errstate(over="ignore", invalid="ignore"):
-            threads.in_parts(part, len(self._blocks), self._diff.nbytes // 2)
-        for blob in self._learnable.blobs:
+            if at_once:
+                threads.in_parts(part, len(self._blocks), self._diff.nbytes // 2)
+            else:
+                part(0, len(self._blocks))
+        self._learnable.data.note_writing()
+        for blob in self._others:
             blob.note_writing()
+        self._let_diff_be(updates)
+
+    def _let_diff_be(self, updates: Sequence[Array]) -> None:
+        """Nothing is copied where all of them are the solver's memory, until somebody asks for a diff."""
+        for block, update in zip(self._blocks, updates, strict=True):
+            if update is not block.history[0]:
+                break
+        else:
+            for diff, velocity in zip(self._learnable.diffs, self._velocities, strict=True):
+                diff.forget(velocity)
+            return
+        for block, update in zip(self._blocks, updates, strict=True):
+            if update is not block.diff:
+                np.copyto(block.diff, update)
 
     def _scratch(self, thread: int) -> Array:
         if thread not in self._scratches:
             self._scratches[thread] = aligned(min(self._size, self._diff.size), self._diff.dtype)
         return self._scratches[thread]
 
-    def _cut(self) -> Iterator[_Block]:
+    def _cut(self) -> Iterator[Block]:
         """Runs of blobs with the same multipliers that follow each other in memory, in blocks."""
         for weights, first, lr_mult, decay_mult in self._runs():
             for start in range(0, weights.size, self._size):
                 stop = min(start + self._size, weights.size)
                 here = slice(first + start, first + stop)
                 history = tuple(h[here] for h in self._histories)
-                yield _Block(weights[start:stop], self._diff[here], history, lr_mult, decay_mult)
+                yield Block(weights[start:stop], self._diff[here], history, lr_mult, decay_mult)
 
     def _runs(self) -> Iterator[tuple[Array, int, float, float]]:
         """(weights, the place of the first in `diff`, lr_mult, decay_mult) of each run."""
@@ -139,7 +168,7 @@ class Parameters:
                 start = end
 
 
-def _regularise(diff: Array, weights: Array, decay: float, l1: bool, scratch: Array) -> None:
+def regularise(diff: Array, weights: Array, decay: float, l1: bool, scratch: Array) -> None:
     """Diff += decay · w (L2) or decay · sign(w) (L1)"""
     if l1:
         np.sign(weights, out=scratch)

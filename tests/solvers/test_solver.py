@@ -14,7 +14,9 @@ import pycaffe_lite as caffe
 from pycaffe_lite.errors import MissingFileError, ShapeError, UnknownTypeError, WeightsError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
-from pycaffe_lite.solvers import Event
+from pycaffe_lite.solvers import Event, Solver
+from pycaffe_lite.solvers.signals import Action
+from tests.conftest import choose_engine
 from tests.solvers import toy
 
 TESTS = "test_iter: 3 test_interval: 4 "
@@ -94,6 +96,37 @@ def test_gradients_do_not_depend_on_who_looks(iter_size: int, tmp_path: Path) ->
     assert not alone[5].any(), "lr_mult 0"
     assert not alone[7].any(), "not under a loss"
     assert all(alone[i].any() for i in (0, 1, 2, 3, 4, 6))
+
+
+@pytest.mark.parametrize(("kind", "engine"), [("SGD", "numpy"), ("SGD", "onednn"), ("Nesterov", "numpy")])
+def test_diffs_are_the_last_update_whenever_somebody_asks(
+    kind: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SGD's are its momentum's numbers, which are not copied before somebody asks."""
+    choose_engine(engine, monkeypatch)
+    asked: list[np.ndarray] = []
+    ends = []
+    for asks in (False, True):
+        solver = toy.make(tmp_path, f'type: "{kind}" momentum: 0.5', net=UNEVEN)
+        kept = [blob.diff for blob in solver.net.learnable.blobs]
+
+        def look(asks: bool = asks, solver: Solver = solver) -> Action:
+            asked[:] = toy.diffs(solver) if asks else []
+            return Action.NONE
+
+        solver.action_source = look
+        solver.step(3)
+        assert same(kept, toy.diffs(solver))
+        ends.append([array.copy() for array in kept] + toy.weights(solver))
+        before = toy.weights(solver)
+        solver.step(1)
+        for array, old, new in zip(kept, before, toy.weights(solver), strict=True):
+            np.testing.assert_allclose(array, old - new, atol=1e-6)
+        assert any(array.any() for array in kept)
+        assert not asks or same(asked, kept)
+        solver.net.clear_param_diffs()
+        assert not any(array.any() for array in [*kept, *toy.diffs(solver)])
+    assert same(*ends)
 
 
 def test_an_error_leaves_no_old_gradients(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.solvers import update
+from tests.conftest import choose_engine
 from tests.solvers import toy
 
 LR_MULT = (1, 2, 3, 1)
@@ -41,10 +42,13 @@ def formula(kind: str, g: np.ndarray, memory: list, rate: float, t: int) -> np.n
     return rate * math.sqrt(1 - 0.97**t) / (1 - 0.85**t) * memory[0] / (np.sqrt(memory[1]) + 1e-8)
 
 
-@pytest.mark.parametrize("kind", toy.TYPES)
+@pytest.mark.parametrize(("kind", "engine"), [*((kind, "numpy") for kind in toy.TYPES), ("SGD", "onednn")])
 @pytest.mark.parametrize("regularization", ["L1", "L2"])
 @pytest.mark.parametrize("block", [4, 32768])
-def test_formula(kind: str, regularization: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formula(
+    kind: str, engine: str, regularization: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_engine(engine, monkeypatch)
     monkeypatch.setattr(update, "BLOCK", block)
     solver = toy.make(
         tmp_path,
@@ -104,3 +108,15 @@ def test_a_net_without_parameters_steps_too(tmp_path: Path) -> None:
     solver = toy.make(tmp_path, "clip_gradients: 1", net=net)
     solver.step(3)
     assert solver.iter == 3
+
+
+def test_momentum_may_change(tmp_path: Path, onednn: None) -> None:
+    solver = toy.make(tmp_path, "momentum: 0.5 weight_decay: 0")
+    solver.step(1)
+    for momentum in (0.5, 0.25):
+        solver.param.momentum = momentum
+        before = toy.diffs(solver)
+        solver.net.clear_param_diffs()
+        solver.apply_update()
+        for now, last in zip(toy.diffs(solver), before, strict=True):
+            np.testing.assert_allclose(now, momentum * last, rtol=1e-6)

@@ -9,8 +9,12 @@ channels, and numpy's layers can read them as they lie.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from pycaffe_lite.engines.onednn._library import library
+
+if TYPE_CHECKING:
+    from pycaffe_lite.engines.onednn._momentum_step import MomentumStep
 
 LAYERS = (
     "batch_norm",
@@ -26,6 +30,13 @@ LAYERS = (
     "scale",
     "split",
 )
+
+
+def momentum_step(count: int, momentum: float) -> MomentumStep | None:
+    """Computes v ← momentum · v + a · g + b · w and w ← w − v, of so many numbers; None where numpy is faster."""
+    from pycaffe_lite.engines.onednn._momentum_step import MomentumStep
+
+    return MomentumStep.make(count, momentum)
 
 
 def set_num_threads(count: int) -> None:

@@ -23,7 +23,8 @@ FORWARD_TRAINING = 64
 """A forward pass that leaves what its backward pass needs."""
 SRC, SRC_1, DST, WEIGHTS, BIAS, WORKSPACE, SCRATCHPAD = 1, 2, 17, 33, 41, 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
-POST_OP = 32768
+POST_OP, SCALE = 32768, 4096
+"""To be added to an argument's number: what comes behind, and what it is multiplied by."""
 _QUERIES = {SRC: 129, DIFF_SRC: 130, WEIGHTS: 131, DIFF_WEIGHTS: 132, DST: 133, DIFF_DST: 134, WORKSPACE: 135}
 _QUERIES |= {SCRATCHPAD: 136}
 _NDIMS, _DIMS, _TYPE, _STRIDES, _BLOCKS, _BLOCK_SIZES, _BLOCK_AXES, _PADDED = 256, 257, 258, 14, 263, 264, 265, 260
@@ -136,12 +137,14 @@ class Description:
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, what: str, *arguments: Any, post_ops: tuple[PostOp, ...] = ()) -> Description | None:
+    def make(
+        cls, what: str, *arguments: Any, post_ops: tuple[PostOp, ...] = (), scaled: tuple[int, ...] = ()
+    ) -> Description | None:
         """dnnl_`what`_primitive_desc_create with these arguments and ours; None where there is no implementation.
-        Raises EngineError.
+        Arguments that are `scaled` are multiplied by a number each, arguments of their own. Raises EngineError.
         """
         handle, name = Handle(), f"{what}_primitive_desc_create"
-        status = library().function(name)(ctypes.byref(handle), *arguments, _attributes(post_ops))
+        status = library().function(name)(ctypes.byref(handle), *arguments, _attributes(post_ops, scaled))
         if status == UNIMPLEMENTED:
             return None
         if status:
@@ -167,23 +170,29 @@ class Description:
         return (text.value or b"").decode()
 
 
-PostOp = tuple[int, float, float] | tuple[int, Layout]
-"""An element-wise function and its two numbers; or an operation with an array that lies so."""
+PostOp = tuple[int, float, float] | tuple[int, Layout] | tuple[float]
+"""An element-wise function and its two numbers; an operation with an array that lies so; or the addition of what the
+result's memory held before, times a number.
+"""
 
 
 @functools.cache
-def _attributes(post_ops: tuple[PostOp, ...]) -> Handle:
+def _attributes(post_ops: tuple[PostOp, ...], scaled: tuple[int, ...]) -> Handle:
     """Working memory is given: the library's own belongs to the thread that made the primitive."""
     call, handle, ops = library().call, Handle(), Handle()
     call("primitive_attr_create", ctypes.byref(handle))
     call("primitive_attr_set_scratchpad_mode", handle, 1)
     call("post_ops_create", ctypes.byref(ops))
     for op in post_ops:
-        if len(op) == 2:
+        if len(op) == 1:
+            call("post_ops_append_sum", ops, ctypes.c_float(op[0]), 0, 0)
+        elif len(op) == 2:
             call("post_ops_append_binary", ops, op[0], op[1].handle)
         else:
             call("post_ops_append_eltwise", ops, op[0], ctypes.c_float(op[1]), ctypes.c_float(op[2]))
     call("primitive_attr_set_post_ops", handle, ops)
+    for argument in scaled:
+        call("primitive_attr_set_scales_mask", handle, argument, 0)
     call("post_ops_destroy", ops)
     return handle
 
