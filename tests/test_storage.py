@@ -270,6 +270,8 @@ def test_no_step_lacks_where_an_array_is_known() -> None:
     s.array()[...] = 5
     assert not s.leave_unfinished(Halved())
     np.testing.assert_array_equal(s.array(), [5] * 24)
+
+
 def test_numbers_that_count_as_an_arrays() -> None:
     whole = Storage(np.float32, 5)
     part = whole.slice(1, 3)
