@@ -10,7 +10,7 @@ and a subclass makes the steps, which add W_h h', W_h (G, D), h' being the last 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -177,6 +177,14 @@ class RecurrentLayer(Layer):
     @property
     def _w_h(self) -> Blob:
         return self.blobs[2 + self._static]
+
+    def _times_w(self, p: Array, *, transposed: bool) -> Callable[[Array, Array], object]:
+        """What writes the product of one step, (N, D), and W_hᵀ into its second argument, (N, G); not transposed, of
+        one like p[t], (N, G), and W_h, (N, D). For the steps of one pass.
+        """
+        w = self._w_h.stored("data")
+        w = w.T if transposed else w
+        return lambda step, out: np.dot(step, w, out=out)
 
     def _cont(self, bottom: Blobs) -> Array:
         """(T, N, 1)."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs, from_to
 from pycaffe_lite.layers import _lstm
@@ -33,22 +31,23 @@ class LSTM(RecurrentLayer):
 
     def _forward_steps(self, bottom: Blobs, p: Array, first: Sequence[Array], y: Array) -> Sequence[Array]:
         h_before, c_before = self._sequence("h_before", bottom), self._sequence("c_before", bottom)
-        tanh_c, w, (h, c) = self._sequence("tanh_c", bottom), self._w_h.data.T, first
-        cell = self._scratch("c", c.shape, c.dtype)
+        tanh_c, times_w, (h, c) = self._sequence("tanh_c", bottom), self._times_w(p, transposed=True), first
+        cell, product = self._scratch("c", c.shape, c.dtype), self._scratch_like(p[0], "product")
         for t, cont in enumerate(self._cont(bottom)):
             begin(c, cont, out=c_before[t])
-            p[t] += np.dot(begin(h, cont, out=h_before[t]), w)
+            times_w(begin(h, cont, out=h_before[t]), product)
+            p[t] += product
             h, c = y[t], cell
             _lstm.forward(p[t], c_before[t], c, tanh_c[t], h)
         return h, c
 
     def _backward_steps(self, bottom: Blobs, top: Blobs, dp: Array, dstates: Sequence[Array]) -> None:
         p, c_before = self._sequence("p", bottom, self.gates), self._sequence("c_before", bottom)
-        tanh_c, w, (dh, dc) = self._sequence("tanh_c", bottom), self._w_h.data, dstates
+        tanh_c, times_w, (dh, dc) = self._sequence("tanh_c", bottom), self._times_w(dp, transposed=False), dstates
         cont, dy = self._cont(bottom), top[0].diff
         for t in reversed(range(len(p))):
             dh += dy[t]
             _lstm.backward(p[t], c_before[t], tanh_c[t], dh, dc, dp[t])
-            np.dot(dp[t], w, out=dh)
+            times_w(dp[t], dh)
             dh *= cont[t]
             dc *= cont[t]

@@ -33,9 +33,11 @@ class RNN(RecurrentLayer):
         self._add_param((p.num_output,), p.bias_filler)
 
     def _forward_steps(self, bottom: Blobs, p: Array, first: Sequence[Array], y: Array) -> Sequence[Array]:
-        before, w, (h,) = self._sequence("h_before", bottom), self._w_h.data.T, first
+        before, times_w, (h,) = self._sequence("h_before", bottom), self._times_w(p, transposed=True), first
+        product = self._scratch_like(p[0], "product")
         for t, cont in enumerate(self._cont(bottom)):
-            p[t] += np.dot(begin(h, cont, out=before[t]), w)
+            times_w(begin(h, cont, out=before[t]), product)
+            p[t] += product
             h = np.tanh(p[t], out=p[t])
         w_o, b_o = self.blobs[-2].stored("data"), self.blobs[-1].stored("data")
         np.dot(p.reshape(-1, len(w_o)), w_o.T, out=y.reshape(-1, len(w_o)))
@@ -44,7 +46,7 @@ class RNN(RecurrentLayer):
         return (h,)
 
     def _backward_steps(self, bottom: Blobs, top: Blobs, dp: Array, dstates: Sequence[Array]) -> None:
-        h, y, w = self._sequence("p", bottom), top[0].data, self._w_h.data
+        h, y, times_w = self._sequence("p", bottom), top[0].data, self._times_w(dp, transposed=False)
         w_o, b_o = self.blobs[-2:]
         dz = (top[0].diff * (1 - y * y)).reshape(-1, w_o.shape[0])
         if self.param_propagate_down(len(self.blobs) - 2):
@@ -57,5 +59,5 @@ class RNN(RecurrentLayer):
         for t in reversed(range(len(dp))):
             dp[t] += dh
             dp[t] *= 1 - h[t] * h[t]
-            np.dot(dp[t], w, out=dh)
+            times_w(dp[t], dh)
             dh *= cont[t]

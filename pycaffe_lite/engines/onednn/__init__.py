@@ -26,6 +26,7 @@ LAYERS = (
     "lrn",
     "neurons",
     "pooling",
+    "recurrent",
     "relu",
     "scale",
     "split",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pycaffe_lite.engines.onednn import LAYERS, _arrays
+from pycaffe_lite.engines.onednn import LAYERS, _arrays, recurrent
 from pycaffe_lite.registry import find_layer
 from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
 from tests.layers.cases import CASES
@@ -20,6 +20,7 @@ TYPES = {
     "lrn": "LRN",
     "neurons": "Sigmoid TanH ELU",
     "pooling": "Pooling",
+    "recurrent": "LSTM RNN",
     "relu": "ReLU",
     "scale": "Scale",
     "split": "Split",
@@ -37,6 +38,8 @@ def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_promises.close, "__defaults__", (1e-5,))
     monkeypatch.setitem(_promises.same_gradients.__kwdefaults__, "tolerance", 1e-5)
     monkeypatch.setattr(_arrays, "MIN_COUNT", 1)
+    for name in ("MIN_STEPS", "MIN_ITEMS", "MIN_NUMBERS"):
+        monkeypatch.setattr(recurrent, name, 1)
 
 
 @pytest.mark.parametrize("check", [name for name in CHECKS if name not in IN_FLOAT64])
