@@ -2,11 +2,12 @@
 
 As many threads as numpy's matrix products use (`set_num_threads`, else the environment) each take one contiguous part.
 Parts must not depend on one another, and what they compute not on where they begin: results are the same to the bit
-whatever the number of threads. They must not multiply matrices, which has threads of its own.
+whatever the number of threads. Parts that multiply matrices say so: the BLAS then has no threads of its own meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -17,6 +18,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from pycaffe_lite import _blas
 from pycaffe_lite._typing import Array
 
 LEAST = 1 << 18
@@ -68,16 +70,22 @@ def here() -> int:
     return getattr(_workers, "number", 0)
 
 
-def in_parts(function: Part, count: int, nbytes: int) -> None:
+def in_parts(function: Part, count: int, nbytes: int, *, products: bool = False) -> None:
     """Call `function(start, stop)` for contiguous parts of range(count), at once; for the whole of it where `nbytes`,
-    the size of the array that is written, is too little for threads to pay.
+    the size of the array that is written, is too little for threads to pay. With `products` it multiplies matrices, and
+    is called for the whole where the BLAS cannot be told to use one thread (without the package threadpoolctl).
 
     What a part raises is raised when all of them have come to an end.
     """
     parts = min(num_threads(), count, nbytes // LEAST)
-    if parts < 2 or here() or not _start(parts - 1):
+    if parts < 2 or here() or (products and not _blas.obeys()) or not _start(parts - 1):
         function(0, count)
         return
+    with _blas.one_thread() if products else contextlib.nullcontext():
+        _run(function, count, parts)
+
+
+def _run(function: Part, count: int, parts: int) -> None:
     bounds = [count * i // parts for i in range(parts + 1)]
     done: SimpleQueue[None] = SimpleQueue()
     tasks = [_Task(function, start, stop, done) for start, stop in itertools.pairwise(bounds)]
@@ -107,8 +115,8 @@ def each(function: Callable[..., object], *arrays: Array) -> None:
     before = (slice(None),) * axis
 
     def part(start: int, stop: int) -> None:
-        here = (*before, slice(start, stop))
-        function(*(array if array.shape[axis] == 1 else array[here] for array in arrays))
+        places = (*before, slice(start, stop))
+        function(*(array if array.shape[axis] == 1 else array[places] for array in arrays))
 
     in_parts(part, first.shape[axis], first.nbytes)
 

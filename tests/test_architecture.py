@@ -25,6 +25,7 @@ MODULES = {
 # From the ground up; a module imports its own floor and those below, not counting what is for type checkers only.
 FLOORS = [
     (
+        "_blas",
         "_debug_info",
         "_display",
         "_install",

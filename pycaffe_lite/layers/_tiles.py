@@ -25,9 +25,9 @@ def over_tiles(tile: Tile, count: int, step: int, nbytes: int, scratch: Scratch)
     """
 
     def part(start: int, stop: int) -> None:
-        own = _own(scratch)
+        mine = own(scratch)
         for i in range(start, stop, step):
-            tile(slice(i, min(i + step, stop)), own)
+            tile(slice(i, min(i + step, stop)), mine)
 
     threads.in_parts(part, count, nbytes // SHORT_CALLS)
 
@@ -47,8 +47,8 @@ def over_planes(
     over_tiles(tile, count, max(1, count), max(a.nbytes for a in arrays), scratch)
 
 
-def _own(scratch: Scratch) -> Scratch:
-    """That of the thread that asks."""
+def own(scratch: Scratch) -> Scratch:
+    """Working memory that the thread that asks has to itself."""
     number = threads.here()
     if not number:
         return scratch

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pycaffe_lite import threads
 from pycaffe_lite.layers import _thin_products
 from pycaffe_lite.layers._thin_products import rows_times, times_columns
 
@@ -45,3 +46,20 @@ def test_blocks_need_several_vectors_but_not_many() -> None:
         True,
         False,
     ]
+
+
+def test_as_many_threads_as_there_may_be_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "LEAST", 1)
+    monkeypatch.setattr(_thin_products, "WITHOUT_COPY", 50000)
+    rng = np.random.default_rng(0)
+    w, x, dy = (rng.random(shape, np.float32) for shape in ((903, 501), (7, 501), (7, 903)))
+    results = []
+    for number in (1, 2, 3):
+        monkeypatch.setattr(threads, "_chosen", number)
+        y, dx = np.empty((903, 7), np.float32), np.empty((7, 501), np.float32)
+        times_columns(w, x.T, y)
+        rows_times(dy, w, dx, scratch)
+        results.append((y, dx))
+    for others in results[1:]:
+        for got, wanted in zip(others, results[0], strict=True):
+            np.testing.assert_array_equal(got, wanted)
