@@ -19,9 +19,9 @@ Tile = Callable[[slice, Scratch], object]
 """Does what belongs to these items, with working memory that nobody else uses meanwhile."""
 
 
-def over_tiles(tile: Tile, count: int, step: int, nbytes: int, scratch: Scratch) -> None:
+def over_tiles(tile: Tile, count: int, step: int, nbytes: int, scratch: Scratch, *, products: bool = False) -> None:
     """Call `tile` for `step` items after another until all `count` are done, in several threads at once where it pays.
-    `nbytes`: the size of all that is worked through.
+    `nbytes`: the size of all that is worked through; `products`: `tile` multiplies matrices (see threads.in_parts).
     """
 
     def part(start: int, stop: int) -> None:
@@ -29,7 +29,7 @@ def over_tiles(tile: Tile, count: int, step: int, nbytes: int, scratch: Scratch)
         for i in range(start, stop, step):
             tile(slice(i, min(i + step, stop)), mine)
 
-    threads.in_parts(part, count, nbytes // SHORT_CALLS)
+    threads.in_parts(part, count, nbytes // SHORT_CALLS, products=products)
 
 
 def over_planes(

@@ -17,8 +17,9 @@ from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
-from pycaffe_lite.layers._geometry import batch_last
+from pycaffe_lite.layers._geometry import Scratch, batch_last
 from pycaffe_lite.layers._thin_products import rows_times, times_columns
+from pycaffe_lite.layers._tiles import over_tiles
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
@@ -84,18 +85,24 @@ class InnerProduct(Layer):
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
-        w = self.blobs[0]
         if self.param_propagate_down(0):
             left, right = (x, dy) if self._transpose else (dy, x)
             self._add_product(left.T, self._contiguous(right))
         if self._bias and self.param_propagate_down(1):
             self._add_gradient(1, np.add.reduce(dy, axis=0, out=self._gradient_of(1)))
         if propagate_down[0]:
-            dx = self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous)
-            if dx.flags.c_contiguous:
-                rows_times(dy, self._weights(w.stored("data")), dx, self._scratch)
-            else:
-                np.dot(self._weights(w.stored("data")).T, dy.T, out=dx.T)
+            self._give_bottom(bottom, x, dy)
+
+    def _give_bottom(self, bottom: Blobs, x: Array, dy: Array) -> None:
+        """Set dx, which lies as x."""
+        w, dx = (
+            self._weights(self.blobs[0].stored("data")),
+            self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous),
+        )
+        if dx.flags.c_contiguous:
+            rows_times(dy, w, dx, self._scratch)
+        else:
+            np.dot(w.T, dy.T, out=dx.T)
 
     def _add_product(self, left: Array, right: Array) -> None:
         """dW += left · right. Of few items the product is made faster than it is written to memory and fetched again:
@@ -107,13 +114,16 @@ class InnerProduct(Layer):
             return
         empty, dw = w.diff_to_overwrite() is not None, w.diff
         block = max(1, BLOCK_BYTES // dw[0].nbytes)
-        product = self._scratch("product", (block, dw.shape[1]), dw.dtype)
-        for i in range(0, len(dw), block):
-            rows = dw[i : i + block]
+
+        def tile(here: slice, scratch: Scratch) -> None:
+            rows = dw[here]
             if empty:
-                np.dot(left[i : i + block], right, out=rows)
+                np.dot(left[here], right, out=rows)
             else:
-                np.add(rows, np.dot(left[i : i + block], right, out=product[: len(rows)]), out=rows)
+                product = scratch("product", (block, dw.shape[1]), dw.dtype)[: len(rows)]
+                np.add(rows, np.dot(left[here], right, out=product), out=rows)
+
+        over_tiles(tile, len(dw), block, dw.nbytes, self._scratch, products=True)
 
     def _weights(self, w: Array) -> Array:
         """W as (N, K)."""

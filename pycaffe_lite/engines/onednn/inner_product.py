@@ -1,8 +1,8 @@
 """InnerProduct by oneDNN's matrix products.
 
 While W learns it is used as it lies: another order would cost more than it saves. For few items numpy is faster, which
-goes in blocks then (_thin_products). In phase TEST the product of several items is with a copy of W in the kernel's own
-order.
+goes in blocks then (_thin_products), but for W's gradient. In phase TEST the product of several items is with a copy of
+W in the kernel's own order.
 """
 
 from __future__ import annotations
@@ -49,10 +49,12 @@ MIN_ITEMS = 4
 
 class InnerProductPrimitives:
     """The three passes for M items of K numbers, and N of them out; the first with W as the kernel likes it or as it
-    lies.
+    lies. With `only_weights` the one to W's gradient will do.
     """
 
-    def __init__(self, m: int, k: int, n: int, transpose: bool, bias: bool, any_order: bool) -> None:
+    def __init__(
+        self, m: int, k: int, n: int, transpose: bool, bias: bool, any_order: bool = False, only_weights: bool = False
+    ) -> None:
         self.x, self.y = plain_layout((m, k)), plain_layout((m, n))
         self.weights = weights = strided_layout((n, k), (1, n)) if transpose else plain_layout((n, k))
         biases = [plain_layout((n,))] if bias else []
@@ -63,6 +65,7 @@ class InnerProductPrimitives:
         self._plain = forward = self._make()
         data = forward and Description.make("inner_product_backward_data", engine, x, w, y, forward.handle)
         weight = forward and Description.make("inner_product_backward_weights", engine, x, w, b, y, forward.handle)
+        self.only_weights = only_weights
         self.exist = None not in (forward, data, weight)
         if forward is not None and data is not None and weight is not None:
             with_bias = dict(zip([BIAS], biases, strict=False)), dict(zip([DIFF_BIAS], biases, strict=False))
@@ -74,6 +77,8 @@ class InnerProductPrimitives:
             )
 
     def forward_with(self, tail: Tail) -> Adaptive | None:
+        if self.only_weights:
+            return None
         assert self._plain is not None
         return tailed(self._plain, lambda ops: self._make(post_ops=ops), self._arguments, tail)
 
@@ -92,16 +97,16 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         self._made_for, self._primitives = bottom[0].shape, None
         m = math.prod(bottom[0].shape[: self._axis])
         any_order = self.phase == pb.TEST and m >= MIN_ITEMS
-        in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m)
-        if takes([*bottom, *top]) and m * self._n * self._k >= MIN_PRODUCTS and not in_blocks:
-            made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias, any_order)
+        in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m) > 0
+        if takes([*bottom, *top]) and m * self._n * self._k >= MIN_PRODUCTS:
+            made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias, any_order, in_blocks)
             self._primitives = made if made.exist else None
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
         return super().absorbs(followers) if self._axis == 1 else 0  # N is where a tail sees channels
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        if (primitives := self._primitives) is None:
+        if (primitives := self._primitives) is None or primitives.only_weights:
             super().forward_cpu(bottom, top)
             return
         self._forward(primitives.forward, self._parameters(primitives.forward), [], bottom, top)
@@ -126,6 +131,8 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             gradients = Gradients(self, primitives.weights, primitives.weights, self._scratch)
             primitives.backward_weights.adapted(self._scratch, x, *gradients.memory, dy)
             gradients.add()
-        if propagate_down[0]:
+        if propagate_down[0] and primitives.only_weights:
+            self._give_bottom(bottom, self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n))
+        elif propagate_down[0]:
             dx = bottom[0].open("diff", order_of(x))
             primitives.backward_data.adapted(self._scratch, dx, self.blobs[0].stored("data"), dy)
