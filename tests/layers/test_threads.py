@@ -57,7 +57,7 @@ def test_a_net_whose_batch_lies_innermost(tmp_path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_tiles, "SHORT_CALLS", 1)
     parts = []
     in_parts = threads.in_parts
-    monkeypatch.setattr(threads, "in_parts", lambda *args: (parts.append(args), in_parts(*args)))
+    monkeypatch.setattr(threads, "in_parts", lambda *args, **kwargs: (parts.append(args), in_parts(*args, **kwargs)))
     diffs = []
     for number in (1, 2, 3):
         threads.set_num_threads(number)
