@@ -32,7 +32,9 @@ class NeuronLayer(Layer):
         self._value(x, top[0].open("data", order_of(x)))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
+        if not self.has_backward:
+            super().backward_cpu(top, propagate_down, bottom)
+        elif propagate_down[0]:
             read = bottom if self.backward_reads_bottom_data() else top
             known, dy = read[0].stored("data"), top[0].stored("diff")
             self._gradient(known, dy, bottom[0].open("diff", order_of(dy)))
