@@ -102,13 +102,11 @@ class Blob:
         """
         is_data = what == "data"
         storage = self._data if is_data else self._diff
-        memory = storage.laid
-        if memory is None:
-            if not (storage.free or isinstance(storage, WatchedStorage)):
-                return self.data if is_data else self.diff
-            memory = storage.plain()
-        if memory is (self._data_of if is_data else self._diff_of):
-            return self._data_view if is_data else self._diff_view
+        memory = storage.flat if storage.laid is None else storage.laid
+        if memory is (self._data_of if is_data else self._diff_of) is not None and not storage.forgotten:
+            return self._data_view if is_data else self._diff_view  # as last time
+        if storage.laid is None and not (storage.free or isinstance(storage, WatchedStorage)):
+            return self.data if is_data else self.diff
         view, memory = self._lying(storage)
         if is_data:
             self._data_view, self._data_of = view, memory
@@ -354,10 +352,12 @@ _shape_of = operator.attrgetter("_shape")
 def order_of(array: Array) -> Order:
     """In which order an array lies, as `Blob.stored` gives it."""
     if array.ndim > 1:
-        if array.strides[0] == array.itemsize < array.strides[-1]:
-            return Order.BATCH_INNERMOST
-        if array.ndim > 2 and array.strides[1] == array.itemsize < array.strides[-1]:
-            return Order.CHANNELS_INNERMOST
+        strides, one = array.strides, array.itemsize
+        if strides[-1] > one:
+            if strides[0] == one:
+                return Order.BATCH_INNERMOST
+            if array.ndim > 2 and strides[1] == one:
+                return Order.CHANNELS_INNERMOST
     return Order.PLAIN
 
 

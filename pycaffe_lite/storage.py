@@ -110,7 +110,6 @@ class Storage:
     """
 
     __slots__ = (
-        "_array",
         "_count",
         "_instead",
         "_offset",
@@ -119,6 +118,7 @@ class Storage:
         "_unfinished",
         "buffer",
         "dtype",
+        "flat",
         "forgotten",
         "free",
         "initial",
@@ -133,7 +133,10 @@ class Storage:
         self.dtype: np.dtype[np.generic] = np.dtype(dtype)
         self.initial = 0.0
         self._count = count
-        self._array: Array | None = None
+        self.flat: Array | None = None
+        """The plain memory, if it has been taken; its numbers are the newest unless some are `laid`, unfinished or
+        forgotten.
+        """
         self.settled: Array | None = None
         """What `array` returns, while there is nothing to do before."""
         self._parent: Storage | None = None
@@ -169,7 +172,7 @@ class Storage:
     @property
     def allocated(self) -> bool:
         """Whether the memory has been taken; False means that every number is still `initial`."""
-        if self._array is not None or self.laid is not None or self._unfinished is not None:
+        if self.flat is not None or self.laid is not None or self._unfinished is not None:
             return True
         return self._parent is not None and self._parent.allocated
 
@@ -181,7 +184,7 @@ class Storage:
         if self.buffer is not None or self._parent is not None:
             return 0
         unfinished = None if self._unfinished is None else self._unfinished[0]
-        return sum(memory.nbytes for memory in (self._array, self.laid, unfinished) if memory is not None)
+        return sum(memory.nbytes for memory in (self.flat, self.laid, unfinished) if memory is not None)
 
     def memories(self) -> list[Storage | Buffer]:
         """Whose `held` is what the numbers are in."""
@@ -194,7 +197,7 @@ class Storage:
         if count > self._count:
             self._part()
             self._count = count
-            self._array = self.settled = self.laid = None
+            self.flat = self.settled = self.laid = None
             self._parent = None
 
     def array(self) -> Array:
@@ -226,20 +229,20 @@ class Storage:
 
     def plain(self) -> Array:
         """As `array`, for those who neither keep it nor ask while `laid` is newer: the storage stays free."""
-        if self._array is None:
+        if self.flat is None:
             if self._unfinished is not None:
                 self._part(keep=True)
                 self.put_in_order()
                 return self.plain()
             if self._parent is not None:
-                self._array = self._parent.plain()[self._offset : self._offset + self._count]
+                self.flat = self._parent.plain()[self._offset : self._offset + self._count]
             elif self.lost:
                 raise self._lost_error()
             else:
-                self._array = self._take(self._count)
+                self.flat = self._take(self._count)
                 if self.initial:
-                    self._array.fill(self.initial)
-        return self._array
+                    self.flat.fill(self.initial)
+        return self.flat
 
     def lay(self, order: Order, shape: Shape) -> None:
         """Let `laid` be memory for numbers of this shape, in an order that is not plain, to be overwritten whole, and
@@ -249,7 +252,7 @@ class Storage:
         self._part()
         lies = order.shape(shape)
         if self.laid is None or self.order is not order or self.laid.shape != lies:
-            self._array = self.laid = None
+            self.flat = self.laid = None
             self.laid = self._take(math.prod(lies)).reshape(lies)
             self.order = order
         self.writes += 1
@@ -262,14 +265,15 @@ class Storage:
 
     def lay_plain(self) -> None:
         """As `lay`, for plain order."""
-        self._part()
+        if self._spares is not None or self._unfinished is not None:
+            self._part()
         self.laid = None
 
     def leave_unfinished(self, finish: Callable[[Array], Array]) -> bool:
         """Whether the numbers now lack a step, which is done when somebody asks for them and saved when they are
         overwritten: finish(laid), new memory that lies so. Not, and nothing is done, where somebody may hold the array.
         """
-        if not self.free or self.laid is None or self._array is not None:
+        if not self.free or self.laid is None or self.flat is not None:
             return False
         self._unfinished, self.laid = (self.laid, finish), None
         return True
@@ -317,13 +321,13 @@ class Storage:
     def _put(self, memory: Array) -> None:
         """Replace the memory of the newest numbers by such that lies alike."""
         if self.laid is None:
-            self._array = memory
+            self.flat = memory
         else:
             self.laid = memory
 
     def lose(self, why: str) -> None:
         """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers."""
-        self._array = self.settled = self.laid = self._unfinished = None
+        self.flat = self.settled = self.laid = self._unfinished = None
         self.lost = why
 
     def clear(self) -> None:
@@ -338,7 +342,8 @@ class Storage:
         """Let all numbers count as 0, or as this flat array's, from now on: `array` makes them so, unless `recall` or
         another `forget` is called before.
         """
-        self.forgotten, self._instead, self.settled = self.allocated, instead, None
+        self.forgotten = self.flat is not None or self.allocated
+        self._instead, self.settled = instead, None
 
     def recall(self) -> bool:
         """Whether the numbers are forgotten and count as 0. They no longer are: who calls this is about to overwrite
