@@ -25,7 +25,7 @@ MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch inner
 
 Side = Literal["data", "diff"]
 _NOTHING = np.empty(0)
-_next_reshape = itertools.count(1).__next__
+_next_change = itertools.count(1).__next__
 
 
 class Blob:
@@ -55,8 +55,8 @@ class Blob:
         "name",
     )
 
-    reshapes: ClassVar[int] = 0
-    """Another number whenever any blob has taken another shape: nets ask before every layer."""
+    changes: ClassVar[int] = 0
+    """Another number whenever any blob has taken another shape or other storages: nets ask before every layer."""
 
     def __init__(self, shape: Shape = (), dtype: npt.DTypeLike = np.float32, name: str = "") -> None:
         self.name = name
@@ -133,12 +133,17 @@ class Blob:
         """
         is_data = what == "data"
         storage = self._data if is_data else self._diff
-        laid = storage.laid
-        if laid is not None and storage.order is order and laid is (self._data_of if is_data else self._diff_of):
-            storage.write_again()
-            return self.stored(what)
         if not storage.free:
             return self.data if is_data else self.diff
+        laid = storage.laid
+        memory, lies = (storage.flat, Order.PLAIN) if laid is None else (laid, storage.order)
+        if (
+            lies is order
+            and memory is (self._data_of if is_data else self._diff_of) is not None
+            and storage.spares is None
+        ):
+            storage.writes += 1
+            return self._data_view if is_data else self._diff_view  # as last time
         if order is Order.PLAIN or not self._count or (order is Order.CHANNELS_INNERMOST and len(self._shape) < 3):
             storage.lay_plain()
         else:
@@ -212,13 +217,14 @@ class Blob:
         self._data.require(self._count)
         self._diff.require(self._count)
         self._data_of = self._diff_of = None
-        Blob.reshapes = _next_reshape()
+        Blob.changes = _next_change()
 
     def share_data(self, other: Blob) -> None:
         """Let `data` be the other blob's numbers (Caffe's ShareData); both must have the same count."""
         self._check_count(other)
         if self._data is not other._data:
             self._data, self._data_of = other._data, None
+            Blob.changes = _next_change()
 
     def share_diff(self, other: Blob) -> None:
         """Let `diff` be the other blob's numbers (Caffe's ShareDiff); both must have the same count.
@@ -292,6 +298,7 @@ class Blob:
                 new.array()[: self._count] = old.array()[: self._count]
         self._data, self._diff = data, diff
         self._data_of = self._diff_of = None
+        Blob.changes = _next_change()
         self._data_view = self._diff_view = _NOTHING  # the old memory goes
 
     def _check_count(self, other: Blob) -> None:

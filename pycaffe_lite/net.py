@@ -240,7 +240,7 @@ class Net(PycaffeNames):
                 if node.always_reshape:
                     _forward_as_its_author_expects(node, errors)
                 else:
-                    if node.settled_at != Blob.reshapes:
+                    if node.settled_at != Blob.changes:
                         settle(node)
                     node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:

@@ -114,7 +114,6 @@ class Storage:
         "_instead",
         "_offset",
         "_parent",
-        "_spares",
         "_unfinished",
         "buffer",
         "dtype",
@@ -126,6 +125,7 @@ class Storage:
         "lost",
         "order",
         "settled",
+        "spares",
         "writes",
     )
 
@@ -141,7 +141,7 @@ class Storage:
         """What `array` returns, while there is nothing to do before."""
         self._parent: Storage | None = None
         self._offset = 0
-        self._spares: list[Array] | None = None
+        self.spares: list[Array] | None = None
         """While others may have their numbers in the same memory: a list that all of them share, of memory for each but
         one of them.
         """
@@ -257,15 +257,9 @@ class Storage:
             self.order = order
         self.writes += 1
 
-    def write_again(self) -> None:
-        """As `lay` in the order and the shape in which the numbers lie."""
-        if self._spares is not None:
-            self._part()
-        self.writes += 1
-
     def lay_plain(self) -> None:
         """As `lay`, for plain order."""
-        if self._spares is not None or self._unfinished is not None:
+        if self.spares is not None or self._unfinished is not None:
             self._part()
         self.laid = None
 
@@ -290,10 +284,10 @@ class Storage:
             return False
         if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
             return False
-        if other._spares is None:
-            other._spares = []
-        other._spares.append(mine)
-        self._spares = other._spares
+        if other.spares is None:
+            other.spares = []
+        other.spares.append(mine)
+        self.spares = other.spares
         self._put(theirs)
         return True
 
@@ -306,7 +300,7 @@ class Storage:
             self.laid, finish = self._unfinished
             self._unfinished = None
             finished = finish(self.laid) if keep else None
-        spares, self._spares = self._spares, None
+        spares, self.spares = self.spares, None
         if spares:
             own = spares.pop()
             if keep:

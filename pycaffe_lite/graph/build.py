@@ -131,7 +131,7 @@ def reshape(node: Node) -> None:
 
 def settle(node: Node) -> None:
     """Reshape the node if one of its blobs has another shape than after the last time."""
-    now = Blob.reshapes
+    now = Blob.changes
     if node.shapes != shapes_of(node.blobs):
         reshape(node)
     else:

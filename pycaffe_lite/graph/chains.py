@@ -136,7 +136,7 @@ class _Chain(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         for node in self._members:
-            if node.settled_at != Blob.reshapes:
+            if node.settled_at != Blob.changes:
                 try:
                     settle(node)
                 except CaffeError as e:

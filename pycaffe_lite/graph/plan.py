@@ -50,7 +50,7 @@ class Node:
     shapes: list[Shape] = field(default_factory=list)
     """Theirs after the last reshape."""
     settled_at: int = -1
-    """The last Blob.reshapes at which the blobs were seen to have these."""
+    """The last Blob.changes at which the blobs were seen to have these."""
     losses: list[tuple[Blob, float]] = field(default_factory=list)
     """The tops that count in the net's loss, and their weights."""
     bottom_weights: list[tuple[int, float]] = field(default_factory=list)

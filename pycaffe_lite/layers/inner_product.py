@@ -131,15 +131,18 @@ class InnerProduct(Layer):
 
     def _read(self, blob: Blob, what: Side, size: int) -> Array:
         """The items, vectors of this size, as rows: (M, size)."""
-        return self._rows(blob.stored(what) if self._axis == 1 else blob.get(what), size)
+        if self._axis != 1:
+            return self._rows(blob.get(what), size)
+        array = blob.stored(what)
+        return array if array.ndim == 2 else self._rows(array, size)
 
     def _open(self, blob: Blob, what: Side, size: int, innermost: bool) -> Array:
-        order = Order.BATCH_INNERMOST if innermost else Order.PLAIN
-        return self._rows(blob.open(what, order) if self._axis == 1 else blob.get(what), size)
+        if self._axis != 1:
+            return self._rows(blob.get(what), size)
+        array = blob.open(what, Order.BATCH_INNERMOST if innermost else Order.PLAIN)
+        return array if array.ndim == 2 else self._rows(array, size)
 
     def _rows(self, array: Array, size: int) -> Array:
-        if array.ndim == 2 and self._axis == 1:
-            return array
         if array.flags.c_contiguous or not batch_innermost(array):
             return array.reshape(self._m, size)
         return batch_last(array).reshape(size, self._m).T

@@ -32,6 +32,8 @@ ENGINE_BLOCK = 1 << 20
 """For an engine's steps, whose threads meet at the end of each. With two, 0.87 ms become 0.54 (0.4 million weights), 73
 become 57 (30 million); with one it makes no difference.
 """
+FEW = 1024
+"""Numbers that are sooner copied than it is noted that they will be."""
 
 
 @dataclass(eq=False)
@@ -64,8 +66,8 @@ class Parameters:
         self._velocities = [v.reshape(-1) for v in self.history[: len(net.learnable.blobs)]]
         """The first of what the solver remembers, blob by blob: of SGD what it has subtracted last."""
         self._blocks: list[Block] = []
-        self._size = 0
-        """Of the blocks."""
+        self._size, self._seen = 0, -1
+        """Of the blocks; and the Blob.changes that they were cut at."""
         self._scratches: dict[int, Array] = {}
         """Room for a block's numbers, by thread."""
         self._weights: list[Array] = []
@@ -104,13 +106,9 @@ class Parameters:
         Weights that run off to infinity do so without numpy's warnings: the loss shows it. The blobs' diffs are what
         was subtracted, from then on; arrays that somebody kept, once LearnableParams.settle_diffs is called.
         """
-        weights = [blob.stored("data") for blob in self._learnable.blobs]
         size = ENGINE_BLOCK if not at_once else BLOCK if threads.num_threads() == 1 else BLOCK_OF_SEVERAL
-        others = len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights))
-        if others or size != self._size:
-            self._weights, self._size = weights, size
-            self._blocks, self._scratches = list(self._cut()), {}
-            self._others = [b for b in self._learnable.blobs if not b.lives_in(self._learnable.data)]
+        if Blob.changes != self._seen or size != self._size:
+            self._look(size)
         updates = [block.diff for block in self._blocks]
 
         def part(start: int, stop: int) -> None:
@@ -130,15 +128,27 @@ class Parameters:
             blob.note_writing()
         self._let_diff_be(updates)
 
+    def _look(self, size: int) -> None:
+        """Find out where the weights are now, and cut them into blocks of this size, unless it is all as before."""
+        self._seen, weights = Blob.changes, [blob.stored("data") for blob in self._learnable.blobs]
+        others = len(weights) != len(self._weights) or any(map(operator.is_not, weights, self._weights))
+        if others or size != self._size:
+            self._weights, self._size = weights, size
+            self._blocks, self._scratches = list(self._cut()), {}
+            self._others = [b for b in self._learnable.blobs if not b.lives_in(self._learnable.data)]
+
     def _let_diff_be(self, updates: Sequence[Array]) -> None:
-        """Nothing is copied where all of them are the solver's memory, until somebody asks for a diff."""
-        for block, update in zip(self._blocks, updates, strict=True):
-            if update is not block.history[0]:
-                break
-        else:
-            for diff, velocity in zip(self._learnable.diffs, self._velocities, strict=True):
-                diff.forget(velocity)
-            return
+        """Where all of them are the solver's memory, and more than a few numbers, nothing is copied until somebody asks
+        for a diff.
+        """
+        if self._diff.size > FEW:
+            for block, update in zip(self._blocks, updates, strict=True):
+                if update is not block.history[0]:
+                    break
+            else:
+                for diff, velocity in zip(self._learnable.diffs, self._velocities, strict=True):
+                    diff.forget(velocity)
+                return
         for block, update in zip(self._blocks, updates, strict=True):
             if update is not block.diff:
                 np.copyto(block.diff, update)
