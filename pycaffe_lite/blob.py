@@ -115,13 +115,16 @@ class Blob:
         return view
 
     def _lying(self, storage: Storage) -> tuple[Array, Array]:
-        """A view of this blob's shape of what is newest in a free storage, and the memory that it is a view of."""
+        """A view of this blob's shape of what is newest in a free storage, and the memory that it is a view of.
+        (np.moveaxis takes ten times as long as transpose.)
+        """
         laid, shape = storage.laid, self._shape
         if laid is not None and laid.size == self._count:
             if storage.order is Order.BATCH_INNERMOST and shape and laid.shape[1] == shape[0]:
-                return np.moveaxis(laid.reshape(*shape[1:], -1), -1, 0), laid
+                return laid.reshape(*shape[1:], -1).transpose(-1, *range(len(shape) - 1)), laid
             if storage.order is Order.CHANNELS_INNERMOST and (laid.shape[0], laid.shape[2]) == shape[:2]:
-                return np.moveaxis(laid.reshape(shape[0], *shape[2:], shape[1]), -1, 1), laid
+                innermost = laid.reshape(shape[0], *shape[2:], shape[1])
+                return innermost.transpose(0, -1, *range(1, len(shape) - 1)), laid
         storage.put_in_order()
         whole = storage.plain()
         return whole[: self._count].reshape(shape), whole
