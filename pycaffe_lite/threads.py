@@ -66,7 +66,7 @@ def _default() -> int:
 
 
 def here() -> int:
-    """Which of the threads that take parts this is: 0 is the one that asks, and anybody who takes none."""
+    """Which part this thread is at: 0 is the first, which the one that asks takes itself, and also says no part."""
     return getattr(_workers, "number", 0)
 
 
@@ -88,7 +88,7 @@ def in_parts(function: Part, count: int, nbytes: int, *, products: bool = False)
 def _run(function: Part, count: int, parts: int) -> None:
     bounds = [count * i // parts for i in range(parts + 1)]
     done: SimpleQueue[None] = SimpleQueue()
-    tasks = [_Task(function, start, stop, done) for start, stop in itertools.pairwise(bounds)]
+    tasks = [_Task(function, i, *part, done) for i, part in enumerate(itertools.pairwise(bounds))]
     for task in tasks[1:]:
         _tasks.put(task)
     tasks[0].run()
@@ -129,10 +129,11 @@ def outermost(array: Array) -> int:
 class _Task:
     """One part, and what became of it."""
 
-    __slots__ = ("_done", "_function", "_start", "_stop", "error", "over")
+    __slots__ = ("_done", "_function", "_start", "_stop", "error", "number", "over")
 
-    def __init__(self, function: Part, start: int, stop: int, done: SimpleQueue[None]) -> None:
+    def __init__(self, function: Part, number: int, start: int, stop: int, done: SimpleQueue[None]) -> None:
         self._function, self._start, self._stop, self._done = function, start, stop, done
+        self.number = number
         self.over = False
         self.error: BaseException | None = None
 
@@ -154,18 +155,19 @@ def _start(count: int) -> bool:
         with _starting:
             if _started < count:
                 try:
-                    threading.Thread(target=_work, args=(_tasks, _started + 1), name="pass", daemon=True).start()
+                    threading.Thread(target=_work, args=(_tasks,), name="pass", daemon=True).start()
                 except RuntimeError:  # the interpreter is about to end, or the system has no more threads
                     return False
                 _started += 1
     return True
 
 
-def _work(tasks: SimpleQueue[_Task], number: int) -> None:
-    _workers.number = number
+def _work(tasks: SimpleQueue[_Task]) -> None:
     np.seterr(all="ignore")  # numpy keeps this by thread; nets' passes ignore them all
     while True:
-        tasks.get().run()
+        task = tasks.get()
+        _workers.number = task.number
+        task.run()
 
 
 def _forget_workers() -> None:

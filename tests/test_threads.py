@@ -199,3 +199,15 @@ def test_after_a_fork_and_at_exit() -> None:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("at exit 2.0 2.0\n", "")
+
+
+def test_parts_have_the_same_numbers_whichever_thread_takes_them() -> None:
+    for count in (4, 2, 2, 2):
+        threads.set_num_threads(count)
+        numbers = dict.fromkeys(range(count), -1)
+
+        def note(start: int, stop: int, numbers: dict[int, int] = numbers) -> None:
+            numbers[start] = threads.here()
+
+        threads.in_parts(note, count, count * threads.LEAST)
+        assert numbers == {part: part for part in range(count)}
