@@ -54,6 +54,6 @@ def own(scratch: Scratch) -> Scratch:
         return scratch
 
     def of_worker(name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
-        return scratch(f"{name} {number}", shape, dtype)
+        return scratch(f"{name} of part {number}", shape, dtype)
 
     return of_worker

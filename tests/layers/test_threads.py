@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite import engines, threads
+from pycaffe_lite._typing import Shape
 from pycaffe_lite.layers import _pool_batch, _tiles
+from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.testing import LayerCase, uniform
 from pycaffe_lite.testing.cases import Bench
@@ -50,6 +53,31 @@ def test_layers(case: LayerCase) -> None:
         threads.set_num_threads(number)
         for got, wanted in zip(results(case), expected, strict=True):
             np.testing.assert_array_equal(got.view(f"u{got.itemsize}"), wanted.view(f"u{got.itemsize}"))
+
+
+@pytest.mark.parametrize("case", MORE[:5], ids=str)
+def test_parts_share_no_working_memory(case: LayerCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[np.ndarray, int]] = []
+    own = _tiles.own
+
+    def noted(scratch: Scratch) -> Scratch:
+        inner = own(scratch)
+
+        def take(name: str, shape: Shape, dtype: npt.DTypeLike) -> np.ndarray:
+            array = inner(name, shape, dtype)
+            taken.append((array, threads.here()))
+            return array
+
+        return take
+
+    monkeypatch.setattr(_tiles, "own", noted)
+    monkeypatch.setattr(_tiles, "SHORT_CALLS", 1)
+    threads.set_num_threads(3)
+    results(case)
+    assert {part for _, part in taken} == {0, 1, 2}
+    for array, part in taken:
+        for other, another in taken:
+            assert part == another or not np.shares_memory(array, other)
 
 
 def test_a_net_whose_batch_lies_innermost(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
