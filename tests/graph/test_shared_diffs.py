@@ -79,9 +79,9 @@ NETS = {
     + layer("norm", "EuclideanLoss", "a stem", "norm", "loss_weight: 0.5"),
     "layers of plain order": START
     + conv("a", "stem")
-    + layer("tanh", "TanH", "a", "a")
+    + layer("softmax", "Softmax", "a", "a")
     + layer("sum", "Eltwise", "stem a", "sum")
-    + layer("power", "Power", "sum", "sum", "power_param { scale: 1.5 }")
+    + layer("norm", "MVN", "sum", "sum")
     + layer("y", "Concat", "sum stem", "y"),
 }
 Doing = Callable[[caffe.Net], None]

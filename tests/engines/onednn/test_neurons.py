@@ -36,20 +36,6 @@ def many(onednn: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_arrays, "MIN_COUNT", 1)
 
 
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[Primitive]:
-    """The primitives that run from now on."""
-    found: list[Primitive] = []
-    run = Primitive.__call__
-
-    def noted(self: Primitive, *arrays: Array) -> None:
-        found.append(self)
-        run(self, *arrays)
-
-    monkeypatch.setattr(Primitive, "__call__", noted)
-    return found
-
-
 def make(name: str, engines: list[str], dtype: type = np.float32) -> Layer:
     text = f'type: "{name.split()[0]}" {NEURONS[name][0]}'
     message, _ = parse_text(text, pb.LayerParameter, "layer.prototxt")

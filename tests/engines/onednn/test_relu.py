@@ -28,20 +28,6 @@ def many(onednn: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_arrays, "MIN_COUNT", COUNT)
 
 
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[Primitive]:
-    """The primitives that run from now on."""
-    found: list[Primitive] = []
-    run = Primitive.__call__
-
-    def noted(self: Primitive, *arrays: Array) -> None:
-        found.append(self)
-        run(self, *arrays)
-
-    monkeypatch.setattr(Primitive, "__call__", noted)
-    return found
-
-
 def make(kind: type[ReLU], slope: float) -> ReLU:
     layer = kind(pb.LayerParameter(type="ReLU", relu_param=pb.ReLUParameter(negative_slope=slope)))
     bind(layer, dtype=np.float32, phase=pb.TRAIN, rng=np.random.default_rng)
