@@ -95,10 +95,8 @@ class InnerProduct(Layer):
 
     def _give_bottom(self, bottom: Blobs, x: Array, dy: Array) -> None:
         """Set dx, which lies as x."""
-        w, dx = (
-            self._weights(self.blobs[0].stored("data")),
-            self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous),
-        )
+        w = self._weights(self.blobs[0].stored("data"))
+        dx = self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous)
         if dx.flags.c_contiguous:
             rows_times(dy, w, dx, self._scratch)
         else:

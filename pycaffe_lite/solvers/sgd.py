@@ -8,6 +8,7 @@ Bottou, L.: Stochastic gradient descent tricks. Neural Networks: Tricks of the T
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -23,13 +24,11 @@ from pycaffe_lite.solvers.update import Block
 class SGDSolver(Solver):
     """Stochastic gradient descent with momentum."""
 
-    _make_steps: Callable[[int, float], engines.MomentumStep | None] | None = None
-    _asked = False
-    """Whether it is known if the engine has steps."""
+    @functools.cached_property
+    def _make_steps(self) -> Callable[[int, float], engines.MomentumStep | None] | None:
+        return engines.momentum_steps(self.net.dtype)
 
     def _begin_update(self) -> None:
-        if not self._asked:
-            self._asked, self._make_steps = True, engines.momentum_steps(self.net.dtype)
         self._blocks_at_once = self._make_steps is None or self.param.regularization_type != "L2"
 
     def _update_block(self, block: Block, rate: float, decay: float, scratch: Array) -> Array:

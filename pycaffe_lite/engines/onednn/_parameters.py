@@ -35,6 +35,10 @@ class WithWeights(Layer):
         self._kept = wanted, version, copy
         return copy
 
+    def _parameters_as(self, lies: Layout, wanted: Layout) -> list[Array]:
+        """W, which lies so, as wanted, and the biases."""
+        return [self._weights_as(lies, wanted), *(blob.stored("data") for blob in self.blobs[1:])]
+
 
 class Gradients:
     """Memory for dW, which a primitive gives in the layout `given`, W's being `lies`; and for db if there is one."""

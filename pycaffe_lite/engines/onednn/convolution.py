@@ -39,8 +39,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
-        w = self._weights_as(self._primitives.weights, run.arguments[WEIGHTS])
-        return [w, *(blob.stored("data") for blob in self.blobs[1:])]
+        return self._parameters_as(self._primitives.weights, run.arguments[WEIGHTS])
 
     def _folded(self, run: Adaptive, tail: Tail) -> list[Array] | None:
         assert self._primitives is not None

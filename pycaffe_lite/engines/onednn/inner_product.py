@@ -113,8 +113,7 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
-        w = self._weights_as(self._primitives.weights, run.arguments[WEIGHTS])
-        return [w, *(blob.stored("data") for blob in self.blobs[1:])]
+        return self._parameters_as(self._primitives.weights, run.arguments[WEIGHTS])
 
     def _forward(
         self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
