@@ -56,7 +56,9 @@ class Blob:
     )
 
     changes: ClassVar[int] = 0
-    """Another number whenever any blob has taken another shape or other storages: nets ask before every layer."""
+    """Another number whenever any blob has taken another shape, other storages or another's place among a layer's: nets
+    ask before every layer.
+    """
 
     def __init__(self, shape: Shape = (), dtype: npt.DTypeLike = np.float32, name: str = "") -> None:
         self.name = name
@@ -396,6 +398,7 @@ class BlobVec(list[Blob]):
                 hint="Write numbers into it: net.params[name][i].data[...] = array.",
             )
         super().__setitem__(index, value)
+        Blob.changes = _next_change()
 
     def add_blob(self, *shape: int) -> Blob:
         """Append a new blob of zeros of this shape."""

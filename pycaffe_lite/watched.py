@@ -17,7 +17,7 @@ import ctypes
 import itertools
 import threading
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,24 @@ import numpy.typing as npt
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.storage import Storage
 
-_next_change = itertools.count(1).__next__
+_numbers = itertools.count(1)
 _lending = threading.RLock()
+
+
+def _next_change() -> int:
+    WatchedStorage.changes = number = next(_numbers)
+    return number
 
 
 class WatchedStorage(Storage):
     """A Storage that lends its memory. It is never laid in another order, and its slices are watched as well."""
 
     __slots__ = ("_change", "_lease", "_lent")
+
+    changes: ClassVar[int] = 0
+    """Another number whenever the version of any of them is another: what was made of numbers that nobody could write
+    is as it was while this stays the same.
+    """
 
     def __init__(self, dtype: npt.DTypeLike = np.float32, count: int = 0) -> None:
         super().__init__(dtype, count)

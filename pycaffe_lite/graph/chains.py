@@ -133,15 +133,22 @@ class _Chain(Layer):
         self._members = members
         self._first = members[0].layer
         self._followers = [node.layer for node in members[1:]]
+        self._settled_at = -1
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
+        if self._settled_at != Blob.changes:
+            self._settle()
+        self._run(bottom, top)
+
+    def _settle(self) -> None:
+        now = Blob.changes
         for node in self._members:
             if node.settled_at != Blob.changes:
                 try:
                     settle(node)
                 except CaffeError as e:
                     raise node.spec.blame(e) from e.__cause__
-        self._run(bottom, top)
+        self._settled_at = now
 
     def _run(self, bottom: Blobs, top: Blobs) -> None:
         self._first.forward_with(self._followers, bottom, top)

@@ -48,10 +48,14 @@ class NeuronLayer(Layer):
         raise NotImplementedError
 
 
+ONE, HALF = np.array(1, np.float32), np.array(0.5, np.float32)
+"""As arrays, which numpy takes twice as fast as Python's numbers: of few numbers that is most of the time."""
+
+
 def sigmoid(x: Array, out: Array) -> Array:
     """The form that never overflows: (1 + tanh(x / 2)) / 2. `out` may be x."""
-    np.multiply(x, 0.5, out=out)
+    np.multiply(x, HALF, out=out)
     np.tanh(out, out=out)
-    out += 1
-    out *= 0.5
+    out += ONE
+    out *= HALF
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.layers._neuron import NeuronLayer, sigmoid
+from pycaffe_lite.layers._neuron import ONE, NeuronLayer, sigmoid
 from pycaffe_lite.registry import register_layer
 
 
@@ -20,6 +20,6 @@ class Sigmoid(NeuronLayer):
         sigmoid(x, out=y)
 
     def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
-        slope = np.subtract(1, y, out=self._scratch_like(y, "slope"))
+        slope = np.subtract(ONE, y, out=self._scratch_like(y, "slope"))
         slope *= y
         np.multiply(dy, slope, out=dx)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from pycaffe_lite._typing import Array
-from pycaffe_lite.engines.onednn._arrays import FLOAT
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
 from pycaffe_lite.engines.onednn._primitive import Layout, reorder
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.layers._geometry import Scratch
+from pycaffe_lite.watched import WatchedStorage
 
 
 def learns(layer: Layer) -> bool:
@@ -14,11 +18,41 @@ def learns(layer: Layer) -> bool:
     return any(layer.param_propagate_down(j) for j in range(len(layer.blobs)))
 
 
+class Prepared:
+    """What a forward pass runs, and its arrays besides bottom and top, made of the layer's primitives and of numbers in
+    these blobs.
+    """
+
+    __slots__ = ("_blob_changes", "_changes", "_primitives", "numbers", "parameters", "run")
+
+    def __init__(
+        self,
+        primitives: object,
+        run: Adaptive,
+        parameters: Sequence[Array],
+        numbers: Sequence[Array] = (),
+        blobs: Iterable[Blob] = (),
+    ) -> None:
+        self.run, self.parameters, self.numbers = run, parameters, numbers
+        known = all(blob.written("data") is not None for blob in blobs)
+        self._primitives, self._blob_changes = primitives, Blob.changes
+        self._changes = WatchedStorage.changes if known else None
+
+    def hold(self, primitives: object) -> bool:
+        """Whether they are the same as ever: nobody can have written into the blobs, which are where they were."""
+        same = self._primitives is primitives and self._changes == WatchedStorage.changes
+        return same and self._blob_changes == Blob.changes
+
+
 class WithWeights(Layer):
     """To be mixed into a layer whose first blob is W."""
 
     _kept: tuple[Layout, int | None, Array] | None = None
     """How the copy of W lies, which version it is of (Blob.written), and the copy."""
+    _alone: Prepared | None = None
+    """For a forward pass without a tail."""
+    _prepared: Prepared | None = None
+    """For one with a tail."""
 
     def _weights_as(self, lies: Layout, wanted: Layout) -> Array:
         """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
@@ -30,6 +64,7 @@ class WithWeights(Layer):
             layout, kept, copy = self._kept
             if layout is wanted and kept == version is not None:
                 return copy
+        self._alone = self._prepared = None  # whose copy may be in this memory
         copy = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT)
         reorder(lies, wanted)(blob.stored("data"), copy)
         self._kept = wanted, version, copy

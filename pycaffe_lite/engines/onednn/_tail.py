@@ -19,6 +19,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
+from pycaffe_lite.engines.onednn._parameters import Prepared
 from pycaffe_lite.engines.onednn._primitive import (
     DST,
     WEIGHTS,
@@ -161,6 +162,8 @@ class WithTail(Layer):
     _tail: Tail | None = None
     _tailed: Adaptive | None = None
     _tailed_for: Primitives | None = None
+    _prepared: Prepared | None = None
+    """For `_tailed`."""
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         """Its own, as the primitive takes them."""
@@ -180,16 +183,25 @@ class WithTail(Layer):
         return absorbable(followers) if self.blobs.dtype == FLOAT else 0
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        prepared = self._prepared
+        if prepared is None or not prepared.hold(self._primitives):
+            prepared = self._prepared = self._prepare(followers)
+        if prepared is None:
+            super().forward_with(followers, bottom, top)
+        else:
+            self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
+
+    def _prepare(self, followers: Sequence[Layer]) -> Prepared | None:
         if (tail := self._tail) is None:
             tail = self._tail = Tail(followers, folds=self.folds)
         if self._primitives is not self._tailed_for:
             self._tailed_for = self._primitives
             self._tailed = None if self._primitives is None else self._primitives.forward_with(tail)
-        parameters, numbers = None, None
-        if (run := self._tailed) is not None:
-            parameters = self._folded(run, tail) if tail.is_folded else self._parameters(run)
-            numbers = tail.numbers([] if tail.is_folded else self.blobs[1:])
-        if run is None or parameters is None or numbers is None:
-            super().forward_with(followers, bottom, top)
-        else:
-            self._forward(run, parameters, numbers, bottom, top)
+        if (run := self._tailed) is None:
+            return None
+        parameters = self._folded(run, tail) if tail.is_folded else self._parameters(run)
+        numbers = tail.numbers([] if tail.is_folded else self.blobs[1:])
+        if parameters is None or numbers is None:
+            return None
+        blobs = (blob for layer in (self, *followers) for blob in layer.blobs)
+        return Prepared(self._primitives, run, parameters, numbers, blobs)

@@ -128,9 +128,10 @@ def test_all_ways_to_write(net: caffe.Net, tmp_path: Path) -> None:
 
 
 def test_another_blob_in_its_place(net: caffe.Net) -> None:
-    check(net)
     blob = Blob(net.params["conv"][0].shape)
     blob.data[...] = np.random.default_rng(6).normal(size=blob.shape)
+    for _ in range(2):
+        net.forward()
     net.params["conv"][0] = blob
     check(net)
     blob.data[...] *= 2
@@ -250,3 +251,13 @@ def test_weights_with_a_normalization_in_them(
     other.data[...] = rng.uniform(-3, -2, other.shape)
     net.params["norm"][0] = other
     check(made=3)  # who writes into a blob of the user's own is not known
+
+
+def test_memory_that_a_net_shares_later(tmp_path: Path) -> None:
+    net, other = make(tmp_path), make(tmp_path)
+    other.params["conv"][0].data[...] = 0.5
+    for _ in range(2):
+        check(other)
+        check(net)
+    net.share_with(other)
+    check(net)
