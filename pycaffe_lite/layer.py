@@ -112,6 +112,8 @@ class Layer:
     """`param_str` by its name of 2015."""
     blobs: BlobVec
 
+    _need_backward: bool = True
+    """Whether backward may be called: a net says where it never is, once it is built."""
     _message: pb.LayerParameter
     _param_propagate_down: list[bool]
     _rng_of: Callable[[], np.random.Generator]

@@ -104,6 +104,8 @@ def build(
     plan_backward(nodes, net.force_backward)
     if reuse_memory:
         forgo_backward(nodes)
+    for node in nodes:
+        node.layer._need_backward = node.need_backward
     current = _resolve_hazards(nodes, set(wiring.unread.values()), blobs, dtype)
     _list_losses(nodes)
     _leave_orders_free(nodes)

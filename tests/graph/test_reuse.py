@@ -365,8 +365,7 @@ def test_what_fits_only_so_is_built(monkeypatch: pytest.MonkeyPatch, caplog: pyt
         net_of(text)
 
 
-@pytest.mark.usefixtures("engine")
-def test_layers_share_working_memory() -> None:
+def test_layers_share_working_memory(engine: str) -> None:
     plain, net = net_of(reuse_memory=False), net_of()
     for _ in range(3):
         np.testing.assert_array_equal(net.forward()["prob"], plain.forward()["prob"])
@@ -374,7 +373,9 @@ def test_layers_share_working_memory() -> None:
     assert shared
     assert net.layer_dict["conv3"]._shared_scratch is net.layer_dict["norm"]._shared_scratch is shared
     assert net.layer_dict["tanh"]._shared_scratch is None
-    assert net.memory_use().working_memory < plain.memory_use().working_memory
+    taken, apart = net.memory_use().working_memory, plain.memory_use().working_memory
+    # Without a backward pass oneDNN's pooling and LRN leave no notes, which were all that there was to share.
+    assert taken < apart if engine == "numpy" else taken == apart
 
 
 @pytest.mark.usefixtures("engine")

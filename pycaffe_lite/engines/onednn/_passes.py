@@ -18,6 +18,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
     DIFF_SRC,
     DST,
+    FORWARD_INFERENCE,
     FORWARD_TRAINING,
     SRC,
     WORKSPACE,
@@ -32,7 +33,7 @@ from pycaffe_lite.storage import Order
 
 @dataclass
 class Passes:
-    """Forward and backward, for a bottom and a top that lie in one order."""
+    """Forward and, where it is needed, backward, for a bottom and a top that lie in one order."""
 
     order: Order
     x: Layout
@@ -40,7 +41,7 @@ class Passes:
     workspace: int
     """Bytes that forward leaves for backward."""
     forward: Adaptive
-    backward: Adaptive
+    backward: Adaptive | None
     _describe: Maker
     _arguments: dict[int, Layout]
 
@@ -49,7 +50,16 @@ class Passes:
 
     @classmethod
     def make(
-        cls, kind: str, order: Order, x: Shape, y: Shape, parameters: Sequence[Any], algorithm: int, reads_x: bool
+        cls,
+        kind: str,
+        order: Order,
+        x: Shape,
+        y: Shape,
+        parameters: Sequence[Any],
+        algorithm: int,
+        *,
+        need_backward: bool,
+        reads_x: bool,
     ) -> Passes | None:
         """dnnl_`kind`_forward and _backward; None where one has no fast implementation. `reads_x`: whether backward
         takes the bottom's data.
@@ -57,27 +67,30 @@ class Passes:
         lies = plain_layout if order is Order.PLAIN else channels_innermost
         source, target, engine = lies(x), lies(y), library().engine
         both = source.handle, target.handle
+        propagation = FORWARD_TRAINING if need_backward else FORWARD_INFERENCE
         describe = functools.partial(
-            Description.make, f"{kind}_forward", engine, FORWARD_TRAINING, algorithm, *both, *parameters
+            Description.make, f"{kind}_forward", engine, propagation, algorithm, *both, *parameters
         )
         forward = describe()
         if forward is None or not is_fast(forward):
             return None
-        read = (source.handle,) if reads_x else ()
-        backward = Description.make(f"{kind}_backward", engine, algorithm, *both, *read, *parameters, forward.handle)
-        if backward is None or not is_fast(backward):
-            return None
         kept = forward.layout(WORKSPACE)
         between = {WORKSPACE: kept} if kept.nbytes else {}
-        reads = {SRC: source} if reads_x else {}
-        arguments = {SRC: source, DST: target, **between}
+        arguments, backward = {SRC: source, DST: target, **between}, None
+        if need_backward:
+            read = (source.handle,) if reads_x else ()
+            made = Description.make(f"{kind}_backward", engine, algorithm, *both, *read, *parameters, forward.handle)
+            if made is None or not is_fast(made):
+                return None
+            reads = {SRC: source} if reads_x else {}
+            backward = Adaptive(made, {DIFF_SRC: source, DIFF_DST: target, **reads, **between})
         return cls(
             order,
             source,
             target,
             kept.nbytes,
             Adaptive(forward, arguments),
-            Adaptive(backward, {DIFF_SRC: source, DIFF_DST: target, **reads, **between}),
+            backward,
             lambda ops: describe(post_ops=ops),
             arguments,
         )
@@ -125,6 +138,7 @@ class Following(Layer):
         elif propagate_down[0]:
             x = [bottom[0].stored("data")] if self._backward_reads_x else []
             dy, dx = top[0].stored("diff"), bottom[0].open("diff", passes.order)
+            assert passes.backward is not None
             passes.backward.adapted(self._scratch, dx, dy, *x, *self._workspace(passes))
 
     def _workspace(self, passes: Passes) -> list[Array]:

@@ -25,4 +25,5 @@ class OneDnnLRN(Following, LRN):
         if self._axes != (1,):
             return None
         numbers = ctypes.c_int64(p.local_size), *map(ctypes.c_float, (p.alpha, p.beta, p.k))
-        return Passes.make("lrn", order, x, y, numbers, ACROSS_CHANNELS, reads_x=True)
+        need = self._need_backward
+        return Passes.make("lrn", order, x, y, numbers, ACROSS_CHANNELS, need_backward=need, reads_x=True)

@@ -55,4 +55,5 @@ class OneDnnPooling(Following, WithTail, Pooling):
         if kind is None:
             return None
         windows = [dims(v) for v in (g.stride, g.kernel, (0, 0), g.pad, overhang(g.kernel, g.stride, g.pad, x, y))]
-        return Passes.make("pooling", order, x, y, windows, kind, reads_x=False)
+        need = self._need_backward
+        return Passes.make("pooling", order, x, y, windows, kind, need_backward=need, reads_x=False)
