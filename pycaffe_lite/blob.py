@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -280,17 +280,6 @@ class Blob:
         """Let `data` use this buffer's memory from the next time on that they take any, or memory of their own."""
         self._data.buffer = buffer
 
-    def lose_data(self, why: str) -> None:
-        """Give a buffer's memory back: until `regain_data`, asking for `data` raises MemoryReusedError, with `why`."""
-        if self._data.buffer is not None:
-            self._data.lose(why)
-            self._data_of = None
-            self._data_view = _NOTHING
-
-    def regain_data(self) -> None:
-        """Let `data` be memory again, to be overwritten whole."""
-        self._data.lost = ""
-
     @property
     def lost(self) -> bool:
         """Whether another blob lives in the memory of `data`."""
@@ -356,6 +345,35 @@ class Blob:
 
     def _repr_html_(self) -> str:
         return _display.blob_html(self)
+
+
+def lose_data(blobs: Sequence[Blob], why: str) -> list[Array]:
+    """Give the memory of `data`, the same for all of these blobs, back to its buffer: until `regain_data`, asking for
+    `data` raises MemoryReusedError, with `why`. Returns all arrays of the memory, if nobody else was ever given one.
+    """
+    first = blobs[0]._data
+    memory = None if first.buffer is None else first.lose(why)
+    left = [] if memory is None else [memory]
+    for blob in blobs:
+        storage = blob._data
+        if storage is not first:  # the user let it share another's
+            left.clear()
+            if storage.buffer is not None:
+                storage.lose(why)
+        if storage.buffer is not None:
+            if memory is not None and blob._data_of is memory:
+                left.append(blob._data_view)
+            blob._data_of, blob._data_view = None, _NOTHING
+    return left if len(left) == 1 + len(blobs) else []
+
+
+def regain_data(blobs: Sequence[Blob], left: Sequence[Array] = ()) -> None:
+    """Let `data` be memory again, to be overwritten whole: with the arrays that `lose_data` returned, or others."""
+    if not blobs[0]._data.regain(left[0] if left else None):
+        return
+    for blob, view in zip(blobs, left[1:], strict=True):
+        if view.shape == blob._shape:
+            blob._data_of, blob._data_view = left[0], view
 
 
 _shape_of = operator.attrgetter("_shape")

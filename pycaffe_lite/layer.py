@@ -289,12 +289,16 @@ class Layer:
         For another shape its numbers are undefined; memory is only taken anew when there are more than ever before.
         What is `passing_scratch` may be overwritten between passes.
         """
-        if self._shared_scratch is not None and name in self.passing_scratch:
-            nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-            if (memory := self._shared_scratch.get(name)) is None or memory.nbytes < nbytes:
-                memory = self._shared_scratch[name] = aligned(nbytes, np.uint8)
-            return memory[:nbytes].view(dtype).reshape(shape)
         whole, array = self._scratch_arrays.get(name, (None, None))
+        if self._shared_scratch is not None and name in self.passing_scratch:
+            memory = self._shared_scratch.get(name)
+            if array is None or whole is not memory or array.shape != shape or array.dtype != dtype:
+                nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+                if memory is None or memory.nbytes < nbytes:
+                    memory = self._shared_scratch[name] = aligned(nbytes, np.uint8)
+                array = memory[:nbytes].view(dtype).reshape(shape)
+                self._scratch_arrays[name] = memory, array
+            return array
         if array is None or array.shape != shape or array.dtype != dtype:
             count = math.prod(shape)
             if whole is None or whole.size < count or whole.dtype != dtype:

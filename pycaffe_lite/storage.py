@@ -319,10 +319,28 @@ class Storage:
         else:
             self.laid = memory
 
-    def lose(self, why: str) -> None:
-        """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers."""
+    def lose(self, why: str) -> Array | None:
+        """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers. Returns what
+        `regain` takes, if nobody was ever given an array of the memory.
+        """
+        private = self.settled is None and self.spares is None and self._unfinished is None
+        memory = (self.flat if self.laid is None else self.laid) if private else None
         self.flat = self.settled = self.laid = self._unfinished = None
         self.lost = why
+        return memory
+
+    def regain(self, memory: Array | None) -> bool:
+        """Take memory again, to be overwritten whole: that which `lose` returned, or other when there is none. Whether
+        it is that one.
+        """
+        self.lost = ""
+        if memory is None or (memory.ndim == 1 and memory.size != self._count):
+            return False
+        if memory.ndim == 1:
+            self.flat = memory
+        else:
+            self.laid = memory
+        return True
 
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""

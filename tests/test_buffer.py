@@ -55,6 +55,37 @@ def test_memory_given_away_stays_with_those_who_have_it() -> None:
     np.testing.assert_array_equal(first, [7, 7])
 
 
+def test_users_find_what_they_left_while_nobody_holds_the_memory() -> None:
+    buffer = Buffer(8)
+    mine = [buffer.take(2, np.float32)]
+    mine.append(mine[0].reshape(2, 1))
+    buffer.leave("me", mine)
+    his = buffer.take(1, np.float32)
+    assert his.ctypes.data == mine[0].ctypes.data
+    buffer.leave("him", [his])
+    del his
+    assert buffer.find("nobody") == ()
+    assert buffer.find("me") is mine
+    assert buffer.find("me") == ()
+    buffer.leave("me", mine)
+    del mine
+
+    (his,) = buffer.find("him")
+    held = his.view(np.int32)
+    held[...] = 7
+    buffer.leave("him", [his])
+    del his
+    assert buffer.find("me") == ()
+    buffer.take(2, np.float32)[...] = 1
+    np.testing.assert_array_equal(held, [7])
+    assert buffer.find("him") == ()
+
+    old = buffer.take(2, np.float32)
+    buffer.take(3, np.float32)
+    buffer.leave("me", [old])
+    assert buffer.find("me") == ()
+
+
 def test_a_storage_that_has_lost_its_memory_says_so() -> None:
     s = Storage(np.float32, 6)
     s.buffer = Buffer()

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob import Blob, lose_data, regain_data
 from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.graph.plan import Node
 
@@ -62,12 +62,13 @@ class Reuse:
     def before_layer(self, index: int) -> None:
         """Give the tops of this layer their memory; those who lived there lose their numbers."""
         for tenant in self._moving_in.get(index, ()):
-            if (buffer := tenant.buffer) is not None:
-                other = self._at_home.get(buffer)
-                if other is not None and other is not tenant:
+            left: Sequence[Array] = ()
+            if (buffer := tenant.buffer) is not None and (other := self._at_home.get(buffer)) is not tenant:
+                if other is not None:
                     self._lose(other, f"has been reused by layer '{self._layers[index]}'")
                 self._at_home[buffer] = tenant
-            tenant.blobs[0].regain_data()
+                left = buffer.find(id(tenant))
+            regain_data(tenant.blobs, left)
 
     def keep(self, blobs: Iterable[Blob]) -> None:
         """Let these blobs have memory of their own from now on."""
@@ -82,8 +83,9 @@ class Reuse:
             tenant.buffer = None
 
     def _lose(self, tenant: Tenant, what: str) -> None:
-        for blob in tenant.blobs:
-            blob.lose_data(f"The memory of blob '{tenant.blobs[0].name}' {what}")
+        left = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
+        if left and tenant.buffer is not None:
+            tenant.buffer.leave(id(tenant), left)
 
 
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import pycaffe_lite as caffe
@@ -363,6 +364,37 @@ def test_what_fits_only_so_is_built(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     monkeypatch.setattr(storage, "memory_limit", lambda: 4 * 400 - 1)
     with pytest.raises(MemoryLimitError, match="The net needs 1.6 KiB"):
         net_of(text)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_passes_that_are_alike_find_their_arrays_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, net = net_of(reuse_memory=False), net_of()
+    taken: list[int] = []
+    take = Buffer.take
+
+    def counted(self: Buffer, count: int, dtype: npt.DTypeLike) -> np.ndarray:
+        taken.append(count)
+        return take(self, count, dtype)
+
+    monkeypatch.setattr(Buffer, "take", counted)
+
+    def passes() -> int:
+        """How often memory is asked for in a pass, in the end."""
+        for _ in range(3):
+            taken.clear()
+            np.testing.assert_array_equal(net.forward()["prob"], plain.forward()["prob"])
+        return len(taken)
+
+    usual = passes()
+    assert usual < len([node for node in net._nodes if node.bottoms]) / 2
+    shape = net.blobs["x"].shape
+    for n in (net, plain):
+        n.blobs["x"].reshape(2 * shape[0], *shape[1:])
+        n.blobs["x"].data[...] = np.random.default_rng(5).normal(size=n.blobs["x"].shape)
+    assert passes() == usual
+    held = net.forward(end="conv1")["conv1"]
+    assert passes() <= usual + 1
+    np.testing.assert_array_equal(held, np.maximum(plain.forward(end="conv1")["conv1"], 0))  # relu1 came before others
 
 
 def test_layers_share_working_memory(engine: str) -> None:
