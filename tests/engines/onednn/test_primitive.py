@@ -127,7 +127,7 @@ def test_every_thread_uses_as_many_threads_as_were_asked_for(x: np.ndarray) -> N
         library().set_num_threads(before)
 
 
-@pytest.mark.parametrize(("side", "alone"), [(16, True), (64, False)])
+@pytest.mark.parametrize(("side", "alone"), [(16, True), (72, False)])
 def test_a_little_work_is_done_by_one_thread(side: int, alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
     from pycaffe_lite.engines.onednn._library import library
