@@ -29,10 +29,10 @@ _QUERIES = {SRC: 129, DIFF_SRC: 130, WEIGHTS: 131, DIFF_WEIGHTS: 132, DST: 133, 
 _QUERIES |= {SCRATCHPAD: 136}
 _NDIMS, _DIMS, _TYPE, _STRIDES, _BLOCKS, _BLOCK_SIZES, _BLOCK_AXES, _PADDED = 256, 257, 258, 14, 263, 264, 265, 260
 
-LITTLE_BYTES, LITTLE_PRODUCTS = 4 << 20, 4 << 20
+LITTLE_BYTES, LITTLE_PRODUCTS = 1 << 20, 4 << 20
 """Of all arguments, and multiplications: a primitive with less of both uses one thread. Measured with one and two, µs,
-one run right after another: convolutions of 0.6 and 2.4 million 18 and 26, 91 and 65; sums of 2.4 and 9.6 MB 77 and 88,
-261 and 175. Between layers threads fall asleep: ResNet-20 of one item takes 1.4 ms so, 1.8 with half as many.
+one run right after another: convolutions of 0.6 and 2.4 million 18 and 26, 91 and 65; pooling of 0.3 and 1.2 MB 8 and 15,
+16 and 23. Between layers threads fall asleep: ResNet-20 of one item takes 1.4 ms so, 1.8 with half as many products.
 """
 
 Handle = ctypes.c_void_p
