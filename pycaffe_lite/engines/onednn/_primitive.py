@@ -31,8 +31,8 @@ _NDIMS, _DIMS, _TYPE, _STRIDES, _BLOCKS, _BLOCK_SIZES, _BLOCK_AXES, _PADDED = 25
 
 LITTLE_BYTES, LITTLE_PRODUCTS = 1 << 20, 4 << 20
 """Of all arguments, and multiplications: a primitive with less of both uses one thread. Measured with one and two, µs,
-one run right after another: convolutions of 0.6 and 2.4 million 18 and 26, 91 and 65; pooling of 0.3 and 1.2 MB 8 and 15,
-16 and 23. Between layers threads fall asleep: ResNet-20 of one item takes 1.4 ms so, 1.8 with half as many products.
+one run right after another: convolutions of 0.6 and 2.4 million 18 and 26, 91 and 65; pooling of 0.3 and 1.2 MB 8 and
+15, 16 and 23. Between layers threads fall asleep: ResNet-20 of one item takes 1.4 ms so, 1.8 with half as many.
 """
 
 Handle = ctypes.c_void_p
