@@ -8,7 +8,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
 from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
-from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared
+from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS, reorder
 from pycaffe_lite.engines.onednn._tail import Tail, WithTail
 from pycaffe_lite.layer import Blobs
@@ -34,10 +34,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
-        prepared = self._alone
-        if prepared is None or not prepared.hold(primitives):
-            run = primitives.forward()
-            prepared = self._alone = Prepared(primitives, run, self._parameters(run), blobs=self.blobs)
+        prepared = self._prepared_alone(primitives, primitives.forward(), primitives.weights)
         self._forward(prepared.run, prepared.parameters, (), bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:

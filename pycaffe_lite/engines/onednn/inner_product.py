@@ -15,7 +15,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
+from pycaffe_lite.engines.onednn._parameters import Gradients, WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
     DIFF_BIAS,
@@ -109,10 +109,7 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         if (primitives := self._primitives) is None or primitives.only_weights:
             super().forward_cpu(bottom, top)
             return
-        prepared = self._alone
-        if prepared is None or not prepared.hold(primitives):
-            run = primitives.forward
-            prepared = self._alone = Prepared(primitives, run, self._parameters(run), blobs=self.blobs)
+        prepared = self._prepared_alone(primitives, primitives.forward, primitives.weights)
         self._forward(prepared.run, prepared.parameters, (), bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:
