@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import types
@@ -116,18 +115,6 @@ def test_where_the_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_library, "_candidates", lambda: iter(()))
     with pytest.raises(MissingPackageError, match=r"libdnnl\.so\.3, is not installed\. Install it with: pip install"):
         _library.library.__wrapped__()
-
-
-@pytest.mark.parametrize("policy", ["ACTIVE", None])
-def test_idle_threads_sleep_unless_the_user_decided(monkeypatch: pytest.MonkeyPatch, policy: str | None) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    if policy is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    else:
-        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
-    with _library._idle_threads_sleep():
-        assert os.environ["OMP_WAIT_POLICY"] == (policy or "PASSIVE")
-    assert os.environ.get("OMP_WAIT_POLICY") == policy
 
 
 def test_where_the_library_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -47,8 +47,7 @@ class Library:
 
     def __init__(self, path: str) -> None:
         try:
-            with _idle_threads_sleep():
-                self._dll = ctypes.CDLL(path)
+            self._dll = ctypes.CDLL(path)
             self._dll.dnnl_version.restype = ctypes.POINTER(_Version)
             version = self._dll.dnnl_version().contents
         except (OSError, AttributeError) as e:
@@ -127,23 +126,6 @@ class Library:
 
     def _find_openmp(self) -> Any:
         return self._dll if hasattr(self._dll, "omp_get_max_threads") else None
-
-
-@contextlib.contextmanager
-def _idle_threads_sleep() -> Iterator[None]:
-    """Let the OpenMP library that is loaded meanwhile give idle threads' time to others, unless the user decided.
-
-    Else they spin for milliseconds, in the way of numpy's own threads and of other processes: measured with two threads
-    on two cores, one of them busy, LeNet took six times as long.
-    """
-    if any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
-        yield
-        return
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_WAIT_POLICY"]
 
 
 def failure(what: str, status: int) -> EngineError:

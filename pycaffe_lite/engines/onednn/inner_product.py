@@ -39,8 +39,11 @@ from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
-MIN_PRODUCTS = 1 << 20
-"""M · K · N from which on primitives are faster than numpy, measured: to call one takes longer than to call numpy."""
+MIN_PRODUCTS = 1 << 17
+"""M · K · N from which on primitives run, level with numpy: to call one takes longer than to call numpy. Of one item a
+sixteenth: there OpenBLAS wakes threads of its own from 9216 on, else from 2**18 on. They wait for more work at full
+speed, in the way of oneDNN's: GoogLeNet, one item, two threads, took 33 ms, now 20.
+"""
 MIN_ITEMS = 4
 """Items from which on a copy of W pays. 4096 by 4096, one thread, ms: 6.0 and 6.2 for one item, 12.0 and 6.4 for 4,
 17.6 and 6.9 for 8, 32.7 and 24.8 for 64. To make the copy takes 15 to 26.
@@ -98,7 +101,8 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         m = math.prod(bottom[0].shape[: self._axis])
         any_order = self.phase == pb.TEST and m >= MIN_ITEMS
         in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m) > 0
-        if takes([*bottom, *top]) and m * self._n * self._k >= MIN_PRODUCTS:
+        least = MIN_PRODUCTS if m > 1 else MIN_PRODUCTS // 16
+        if takes([*bottom, *top]) and m * self._n * self._k >= least:
             made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias, any_order, in_blocks)
             self._primitives = made if made.exist else None
 
