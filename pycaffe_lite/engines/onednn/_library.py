@@ -5,7 +5,6 @@ Only functions of oneDNN's C interface of version 3 are called, which libdnnl.so
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import ctypes.util
 import functools
@@ -13,7 +12,7 @@ import importlib.metadata
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,27 +96,6 @@ class Library:
 
     def num_threads(self) -> int:
         return int(self._openmp.omp_get_max_threads()) if self._openmp else 1
-
-    @contextlib.contextmanager
-    def one_thread(self) -> Iterator[None]:
-        """Let primitives that are made or run by this thread use no other."""
-        count = self.num_threads()
-        self._openmp.omp_set_num_threads(1)
-        try:
-            yield
-        finally:
-            self._openmp.omp_set_num_threads(count)
-
-    def by_one_thread(self, execute: Callable[[], int]) -> int:
-        """What `execute` returns, run as in `one_thread`, in less time."""
-        openmp = self._openmp
-        count = openmp.omp_get_max_threads()
-        if count == 1:
-            return execute()
-        openmp.omp_set_num_threads(1)
-        status = execute()
-        openmp.omp_set_num_threads(count)
-        return status
 
     def _set_threads(self) -> None:
         # OpenMP keeps the number per calling thread.

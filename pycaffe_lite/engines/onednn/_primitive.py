@@ -29,12 +29,6 @@ _QUERIES = {SRC: 129, DIFF_SRC: 130, WEIGHTS: 131, DIFF_WEIGHTS: 132, DST: 133, 
 _QUERIES |= {SCRATCHPAD: 136}
 _NDIMS, _DIMS, _TYPE, _STRIDES, _BLOCKS, _BLOCK_SIZES, _BLOCK_AXES, _PADDED = 256, 257, 258, 14, 263, 264, 265, 260
 
-LITTLE_BYTES, LITTLE_PRODUCTS = 1 << 20, 4 << 20
-"""Of all arguments, and multiplications: a primitive with less of both uses one thread. Measured with one and two, µs,
-one run right after another: convolutions of 0.6 and 2.4 million 18 and 26, 91 and 65; pooling of 0.3 and 1.2 MB 8 and
-15, 16 and 23. Between layers threads fall asleep: ResNet-20 of one item takes 1.4 ms so, 1.8 with half as many.
-"""
-
 Handle = ctypes.c_void_p
 
 
@@ -140,8 +134,6 @@ class Description:
     """A primitive descriptor: what was asked for, with all layouts chosen."""
 
     handle: Handle
-    one_thread: bool = False
-    """Whether it is for one thread, however many there are."""
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     @classmethod
@@ -151,33 +143,11 @@ class Description:
         """dnnl_`what`_primitive_desc_create with these arguments and ours; None where there is no implementation.
         Arguments that are `scaled` are multiplied by a number each, arguments of their own. Raises EngineError.
         """
-        name = f"{what}_primitive_desc_create"
-
-        def create() -> Handle | None:
-            handle = Handle()
-            status = library().function(name)(ctypes.byref(handle), *arguments, _attributes(post_ops, scaled))
-            if status and status != UNIMPLEMENTED:
-                raise failure(name, status)
-            return None if status else handle
-
-        made = create()
-        if made is None:
-            return None
-        self = cls(made)
-        if library().num_threads() > 1 and self._is_little():
-            with library().one_thread():  # the description says how many threads there will be
-                made = create()
-            assert made is not None
-            self = cls(made, one_thread=True)
-        return self
-
-    def _is_little(self) -> bool:
-        """Whether one thread does it before another is awake."""
-        lie = {argument: self.layout(argument) for argument in _QUERIES}
-        if sum(layout.nbytes for layout in lie.values()) >= LITTLE_BYTES:
-            return False
-        weights, top = lie[WEIGHTS].shape or lie[DIFF_WEIGHTS].shape, lie[DST].shape or lie[DIFF_DST].shape
-        return not weights or math.prod(top) * math.prod(weights) // top[1] < LITTLE_PRODUCTS
+        name, handle = f"{what}_primitive_desc_create", Handle()
+        status = library().function(name)(ctypes.byref(handle), *arguments, _attributes(post_ops, scaled))
+        if status and status != UNIMPLEMENTED:
+            raise failure(name, status)
+        return None if status else cls(handle)
 
     def layout(self, argument: int) -> Layout:
         """In which layout the primitive takes or gives an argument."""
@@ -268,8 +238,6 @@ class Primitive:
         values = (_Argument * len(arguments))(*[_Argument(n, m.value) for n, m in pairs])
         self._seen: list[Callable[[], Array | None]] = [_nothing] * len(self.arguments)
         self._execute = functools.partial(lib.function("primitive_execute"), handle, lib.stream, len(arguments), values)
-        if description.one_thread:
-            self._execute = functools.partial(lib.by_one_thread, self._execute)
         self._library, self._working_memory = lib, _NONE_YET
 
     def __call__(self, *arrays: Array) -> None:

@@ -127,50 +127,6 @@ def test_every_thread_uses_as_many_threads_as_were_asked_for(x: np.ndarray) -> N
         library().set_num_threads(before)
 
 
-@pytest.mark.parametrize(("side", "alone"), [(16, True), (72, False)])
-def test_a_little_work_is_done_by_one_thread(side: int, alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
-    from pycaffe_lite.engines.onednn._library import library
-    from pycaffe_lite.engines.onednn._primitive import DST, plain_layout, reorder
-    from pycaffe_lite.layers._geometry import Geometry
-
-    before, used = library().num_threads(), []
-    real = library()._openmp
-
-    class OpenMP:
-        def omp_set_num_threads(self, count: int) -> None:
-            used.append(count)
-            real.omp_set_num_threads(count)
-
-        def omp_get_max_threads(self) -> int:
-            return int(real.omp_get_max_threads())
-
-    rng = np.random.default_rng(0)
-    shape, geometry = (1, 32, side, side), Geometry((1, 1), (1, 1), (0, 0), (1, 1))
-    x, w = (rng.normal(size=s).astype(np.float32) for s in (shape, (32, 32, 1, 1)))
-    results = []
-    try:
-        for count in (1, 3):
-            library().set_num_threads(count)
-            run = ConvolutionPrimitives(shape, w.shape, shape, geometry, bias=False).forward()
-            layouts = list(run.arguments.values())
-            arrays = [aligned(layout.nbytes // 4, np.float32) for layout in layouts]
-            for array, layout, values in zip(arrays, layouts, (x, w), strict=False):
-                reorder(plain_layout(values.shape), layout)(values, array)
-            monkeypatch.setattr(library(), "_openmp", OpenMP())
-            run(*arrays)
-            monkeypatch.undo()
-            assert library().num_threads() == count
-            results.append(arrays[-1])
-            assert used == ([1, 3] if alone and count == 3 else [])
-        np.testing.assert_array_equal(*results)
-        y = np.empty_like(x)
-        reorder(run.arguments[DST], plain_layout(shape))(results[0], y)
-        np.testing.assert_allclose(y, np.einsum("oc,nchw->nohw", w[:, :, 0, 0], x), rtol=1e-4, atol=1e-4)
-    finally:
-        library().set_num_threads(before)
-
-
 def test_what_the_library_refuses() -> None:
     from pycaffe_lite.engines.onednn._library import library
 
