@@ -26,6 +26,7 @@ FILE = "libdnnl.so.3"
 CPU, IN_ORDER = 1, 1
 STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "a runtime error"}
 UNIMPLEMENTED = 3
+END_THREADS = 2  # omp_pause_hard
 
 
 class _Version(ctypes.Structure):
@@ -63,6 +64,9 @@ class Library:
         self.call("engine_create", ctypes.byref(self.engine), CPU, ctypes.c_size_t(0))
         self.call("stream_create", ctypes.byref(self.stream), self.engine, IN_ORDER)
         self._openmp = self._find_openmp()
+        if hasattr(self._openmp, "omp_pause_resource_all") and hasattr(os, "register_at_fork"):
+            # A child would wait for ever for threads that only its parent has.
+            os.register_at_fork(before=functools.partial(self._openmp.omp_pause_resource_all, END_THREADS))
         self._threads: int | None = None
         self.this_thread = _ThisThread()
 
