@@ -30,15 +30,15 @@ class EuclideanLoss(LossLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         d = self._difference(bottom)
+        np.subtract(bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), out=d)
         top[0].data[...] = np.dot(d, d) / (2 * self.items(bottom))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if any(propagate_down):
-            d = self._difference(bottom)
+        d, weight = self._difference(bottom), _loss.weight_of(top) / self.items(bottom)
         for blob, sign, down in zip(bottom, (1, -1), propagate_down, strict=True):
             if down:
-                np.multiply(d, sign * _loss.weight_of(top) / self.items(bottom), out=blob.diff.reshape(-1))
+                np.multiply(d, sign * weight, out=blob.diff.reshape(-1))
 
     def _difference(self, bottom: Blobs) -> Array:
-        d = self._scratch("difference", (bottom[0].count,), bottom[0].dtype)
-        return np.subtract(bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), out=d)
+        """a - b, of the last forward pass."""
+        return self._scratch("difference", (bottom[0].count,), bottom[0].dtype)
