@@ -1,6 +1,7 @@
 """A contender's own process: builds it, then does what the lines on its standard input say, and answers in JSON.
 
     run COUNT        -> seconds
+    settle           -> null, as soon as all its threads sleep
     reshape BATCH    -> null
     results PATH     -> null; writes them as .npz
     memory           -> peak, in bytes
@@ -23,6 +24,11 @@ from measure import peak_memory
 from contenders.task import Contender, Task
 
 
+LOOK = 0.02
+"""Seconds between looks at whether threads still wait for work at full speed, in the way of whoever has the next turn."""
+MOST_LOOKS = 50
+
+
 def answer(contender: Contender, clock: Callable[[], float], command: str, argument: str) -> float | None:
     if command == "run":
         before = clock()
@@ -30,13 +36,23 @@ def answer(contender: Contender, clock: Callable[[], float], command: str, argum
         return clock() - before
     if command == "memory":
         return peak_memory()
-    if command == "reshape":
+    if command == "settle":
+        settle()
+    elif command == "reshape":
         contender.reshape(int(argument))
     elif command == "results":
         np.savez(argument, **contender.results())
     else:
         raise ValueError(f"Unknown command {command!r}")
     return None
+
+
+def settle() -> None:
+    for _ in range(MOST_LOOKS):
+        before = time.process_time()
+        time.sleep(LOOK)
+        if time.process_time() - before < LOOK / 10:
+            return
 
 
 def main() -> None:

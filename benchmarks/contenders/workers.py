@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +14,6 @@ import numpy as np
 from measure import environment
 
 from contenders.task import INFER, PASSES, TRAIN, Array, Task
-
-SETTLE = 0.03
-"""Seconds between two processes' turns: threads of the one before may still spin, waiting for work."""
 
 CONTENDERS = {  # name: (module, variants, its package, modes)
     "onednn": ("ours", ["onednn"], "numpy", (TRAIN, INFER)),
@@ -56,9 +52,10 @@ class Worker:
         return self._reply()
 
     def turn(self, count: int) -> float:
-        """Seconds of one of `count` iterations."""
-        time.sleep(SETTLE)
-        return self.ask("run", count) / count
+        """Seconds of one of `count` iterations. Nothing of it runs any more when this returns."""
+        taken = self.ask("run", count) / count
+        self.ask("settle")
+        return taken
 
     def results(self) -> dict[str, Array]:
         with tempfile.TemporaryDirectory() as folder:
