@@ -23,9 +23,8 @@ from measure import peak_memory
 
 from contenders.task import Contender, Task
 
-
 LOOK = 0.02
-"""Seconds between looks at whether threads still wait for work at full speed, in the way of whoever has the next turn."""
+"""Seconds between looks at whether threads still wait for work at full speed, in the way of whoever is next."""
 MOST_LOOKS = 50
 
 
