@@ -19,6 +19,8 @@ RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
 SIDE = 1024
 """Side of the square float32 matrices whose product sets the rate."""
+LOOK, MOST_LOOKS = 0.02, 50
+"""Seconds between looks at whether threads sleep, and how many there are at most."""
 
 
 class Gemm:
@@ -57,6 +59,17 @@ def peak_memory() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # may be that of the process that started this one
+
+
+def settle() -> None:
+    """Return when this process's threads sleep, and are in nobody's way: BLAS's and OpenMP's wait for more work at full
+    speed.
+    """
+    for _ in range(MOST_LOOKS):
+        before = time.process_time()
+        time.sleep(LOOK)
+        if time.process_time() - before < LOOK / 10:
+            return
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -19,13 +19,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from measure import peak_memory
+from measure import peak_memory, settle
 
 from contenders.task import Contender, Task
-
-LOOK = 0.02
-"""Seconds between looks at whether threads still wait for work at full speed, in the way of whoever is next."""
-MOST_LOOKS = 50
 
 
 def answer(contender: Contender, clock: Callable[[], float], command: str, argument: str) -> float | None:
@@ -44,14 +40,6 @@ def answer(contender: Contender, clock: Callable[[], float], command: str, argum
     else:
         raise ValueError(f"Unknown command {command!r}")
     return None
-
-
-def settle() -> None:
-    for _ in range(MOST_LOOKS):
-        before = time.process_time()
-        time.sleep(LOOK)
-        if time.process_time() - before < LOOK / 10:
-            return
 
 
 def main() -> None:
