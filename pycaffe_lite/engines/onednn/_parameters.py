@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
-from pycaffe_lite.engines.onednn._primitive import WEIGHTS, Layout, reorder
+from pycaffe_lite.engines.onednn._primitive import Layout, reorder
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.watched import WatchedStorage
@@ -73,14 +73,6 @@ class WithWeights(Layer):
     def _parameters_as(self, lies: Layout, wanted: Layout) -> list[Array]:
         """W, which lies so, as wanted, and the biases."""
         return [self._weights_as(lies, wanted), *(blob.stored("data") for blob in self.blobs[1:])]
-
-    def _prepared_alone(self, primitives: object, run: Adaptive, lies: Layout) -> Prepared:
-        """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""
-        prepared = self._alone
-        if prepared is None or not prepared.hold(primitives):
-            parameters = self._parameters_as(lies, run.arguments[WEIGHTS])
-            prepared = self._alone = Prepared(primitives, run, parameters, blobs=self.blobs)
-        return prepared
 
 
 class Gradients:

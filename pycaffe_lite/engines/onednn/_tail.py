@@ -164,6 +164,8 @@ class WithTail(Layer):
     _tailed_for: Primitives | None = None
     _prepared: Prepared | None = None
     """For `_tailed`."""
+    _alone: Prepared | None = None
+    """For a forward pass without a tail."""
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         """Its own, as the primitive takes them."""
@@ -190,6 +192,13 @@ class WithTail(Layer):
             super().forward_with(followers, bottom, top)
         else:
             self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
+
+    def _prepared_alone(self, run: Adaptive) -> Prepared:
+        """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""
+        prepared = self._alone
+        if prepared is None or not prepared.hold(self._primitives):
+            prepared = self._alone = Prepared(self._primitives, run, self._parameters(run), blobs=self.blobs)
+        return prepared
 
     def _prepare(self, followers: Sequence[Layer]) -> Prepared | None:
         if (tail := self._tail) is None:

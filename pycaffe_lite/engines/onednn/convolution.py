@@ -34,7 +34,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
-        prepared = self._prepared_alone(primitives, primitives.forward(), primitives.weights)
+        prepared = self._prepared_alone(primitives.forward())
         self._forward(prepared.run, prepared.parameters, (), bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:

@@ -113,7 +113,7 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         if (primitives := self._primitives) is None or primitives.only_weights:
             super().forward_cpu(bottom, top)
             return
-        prepared = self._prepared_alone(primitives, primitives.forward, primitives.weights)
+        prepared = self._prepared_alone(primitives.forward)
         self._forward(prepared.run, prepared.parameters, (), bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:
