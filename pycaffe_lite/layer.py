@@ -31,7 +31,7 @@ from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
-from pycaffe_lite.errors import GraphError, ParameterError, ShapeError
+from pycaffe_lite.errors import GraphError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.storage import aligned, check_memory
@@ -71,6 +71,12 @@ def at_least(n: int) -> Arity:
 
 def from_to(low: int, high: int) -> Arity:
     return Arity(low, high)
+
+
+def no_gradient_to(index: int, propagate_down: Sequence[bool], what: str) -> None:
+    """For a layer whose bottom of this number, `what`, has no gradient: raises GraphError where one is asked for."""
+    if propagate_down[index]:
+        raise GraphError(f"There is no gradient to {what}, bottom {index}", hint="Set propagate_down: false for it.")
 
 
 class Layer:
@@ -173,7 +179,9 @@ class Layer:
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> Sequence[Shape | None]:
         """The tops' shapes for these bottoms' shapes, without touching an array; None where data decide."""
-        raise NotImplementedError(f"{type(self).__name__} says neither infer_shapes nor reshape")
+        raise MissingMethodError(
+            f"{type(self).__name__} has no reshape", hint="Write reshape(self, bottom, top), which shapes the tops."
+        )
 
     # The life of a layer.
 
@@ -227,7 +235,9 @@ class Layer:
         self.backward_cpu(top, propagate_down, bottom)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no forward pass")
+        raise MissingMethodError(
+            f"{type(self).__name__} has no forward", hint="Write forward(self, bottom, top), which sets the tops' data."
+        )
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if any(propagate_down):

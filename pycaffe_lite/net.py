@@ -84,6 +84,11 @@ class Net(PycaffeNames):
                 raise ParameterError(
                     "Net(network_file, weights_file) lacks the phase", hint="Add caffe.TEST, or caffe.TRAIN."
                 )
+            if weights is not None:
+                raise ParameterError(
+                    f"There are two files of weights, {os.fspath(phase)} and {os.fspath(weights)}",
+                    hint="Give one; copy_from reads another.",
+                )
             weights, phase, level = phase, level, 0
         if phase not in pb.Phase.values():
             raise ParameterError(f"The phase is {phase!r}", hint="It must be pycaffe_lite.TRAIN or pycaffe_lite.TEST.")

@@ -135,8 +135,11 @@ def _pairs(
 
 
 def share(net: Net, other: Net) -> None:
-    """Let layers of `net` use the data memory of the layers of the same name of `other`."""
-    nodes = _by_name(net)
+    """Let layers of `net` use the data memory of the layers of the same name of `other`.
+
+    Raises WeightsError where two do not fit, before anything is shared.
+    """
+    nodes, pairs = _by_name(net), []
     for source in other._nodes:
         node = nodes.get(source.name)
         if node is None:
@@ -150,7 +153,9 @@ def share(net: Net, other: Net) -> None:
                 raise _mismatch(node, "the other net", f"{blob.dtype} numbers, the other has {owner.dtype}")
             if blob.shape != owner.shape:
                 raise _mismatch(node, "the other net", f"shape {blob.shape} for blob {j}, the other has {owner.shape}")
-            blob.share_data(owner)
+            pairs.append((blob, owner))
+    for blob, owner in pairs:
+        blob.share_data(owner)
 
 
 def save(net: Net, path: PathLike, write_diff: bool = False) -> None:

@@ -161,6 +161,8 @@ def _read_list(list_file: str) -> list[str]:
         raise MissingFileError(
             f"There is no file '{list_file}'", hint="The source of HDF5Data is a text file that lists .h5 files."
         ) from e
+    except OSError as e:
+        raise DataError(f"The list '{list_file}' cannot be read: {e.strerror or e}") from e
     if lines and lines[0].startswith("\udc89HDF"):
         raise DataError(
             f"'{list_file}' is an HDF5 file", hint="The source of HDF5Data is a text file that lists such files."

@@ -12,7 +12,6 @@ import functools
 import importlib
 import logging
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +72,8 @@ def _default() -> tuple[str, str]:
 
 
 def set_num_threads(count: int) -> None:
-    """Let numpy's matrix products and passes over memory, and the engines, use so many threads.
+    """Let numpy's matrix products and passes over memory, and the engines, use so many threads from now on, in nets
+    that there are and others.
 
     Raises ParameterError for a number below 1, MissingPackageError without threadpoolctl.
     """
@@ -81,8 +81,7 @@ def set_num_threads(count: int) -> None:
         raise ParameterError(f"The number of threads is {count}", hint="It must be at least 1.")
     _extras.require("threadpoolctl", "set the number of threads").threadpool_limits(count)
     for name in ENGINES[1:]:
-        if module := sys.modules.get(f"pycaffe_lite.engines.{name}"):
-            module.set_num_threads(count)
+        _module(name).set_num_threads(count)
     threads.set_num_threads(count)
     global _threads
     _threads = count

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import ShapeError
-from pycaffe_lite.layer import Blobs, canonical_axis, from_to
+from pycaffe_lite.layer import Blobs, canonical_axis, from_to, no_gradient_to
 from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._loss import LossLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -79,7 +79,7 @@ class SoftmaxLossLayer(LossLayer):
             top[1].data[...] = p.reshape(top[1].shape)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        self.no_gradient_to(1, propagate_down, "labels")
+        no_gradient_to(1, propagate_down, "the labels")
         if not propagate_down[0]:
             return
         labels, valid = self._labels(bottom)

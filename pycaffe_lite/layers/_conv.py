@@ -65,6 +65,12 @@ class WeightedWindows(Layer):
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
+        axes = self._axis + len(self.blobs[0].shape) - 1
+        if len(shape) != axes:
+            raise ShapeError(
+                f"bottom shape {shape} has {len(shape)} axes, the weights are for {axes}",
+                hint="The number of axes cannot change once the net is built.",
+            )
         if shape[self._axis] != self._channels:
             raise ShapeError(
                 f"bottom shape {shape} has {shape[self._axis]} channels, the weights are for {self._channels}",

@@ -9,7 +9,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.constraints import Constraint
-from pycaffe_lite.errors import DataError, GraphError, ShapeError
+from pycaffe_lite.errors import DataError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -57,13 +57,6 @@ class LossLayer(Layer):
         """What a mean over the items of the batch divides by; at least 1, for a Filter may leave none."""
         shape = bottom[0].shape
         return max(1, shape[0]) if shape else 1
-
-    def no_gradient_to(self, index: int, propagate_down: Sequence[bool], what: str) -> None:
-        """Raise GraphError when a gradient is asked for that the loss does not have."""
-        if propagate_down[index]:
-            raise GraphError(
-                f"There is no gradient to the {what}, bottom {index}", hint="Set propagate_down: false for it."
-            )
 
 
 def read_labels(labels: Array, classes: int, shape: Shape, ignore_label: int | None) -> tuple[Array, Array | None]:

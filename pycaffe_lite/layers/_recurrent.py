@@ -19,7 +19,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import GraphError, ShapeError
-from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.layer import Blobs, Layer, no_gradient_to
 
 _FIELD = "recurrent_param.expose_hidden"
 
@@ -125,8 +125,7 @@ class RecurrentLayer(Layer):
             np.copyto(top[1 + j].data.reshape(state) if self._exposed() else self._carried[j], value)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[1]:
-            raise GraphError("There is no gradient to cont, bottom 1", hint="Set propagate_down: false for it.")
+        no_gradient_to(1, propagate_down, "cont")
         w, wh = self.blobs[0], self._w_h
         dp, dstates = self._sequence("dp", bottom, self.gates), []
         for j in range(self.states):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.errors import DataError, GraphError, ShapeError
-from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.errors import DataError, ShapeError
+from pycaffe_lite.layer import Blobs, Layer, exactly, no_gradient_to
 from pycaffe_lite.registry import register_layer
 
 
@@ -52,8 +52,7 @@ class BatchReindex(Layer):
         np.take(bottom[0].data, whole.astype(np.intp), axis=0, out=top[0].data, mode="clip")
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[1]:
-            raise GraphError("There is no gradient to the indices, bottom 1", hint="Set propagate_down: false for it.")
+        no_gradient_to(1, propagate_down, "the indices")
         if not propagate_down[0]:
             return
         dx = bottom[0].diff

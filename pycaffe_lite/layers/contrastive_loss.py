@@ -18,7 +18,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import ShapeError
-from pycaffe_lite.layer import Blobs, exactly
+from pycaffe_lite.layer import Blobs, exactly, no_gradient_to
 from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._loss import LossLayer
 from pycaffe_lite.registry import register_layer
@@ -64,7 +64,7 @@ class ContrastiveLoss(LossLayer):
         top[0].data[...] = np.where(similar, square, apart).sum() / (2 * self.items(bottom))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        self.no_gradient_to(2, propagate_down, "labels")
+        no_gradient_to(2, propagate_down, "the labels")
         if not any(propagate_down):
             return
         delta, similar = self._pairs(bottom)

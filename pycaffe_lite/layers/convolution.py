@@ -35,7 +35,7 @@ class Convolution(WeightedWindows):
     place of padding behind, VALID no padding. Blobs: W (num_output, C / group, *kernel), b (num_output) with bias_term.
 
     Raises ParameterError where kernel_size, stride, pad and dilation do not fit the axes or group does not divide the
-    channels, ShapeError where the kernel does not fit into the bottom or a reshaped bottom has another C.
+    channels, ShapeError where the kernel does not fit into the bottom or a reshaped bottom has another C or other axes.
     """
 
     any_order = True

@@ -11,8 +11,8 @@ import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.constraints import at_least
-from pycaffe_lite.errors import DataError, GraphError
-from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.errors import DataError
+from pycaffe_lite.layer import Blobs, Layer, exactly, no_gradient_to
 from pycaffe_lite.registry import register_layer
 
 
@@ -58,8 +58,7 @@ class Embed(Layer):
             y += self.blobs[1].stored("data")
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[0]:
-            raise GraphError("There is no gradient to the indices", hint="Set propagate_down: false for the bottom.")
+        no_gradient_to(0, propagate_down, "the indices")
         dy = top[0].diff.reshape(-1, self._n)
         if self.param_propagate_down(0):
             index = bottom[0].data.astype(np.intp).reshape(-1)

@@ -17,7 +17,13 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("EuclideanLoss")
 class EuclideanLoss(LossLayer):
-    """Half the mean squared distance of two bottoms of as many numbers per item. Both get gradients. Top: ()."""
+    """Half the mean squared distance of two bottoms of as many numbers per item. Both get gradients. Top: ().
+
+    Raises ShapeError for bottoms of another number of items, or of numbers in each.
+    """
+
+    def backward_reads_bottom_data(self) -> bool:
+        return False
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return True

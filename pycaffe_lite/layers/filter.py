@@ -9,7 +9,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import GraphError, ShapeError
-from pycaffe_lite.layer import Blobs, Layer, at_least
+from pycaffe_lite.layer import Blobs, Layer, at_least, no_gradient_to
 from pycaffe_lite.registry import register_layer
 
 
@@ -62,10 +62,7 @@ class Filter(Layer):
             y.data[...] = x.data[selected]
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[-1]:
-            raise GraphError(
-                "There is no gradient to the selector, the last bottom", hint="Set propagate_down: false for it."
-            )
+        no_gradient_to(len(bottom) - 1, propagate_down, "the selector")
         selected = _selected(bottom)
         for x, y, down in zip(bottom, top, propagate_down, strict=False):
             if down:

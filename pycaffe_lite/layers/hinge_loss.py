@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layer import Blobs, no_gradient_to
 from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._item_labels import ItemLabelLoss
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -34,7 +34,7 @@ class HingeLoss(ItemLabelLoss):
         top[0].data[...] = (np.vdot(margin, margin) if self._squared else margin.sum()) / self.items(bottom)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        self.no_gradient_to(1, propagate_down, "labels")
+        no_gradient_to(1, propagate_down, "the labels")
         if not propagate_down[0]:
             return
         labels = self.labels(bottom)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import ParameterError, ShapeError
-from pycaffe_lite.layer import Blobs, from_to
+from pycaffe_lite.layer import Blobs, from_to, no_gradient_to
 from pycaffe_lite.layers._classification import SoftmaxLossLayer
 from pycaffe_lite.layers._loss import NO_CLASS_WEIGHT
 from pycaffe_lite.registry import register_layer
@@ -71,7 +71,7 @@ class InfogainLoss(SoftmaxLossLayer):
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if len(bottom) == 3:
-            self.no_gradient_to(2, propagate_down, "infogain matrix")
+            no_gradient_to(2, propagate_down, "the infogain matrix")
         super().backward_cpu(top, propagate_down, bottom)
 
     def _losses(self, p: Array, labels: Array, bottom: Blobs) -> Array:

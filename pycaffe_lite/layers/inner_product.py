@@ -51,7 +51,6 @@ class InnerProduct(Layer):
         p = self._message.inner_product_param
         axis = canonical_axis(p.axis, bottom[0].shape, "inner_product_param.axis")
         self._n, self._k = p.num_output, math.prod(bottom[0].shape[axis:])
-        self._axis = axis
         self._transpose, self._bias = p.transpose, p.bias_term
         self._add_param((self._k, self._n) if p.transpose else (self._n, self._k), p.weight_filler)
         if p.bias_term:
@@ -65,7 +64,7 @@ class InnerProduct(Layer):
                 f"bottom shape {bottom[0].shape} gives vectors of {k}, the weights are for {self._k}",
                 hint="The number of inputs cannot change once the net is built.",
             )
-        self._m = math.prod(bottom[0].shape[:axis])
+        self._axis, self._m = axis, math.prod(bottom[0].shape[:axis])  # axis: -1 is another one of more axes
         super().reshape(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:

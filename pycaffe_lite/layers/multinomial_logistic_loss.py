@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layer import Blobs, no_gradient_to
 from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._item_labels import ItemLabelLoss
 from pycaffe_lite.registry import register_layer
@@ -32,7 +32,7 @@ class MultinomialLogisticLoss(ItemLabelLoss):
         top[0].data[...] = -np.log(p).sum() / self.items(bottom)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        self.no_gradient_to(1, propagate_down, "labels")
+        no_gradient_to(1, propagate_down, "the labels")
         if not propagate_down[0]:
             return
         labels = self.labels(bottom)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import ShapeError
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layer import Blobs, no_gradient_to
 from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._loss import NO_CLASS_WEIGHT, LossLayer
 from pycaffe_lite.layers._neuron import sigmoid
@@ -52,7 +52,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         top[0].data[...] = loss.sum(dtype=np.float64) / self._normalizer
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        self.no_gradient_to(1, propagate_down, "targets")
+        no_gradient_to(1, propagate_down, "the targets")
         if not propagate_down[0]:
             return
         x, t = bottom[0].data, bottom[1].data.reshape(bottom[0].shape)

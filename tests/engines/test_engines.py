@@ -142,7 +142,7 @@ def test_threads_of_numpy_and_of_the_library() -> None:
         try:
             for count in (2, 1):
                 caffe.set_num_threads(count)
-                assert library.num_threads() == count
+                assert library.num_threads() == library.threads == count
                 assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {count}
         finally:
             library.set_num_threads(before)

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._library import set_num_threads as set_num_threads
 
 if TYPE_CHECKING:
     from pycaffe_lite.engines.onednn._momentum_step import MomentumStep
@@ -38,12 +39,6 @@ def momentum_step(count: int, momentum: float) -> MomentumStep | None:
     from pycaffe_lite.engines.onednn._momentum_step import MomentumStep
 
     return MomentumStep.make(count, momentum)
-
-
-def set_num_threads(count: int) -> None:
-    """How many threads the primitives use from now on; nothing where the library is not loaded."""
-    if library.cache_info().currsize:
-        library().set_num_threads(count)
 
 
 def num_threads() -> int:

@@ -39,6 +39,12 @@ THIN, LARGE = 32, 5
 """Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
 conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.
 """
+_ARGUMENTS = {
+    "forward": (SRC, WEIGHTS, DST),
+    "backward_data": (DIFF_SRC, WEIGHTS, DIFF_DST),
+    "backward_weights": (SRC, DIFF_WEIGHTS, DIFF_DST),
+}
+"""What is x, W and y, or of their gradients, in each pass."""
 
 
 class ConvolutionPrimitives:
@@ -100,7 +106,8 @@ class ConvolutionPrimitives:
 
     def _describe(self, what: str) -> Iterator[Any]:
         """Ways to make the description of one pass, what is liked best first."""
-        anyhow = any_layout(self._x), any_layout(self._y)
+        source, _, target = _ARGUMENTS[what]
+        anyhow = any_layout(self._x, source), any_layout(self._y, target)
         innermost = channels_innermost(self._x).handle, channels_innermost(self._y).handle
         ways = [innermost, anyhow]
         if self._few or (self._thin and what == "backward_data"):
@@ -111,7 +118,7 @@ class ConvolutionPrimitives:
     def _make(
         self, what: str, x: Handle, y: Handle, bias: Layout | None, post_ops: tuple[PostOp, ...] = ()
     ) -> Description | None:
-        weights, biases = any_layout(self.weights.shape), bias.handle if bias else None
+        weights, biases = any_layout(self.weights.shape, _ARGUMENTS[what][1]), bias.handle if bias else None
         shapes: tuple[Any, ...] = (x, weights, y) if what == "backward_data" else (x, weights, biases, y)
         kind: tuple[int, ...] = (DIRECT,)
         hint: tuple[Any, ...] = ()
@@ -119,7 +126,7 @@ class ConvolutionPrimitives:
             kind = FORWARD_TRAINING, DIRECT
         else:
             assert self.forward_description is not None
-            hint = (self.forward_description.handle,)
+            hint = (self.forward_description,)
         arguments = *kind, *shapes, *self._windows, *hint
         return Description.make(f"convolution_{what}", library().engine, *arguments, post_ops=post_ops)
 

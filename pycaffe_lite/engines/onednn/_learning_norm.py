@@ -15,7 +15,7 @@ import numpy as np
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, order_of
 from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
-from pycaffe_lite.engines.onednn._let_through import LetThrough
+from pycaffe_lite.engines.onednn._let_through import MASK, LetThrough
 from pycaffe_lite.engines.onednn._normalization import (
     GIVEN_STATISTICS,
     RELU,
@@ -95,7 +95,10 @@ class LearningNorm(Normalizing, BatchNorm):
         the batch's own statistics a NaN shows in these.
         """
         made = self._normalization(x, self._message.batch_norm_param.eps, SCALE | SHIFT | RELU)
-        if made is None or made.implementation != passes.implementation:
+        mask = self._normalization(x, 0.0, MASK)
+        if made is None or mask is None or made.workspace != mask.workspace:
+            return False
+        if not made.implementation == mask.implementation == passes.implementation:
             return False
         made.forward(x, *numbers, y, self._let_through.memory(made.workspace, self._scratch))
         return all(np.isfinite(array).all() for array in numbers)
@@ -132,8 +135,10 @@ class LearningNorm(Normalizing, BatchNorm):
         passes.backward(dx.memory, dy, x, *statistics, factor, *gradients.memory, *notes)
         gradients.add()
         dx.done()
-        if notes and not self._let_through.leave_to_mask(top[0]):
-            _backward(others, top)
+        if notes:
+            mask = self._normalization(dy, 0.0, MASK)
+            if mask is None or not self._let_through.leave_to_mask(top[0], mask):
+                _backward(others, top)
 
     def _deviation_now(self, like: Array) -> Array:
         """√(v + eps) of each channel, as backward takes it."""

@@ -11,10 +11,13 @@ import functools
 
 import numpy as np
 
-from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, RELU, Normalization, standard
 from pycaffe_lite.layers._geometry import Scratch
+
+MASK = GIVEN_STATISTICS | RELU
+"""What a Normalization is to be made for, with an epsilon of 0, whose backward pass masks a gradient."""
 
 
 class LetThrough:
@@ -42,19 +45,20 @@ class LetThrough:
             return []
         return [self._written]
 
-    def leave_to_mask(self, y: Blob) -> bool:
-        """Whether the top's gradient now counts as 0 where nothing was let through."""
-        if self._written is None or not y.leave_unfinished(functools.partial(_mask, self._written, y.shape)):
+    def leave_to_mask(self, y: Blob, passes: Normalization) -> bool:
+        """Whether the top's gradient now counts as 0 where nothing was let through. `passes` are those of MASK, which
+        read the notes as those that wrote them.
+        """
+        if self._written is None or not y.leave_unfinished(functools.partial(_mask, self._written, passes)):
             return False
         self._needed = self._last
         return True
 
 
-def _mask(notes: Array, shape: Shape, dy: Array) -> Array:
+def _mask(notes: Array, passes: Normalization, dy: Array) -> Array:
     """dy, with the channels innermost, with 0 where nothing was let through: the gradient of a normalization by 0 and
     1.
     """
     masked = np.empty_like(dy)
-    passes = Normalization(shape, 0.0, GIVEN_STATISTICS | RELU)
-    passes.backward(masked, dy, dy, *standard(shape[1]), notes)
+    passes.backward(masked, dy, dy, *standard(dy.shape[1]), notes)
     return masked

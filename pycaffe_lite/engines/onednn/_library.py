@@ -42,10 +42,12 @@ class _ThisThread(threading.local):
 class Library:
     """The loaded library, one CPU engine and one stream of it.
 
-    `call("name", ...)` calls dnnl_name and raises EngineError where it fails.
+    `call("name", ...)` calls dnnl_name and raises EngineError where it fails. `threads` is how many a primitive uses,
+    None for what OpenMP says. oneDNN counts them when it makes a primitive: who keeps primitives makes others when
+    `threads` is another number.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, threads: int | None) -> None:
         try:
             self._dll = ctypes.CDLL(path)
             self._dll.dnnl_version.restype = ctypes.POINTER(_Version)
@@ -67,7 +69,7 @@ class Library:
         if hasattr(self._openmp, "omp_pause_resource_all") and hasattr(os, "register_at_fork"):
             # A child would wait for ever for threads that only its parent has.
             os.register_at_fork(before=functools.partial(self._openmp.omp_pause_resource_all, END_THREADS))
-        self._threads: int | None = None
+        self.threads = threads
         self.this_thread = _ThisThread()
 
     def function(self, name: str) -> Any:
@@ -86,25 +88,24 @@ class Library:
         `this_thread.scratchpad`, until more are needed or the number of threads is another.
         """
         here = self.this_thread
-        if here.scratchpad is None:
-            self._set_threads()
+        self.tell_thread()
         if here.scratchpad is None or here.scratchpad.nbytes < nbytes:
             here.scratchpad = aligned(nbytes, "u1")
         return here.scratchpad
 
     def set_num_threads(self, count: int) -> None:
-        """How many threads a primitive uses, whichever thread runs it."""
-        self._threads = count
+        """How many threads primitives that are made from now on use, whichever thread makes and runs them."""
+        self.threads = count
         self.this_thread = _ThisThread()
-        self._set_threads()
 
     def num_threads(self) -> int:
+        self.tell_thread()
         return int(self._openmp.omp_get_max_threads()) if self._openmp else 1
 
-    def _set_threads(self) -> None:
-        # OpenMP keeps the number per calling thread.
-        if self._openmp and self._threads is not None:
-            self._openmp.omp_set_num_threads(self._threads)
+    def tell_thread(self) -> None:
+        """To be called before a primitive is made or run: OpenMP keeps their number per calling thread."""
+        if self.this_thread.scratchpad is None and self._openmp and self.threads is not None:
+            self._openmp.omp_set_num_threads(self.threads)
 
     def _find_openmp(self) -> Any:
         return self._dll if hasattr(self._dll, "omp_get_max_threads") else None
@@ -114,11 +115,23 @@ def failure(what: str, status: int) -> EngineError:
     return EngineError(f"oneDNN's {what} failed: {STATUS.get(status, f'status {status}')}")
 
 
+_threads: int | None = None
+"""What set_num_threads was last told, perhaps before there was a library."""
+
+
+def set_num_threads(count: int) -> None:
+    """As Library.set_num_threads, but loads none."""
+    global _threads
+    _threads = count
+    if library.cache_info().currsize:
+        library().set_num_threads(count)
+
+
 @functools.cache
 def library() -> Library:
     """The library, loaded once. Raises MissingPackageError where there is none, EngineError where it cannot be used."""
     for path in _candidates():
-        return Library(path)
+        return Library(path, _threads)
     raise MissingPackageError(
         f"The oneDNN library, {FILE}, is not installed",
         hint="Install it with: pip install 'pycaffe-lite[fast]' (Linux on x86-64), "

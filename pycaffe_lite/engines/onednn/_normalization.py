@@ -41,9 +41,9 @@ class Normalization:
         x, each, how = self.lies.handle, plain_layout((shape[1],)), (ctypes.c_float(epsilon), flags)
         kind = "batch_normalization"
         forward = Description.make(f"{kind}_forward", engine, FORWARD_TRAINING, x, x, *how)
-        backward = forward and Description.make(f"{kind}_backward", engine, _BACKWARD, x, x, x, *how, forward.handle)
+        backward = forward and Description.make(f"{kind}_backward", engine, _BACKWARD, x, x, x, *how, forward)
         self.implementation = forward.implementation if forward is not None else "ref"
-        self.fast = not self.implementation.startswith(("ref", "ncsp"))
+        self.fast = backward is not None and not self.implementation.startswith(("ref", "ncsp"))
         if forward is not None and backward is not None:
             given = [_MEAN, _VARIANCE] + [_SCALE] * bool(flags & SCALE)
             shift, gradients = [_SHIFT] * bool(flags & SHIFT), [_DIFF_SCALE] * bool(flags & SCALE)

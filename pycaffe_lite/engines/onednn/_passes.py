@@ -79,7 +79,7 @@ class Passes:
         arguments, backward = {SRC: source, DST: target, **between}, None
         if need_backward:
             read = (source.handle,) if reads_x else ()
-            made = Description.make(f"{kind}_backward", engine, algorithm, *both, *read, *parameters, forward.handle)
+            made = Description.make(f"{kind}_backward", engine, algorithm, *both, *read, *parameters, forward)
             if made is None or not is_fast(made):
                 return None
             reads = {SRC: source} if reads_x else {}

@@ -84,7 +84,7 @@ def _key(handle: Handle) -> tuple[Any, ...]:
         call("memory_desc_query", handle, what, ctypes.byref(array))
         return tuple(array[:n])
 
-    n, blocks = count(_NDIMS), 0
+    n = count(_NDIMS)
     if not n:
         return ((), 0)
     blocks = count(_BLOCKS)
@@ -121,10 +121,15 @@ def plain_layout(shape: Shape) -> Layout:
     return strided_layout(shape, _dense(shape))
 
 
+class _AnyLayout(Handle):
+    argument = 0
+
+
 @functools.cache
-def any_layout(shape: Shape) -> Handle:
-    """What leaves the choice to a primitive."""
-    handle = Handle()
+def any_layout(shape: Shape, argument: int) -> Handle:
+    """What leaves the choice of an argument's layout to a primitive."""
+    handle = _AnyLayout()
+    handle.argument = argument
     library().call("memory_desc_create_with_tag", ctypes.byref(handle), len(shape), dims(shape), F32, ANY)
     return handle
 
@@ -134,6 +139,9 @@ class Description:
     """A primitive descriptor: what was asked for, with all layouts chosen."""
 
     handle: Handle
+    _asked: tuple[Any, ...]
+    """Of `make`."""
+    _threads: int | None
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     @classmethod
@@ -141,13 +149,30 @@ class Description:
         cls, what: str, *arguments: Any, post_ops: tuple[PostOp, ...] = (), scaled: tuple[int, ...] = ()
     ) -> Description | None:
         """dnnl_`what`_primitive_desc_create with these arguments and ours; None where there is no implementation.
-        Arguments that are `scaled` are multiplied by a number each, arguments of their own. Raises EngineError.
+        Descriptions among the arguments are hints. Those that are `scaled` are multiplied by a number each, arguments
+        of their own. Raises EngineError.
         """
-        name, handle = f"{what}_primitive_desc_create", Handle()
-        status = library().function(name)(ctypes.byref(handle), *arguments, _attributes(post_ops, scaled))
+        name, handle, lib = f"{what}_primitive_desc_create", Handle(), library()
+        lib.tell_thread()
+        given = (a.handle if isinstance(a, Description) else a for a in arguments)
+        status = lib.function(name)(ctypes.byref(handle), *given, _attributes(post_ops, scaled))
         if status and status != UNIMPLEMENTED:
             raise failure(name, status)
-        return None if status else cls(handle)
+        return None if status else cls(handle, (what, arguments, post_ops, scaled), lib.threads)
+
+    def for_threads_now(self) -> Description:
+        """The same for as many threads as primitives now use: oneDNN plans for a number of them. Itself where nothing
+        has changed, or where it would be done in another way.
+        """
+        if self._threads == library().threads:
+            return self
+        what, arguments, post_ops, scaled = self._asked
+        chosen = (self.layout(a.argument).handle if isinstance(a, _AnyLayout) else a for a in arguments)
+        made = Description.make(what, *chosen, post_ops=post_ops, scaled=scaled)
+        if made is None or made.implementation != self.implementation:
+            return self
+        alike = all(made.layout(number) is lies for number, lies in self._layouts.items() if number != SCRATCHPAD)
+        return made if alike else self
 
     def layout(self, argument: int) -> Layout:
         """In which layout the primitive takes or gives an argument."""
@@ -209,6 +234,14 @@ class _Argument(ctypes.Structure):
     _fields_ = [("number", ctypes.c_int), ("memory", ctypes.c_void_p)]
 
 
+def _memory(layout: Layout, owner: object) -> Handle:
+    """oneDNN's object for an array that lies so; it goes when its owner does."""
+    memory, lib = Handle(), library()
+    lib.call("memory_create", ctypes.byref(memory), layout.handle, lib.engine, None)
+    _destroyed_with(owner, "memory_destroy", memory)
+    return memory
+
+
 def _nothing() -> None:
     """As a weak reference to what is gone."""
 
@@ -222,23 +255,25 @@ class Primitive:
 
     def __init__(self, description: Description, arguments: dict[int, Layout]) -> None:
         self.description, self.arguments = description, arguments
-        self._scratchpad = description.layout(SCRATCHPAD).nbytes
-        if self._scratchpad:
-            arguments = {**arguments, SCRATCHPAD: description.layout(SCRATCHPAD)}
-        lib, handle = library(), Handle()
-        lib.call("primitive_create", ctypes.byref(handle), description.handle)
-        _destroyed_with(self, "primitive_destroy", handle)
-        self._memories = []
-        for layout in arguments.values():
-            memory = Handle()
-            lib.call("memory_create", ctypes.byref(memory), layout.handle, lib.engine, None)
-            _destroyed_with(self, "memory_destroy", memory)
-            self._memories.append(memory)
-        pairs = zip(arguments, self._memories, strict=True)
-        values = (_Argument * len(arguments))(*[_Argument(n, m.value) for n, m in pairs])
-        self._seen: list[Callable[[], Array | None]] = [_nothing] * len(self.arguments)
-        self._execute = functools.partial(lib.function("primitive_execute"), handle, lib.stream, len(arguments), values)
-        self._library, self._working_memory = lib, _NONE_YET
+        self._library, self._working_memory = library(), _NONE_YET
+        self._memories = [_memory(layout, self) for layout in arguments.values()]
+        self._seen: list[Callable[[], Array | None]] = [_nothing] * len(arguments)
+        self._create()
+
+    def _create(self) -> None:
+        """For as many threads as primitives now use."""
+        handle, lib = Handle(), self._library
+        self._threads, self.description = lib.threads, self.description.for_threads_now()
+        lib.call("primitive_create", ctypes.byref(handle), self.description.handle)
+        count, working = len(self.arguments), self.description.layout(SCRATCHPAD)
+        pairs = zip(self.arguments, self._memories, strict=True)
+        values = (_Argument * (count + 1))(*[_Argument(n, m.value) for n, m in pairs])
+        given = count + (working.nbytes > 0)
+        self._execute = functools.partial(lib.function("primitive_execute"), handle, lib.stream, given, values)
+        _destroyed_with(self._execute, "primitive_destroy", handle)
+        self._scratchpad = _memory(working, self._execute) if working.nbytes else None
+        if self._scratchpad is not None:
+            values[count] = _Argument(SCRATCHPAD, self._scratchpad.value)
 
     def __call__(self, *arrays: Array) -> None:
         for seen, array in zip(self._seen, arrays):  # noqa: B905  lengths are equal, and asking takes time
@@ -250,9 +285,11 @@ class Primitive:
     def _run(self) -> None:
         """Run with the arrays of last time."""
         if self._library.this_thread.scratchpad is not self._working_memory:
-            self._working_memory = self._library.scratchpad(self._scratchpad)
-            if self._scratchpad:
-                _point(self._memories[-1], self._working_memory)
+            if self._threads != self._library.threads:
+                self._create()
+            self._working_memory = self._library.scratchpad(self.description.layout(SCRATCHPAD).nbytes)
+            if self._scratchpad is not None:
+                _point(self._scratchpad, self._working_memory)
         status = self._execute()
         if status:
             raise failure("primitive_execute", status)

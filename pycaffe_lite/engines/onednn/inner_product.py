@@ -8,10 +8,9 @@ W in the kernel's own order.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 
-from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
 from pycaffe_lite.engines.onednn._library import library
@@ -62,12 +61,12 @@ class InnerProductPrimitives:
         self.weights = weights = strided_layout((n, k), (1, n)) if transpose else plain_layout((n, k))
         biases = [plain_layout((n,))] if bias else []
         x, w, y, engine = self.x.handle, weights.handle, self.y.handle, library().engine
-        b, liked = biases[0].handle if bias else None, any_layout((n, k)) if any_order else w
+        b, liked = biases[0].handle if bias else None, any_layout((n, k), WEIGHTS) if any_order else w
         arguments = engine, FORWARD_TRAINING, x, liked, b, y
         self._make = functools.partial(Description.make, "inner_product_forward", *arguments)
         self._plain = forward = self._make()
-        data = forward and Description.make("inner_product_backward_data", engine, x, w, y, forward.handle)
-        weight = forward and Description.make("inner_product_backward_weights", engine, x, w, b, y, forward.handle)
+        data = forward and Description.make("inner_product_backward_data", engine, x, w, y, forward)
+        weight = forward and Description.make("inner_product_backward_weights", engine, x, w, b, y, forward)
         self.only_weights = only_weights
         self.exist = None not in (forward, data, weight)
         if forward is not None and data is not None and weight is not None:
@@ -91,14 +90,14 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
     """The inner product of float32 blobs, unless they are so small that numpy is faster."""
 
     _primitives: InnerProductPrimitives | None = None
-    _made_for: Shape | None = None
+    _made_for: tuple[object, ...] = ()
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
-        if bottom[0].shape == self._made_for:
+        if (bottom[0].shape, self._axis) == self._made_for:
             return
-        self._made_for, self._primitives = bottom[0].shape, None
-        m = math.prod(bottom[0].shape[: self._axis])
+        self._made_for, self._primitives = (bottom[0].shape, self._axis), None
+        m = self._m
         any_order = self.phase == pb.TEST and m >= MIN_ITEMS
         in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m) > 0
         least = MIN_PRODUCTS if m > 1 else MIN_PRODUCTS // 16
@@ -107,7 +106,17 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             self._primitives = made if made.exist else None
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
-        return super().absorbs(followers) if self._axis == 1 else 0  # N is where a tail sees channels
+        return super().absorbs(followers) if self._has_channels() else 0
+
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        if self._has_channels():
+            super().forward_with(followers, bottom, top)
+        else:
+            Layer.forward_with(self, followers, bottom, top)
+
+    def _has_channels(self) -> bool:
+        """Whether N is where a tail sees channels. Another shape may change that."""
+        return self._axis == 1
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None or primitives.only_weights:

@@ -74,7 +74,7 @@ class Elementwise(NeuronLayer):
         backward, of_y = None, self.algorithm_of_y
         if not self.backward_reads_bottom_data():
             hint = Description.make("eltwise_forward", engine, FORWARD_TRAINING, of_y, x, x, *numbers)
-            backward = hint and Description.make("eltwise_backward", engine, of_y, x, x, x, *numbers, hint.handle)
+            backward = hint and Description.make("eltwise_backward", engine, of_y, x, x, x, *numbers, hint)
         arguments = {SRC: lies, DST: lies}, {DIFF_SRC: lies, DIFF_DST: lies, DST: lies}
         return _fast(forward, arguments[0]), _fast(backward, arguments[1])
 

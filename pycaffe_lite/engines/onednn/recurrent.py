@@ -38,7 +38,7 @@ class Product:
     def __init__(self, m: int, lies: Layout) -> None:
         self._lies, (n, k) = lies, lies.shape
         x, y = plain_layout((m, k)), plain_layout((m, n))
-        shapes = x.handle, any_layout((n, k)), None, y.handle
+        shapes = x.handle, any_layout((n, k), WEIGHTS), None, y.handle
         made = Description.make("inner_product_forward", library().engine, FORWARD_TRAINING, *shapes)
         assert made is not None
         self.liked = made.layout(WEIGHTS)

@@ -1,4 +1,4 @@
-"""The library's threads, where processes are forked."""
+"""The library's threads: how many there are, and where processes are forked."""
 
 from __future__ import annotations
 
@@ -27,23 +27,70 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(output, range(4)) == wanted
 assert [output(value) for value in range(4)] == wanted
 """
+COUNTING = """
+import os, sys
+import numpy as np
+import pycaffe_lite as caffe
+
+def run():
+    net.forward()
+    net.blobs["conv"].diff[...] = net.blobs["conv"].data
+    net.clear_param_diffs()
+    net.backward()
+    return [net.blobs["conv"].data.copy(), net.blobs["x"].diff.copy(), net.params["conv"][0].diff.copy()]
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+caffe.set_num_threads(1)  # before there is a library
+before = threads()
+caffe.set_engine("onednn")
+net = caffe.Net(sys.argv[1], caffe.TRAIN, seed=1)
+net.blobs["x"].data[...] = np.random.default_rng(0).normal(size=net.blobs["x"].shape)
+of_one = run()
+assert net.layer_dict["conv"]._primitives is not None
+assert threads() == before, "one thread was asked for"
+caffe.set_num_threads(2)  # of a net that there is
+before = threads()  # numpy's has come
+for some in of_one, run():
+    for a, b in zip(of_one, some, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+assert threads() == before + 1, "two were asked for"
+caffe.set_num_threads(1)
+for a, b in zip(of_one, run(), strict=True):
+    np.testing.assert_array_equal(a, b)
+"""
 NET = """
+force_backward: true
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 16 dim: 30 dim: 30 } } }
 layer { name: "conv" type: "Convolution" bottom: "x" top: "conv"
         convolution_param { num_output: 32 kernel_size: 3 weight_filler { type: "xavier" } } }
 """
 
 
-@pytest.mark.usefixtures("onednn")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
-def test_forked_processes_compute_too(tmp_path: Path) -> None:
-    (tmp_path / "net.prototxt").write_text(NET)
+def in_a_process_of_its_own(script: str, folder: Path, **environment: str) -> None:
+    (folder / "net.prototxt").write_text(NET)
+    inherited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, "net.prototxt"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(pycaffe_lite.__file__).parents[1])},
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, "net.prototxt"],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(Path(pycaffe_lite.__file__).parents[1]), **environment},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("onednn")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_forked_processes_compute_too(tmp_path: Path) -> None:
+    in_a_process_of_its_own(FORKING, tmp_path, OMP_NUM_THREADS="2")
+
+
+@pytest.mark.usefixtures("onednn")
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads cannot be counted here")
+def test_as_many_threads_as_asked_for(tmp_path: Path) -> None:
+    """Before there is a library, and of a net that has computed with another number."""
+    pytest.importorskip("threadpoolctl")
+    in_a_process_of_its_own(COUNTING, tmp_path, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="2")
