@@ -21,25 +21,25 @@ log = logging.getLogger(__name__)
 def log_forward(node: Node, params: LearnableParams) -> None:
     """The data of a layer's tops, then of its learnable blobs."""
     for name, top in zip(node.top_names, node.tops, strict=True):
-        log.info("    [Forward] Layer %s, top blob %s data: %g", node.name, name, _mean(top.data))
+        log.info("    [Forward] Layer %s, top blob %s data: %g", node.name, name, _mean(top.stored("data")))
     for j, blob in enumerate(node.layer.blobs):
         name = params.names[params.place[node.index, j]]
-        log.info("    [Forward] Layer %s, param blob %s data: %g", node.name, name, _mean(blob.data))
+        log.info("    [Forward] Layer %s, param blob %s data: %g", node.name, name, _mean(blob.stored("data")))
 
 
 def log_backward(node: Node) -> None:
     """The gradients of the bottoms and of the learnable blobs that have one."""
     for name, bottom, wanted in zip(node.bottom_names, node.bottoms, node.propagate_down, strict=True):
         if wanted:
-            log.info("    [Backward] Layer %s, bottom blob %s diff: %g", node.name, name, _mean(bottom.diff))
+            log.info("    [Backward] Layer %s, bottom blob %s diff: %g", node.name, name, _mean(bottom.stored("diff")))
     for j, blob in enumerate(node.layer.blobs):
         if node.layer.param_propagate_down(j):
-            log.info("    [Backward] Layer %s, param blob %d diff: %g", node.name, j, _mean(blob.diff))
+            log.info("    [Backward] Layer %s, param blob %d diff: %g", node.name, j, _mean(blob.stored("diff")))
 
 
 def log_all_params(params: LearnableParams) -> None:
     """Norms of all learnable blobs together, after a whole backward pass."""
-    data, diff = ([getattr(blob, what) for blob in params.blobs] for what in ("data", "diff"))
+    data, diff = [blob.stored("data") for blob in params.blobs], [blob.stored("diff") for blob in params.blobs]
     log.info(
         "    [Backward] All net params (data, diff): L1 norm = (%g, %g); L2 norm = (%g, %g)",
         *(sum(_sum(array) for array in arrays) for arrays in (data, diff)),
@@ -49,7 +49,7 @@ def log_all_params(params: LearnableParams) -> None:
 
 def means(params: LearnableParams) -> list[float]:
     """Of the learnable blobs' data."""
-    return [_mean(blob.data) for blob in params.blobs]
+    return [_mean(blob.stored("data")) for blob in params.blobs]
 
 
 def log_update(nodes: Sequence[Node], params: LearnableParams, before: Sequence[float]) -> None:
@@ -57,7 +57,7 @@ def log_update(nodes: Sequence[Node], params: LearnableParams, before: Sequence[
     for node in nodes:
         for j, blob in enumerate(node.layer.blobs):
             place = params.place[node.index, j]
-            name, diff = params.names[place], _mean(blob.diff)
+            name, diff = params.names[place], _mean(blob.stored("diff"))
             owner, _ = params.owner_of[place]
             if params.owner_of[place] == (node.index, j):
                 log.info("    [Update] Layer %s, param %s data: %g; diff: %g", node.name, name, before[place], diff)

@@ -21,6 +21,7 @@ def new_seed() -> int:
     return int.from_bytes(os.urandom(8), "big") >> 1 if _seed is None else _seed
 
 
-def generator(seed: int, name: str) -> np.random.Generator:
-    """The generator of one layer of a net."""
-    return np.random.default_rng([int(seed) & (2**64 - 1), zlib.crc32(name.encode())])
+def generator(seed: int, name: str, before: int = 0) -> np.random.Generator:
+    """The generator of one layer of a net, of a name that so many layers before it have."""
+    further = [before] if before else []
+    return np.random.default_rng([int(seed) & (2**64 - 1), zlib.crc32(name.encode()), *further])

@@ -34,9 +34,10 @@ class Blob:
     `data` and `diff` are plain C-ordered numpy arrays of shape `shape`; writing into them counts. They stay valid until
     the blob is reshaped to more numbers than it ever had: ask the blob each time instead of keeping one.
 
-    Between layers that can do with it (Layer.any_order) the numbers may lie in another Order, the batch or the channels
-    innermost, where a layer is faster so. `stored` shows them as they lie, `open` gives the memory to write them. Who
-    asks for `data` or `diff` gets plain order, in an array that stays live: the blob never takes another order again.
+    Between layers that can do with it (Layer.takes_any_order) the numbers may lie in another Order, the batch or the
+    channels innermost, where a layer is faster so. `stored` shows them as they lie, `in_order` in plain order, `open`
+    gives the memory to write them: layers look so, and from pass to pass the order is the same. Anybody else asks for
+    `data` or `diff` and gets plain order, in an array that stays live: the blob never takes another order again.
     Learnable blobs live in a WatchedStorage: `written` says whether what a layer made of them still holds.
 
     Differences from Caffe: more than 2**31 numbers are fine; `reshape` takes a sequence as well as separate numbers.
@@ -130,6 +131,13 @@ class Blob:
         storage.put_in_order()
         whole = storage.plain()
         return whole[: self._count].reshape(shape), whole
+
+    def in_order(self, what: Side) -> Array:
+        """As `stored`, in plain order, for layers that can do with no other: nobody has looked at the blob for that."""
+        storage = self._data if what == "data" else self._diff
+        if storage.laid is not None:
+            storage.put_in_order()
+        return self.stored(what)
 
     def open(self, what: Side, order: Order) -> Array:
         """As `stored`, to be overwritten whole: in this order where that is possible, else in plain order. The numbers

@@ -102,8 +102,6 @@ class Layer:
     """A top has its bottom's sign wherever it lets a gradient through (ReLU, Dropout)."""
     in_place_without_backward: ClassVar[bool] = False
     """Where no backward pass runs, it may run in place whatever `may_run_in_place` says (Scale)."""
-    any_order: ClassVar[bool] = False
-    """It asks for bottoms and tops by Blob.stored and Blob.open, wherever their numbers may lie in any order."""
     frozen_params: ClassVar[bool] = False
     """Its learnable blobs are statistics of its own (BatchNorm): they have no gradient, no solver moves them."""
     passing_scratch: ClassVar[frozenset[str]] = frozenset()
@@ -152,6 +150,12 @@ class Layer:
         """Whether top i may be bottom i: forward still right, and backward needs no value that forward overwrote.
 
         Asked before setup: decide by the message.
+        """
+        return False
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        """Whether it asks for these by Blob.stored and Blob.open, wherever their numbers may lie in any order, and does
+        better than to put them in plain order. Asked after the first reshape.
         """
         return False
 

@@ -179,10 +179,11 @@ class Net(PycaffeNames):
         """
         first = 0 if start is None else self._layer_index(start)
         last = len(self._nodes) - 1 if end is None else self._layer_index(end)
-        wanted = self._output_blobs if end is None else self._named(self.top_names[end])
+        node = self._nodes[last]
+        wanted = dict(self._output_blobs) if end is None else self._of(node.top_names, node.tops)
         if blobs:
             asked = self._named(blobs)
-            wanted = {**wanted, **asked}
+            wanted = {**wanted, **asked, **wanted}
             if self._reuse is not None:
                 self._reuse.keep(asked.values())
         if inputs:
@@ -200,7 +201,9 @@ class Net(PycaffeNames):
         """
         first = len(self._nodes) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)
-        wanted = self._named([*(self.inputs if end is None else self.bottom_names[end]), *(diffs or [])])
+        node = self._nodes[last]
+        wanted = self._named(self.inputs) if end is None else self._of(node.bottom_names, node.bottoms)
+        wanted = {**wanted, **self._named(diffs or []), **wanted}
         if top_diffs:
             self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
         self._backward(first, last)
@@ -364,6 +367,10 @@ class Net(PycaffeNames):
     def _layer_index(self, name: str) -> int:
         self.layer_dict[name]  # says what is wrong with a name that is not there
         return self._index[name]
+
+    def _of(self, names: Sequence[str], blobs: Sequence[Blob]) -> dict[str, Blob]:
+        """A layer's own bottoms or tops: of layers in place on one blob, each may have memory of its own."""
+        return {name: blob for name, blob in zip(names, blobs, strict=True) if name in self.blobs}
 
     def _named(self, names: Iterable[str]) -> dict[str, Blob]:
         return {name: self.blobs[name] for name in names}

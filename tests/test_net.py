@@ -97,6 +97,13 @@ def test_weights_without_a_phase(file: str) -> None:
         Net(file, file)
 
 
+def test_two_files_of_weights(file: str) -> None:
+    with pytest.raises(
+        ParameterError, match=r"There are two files of weights, a.caffemodel and b.caffemodel\. Give one"
+    ):
+        Net(file, "a.caffemodel", TEST, weights="b.caffemodel")
+
+
 def test_missing_files(file: str) -> None:
     with pytest.raises(MissingFileError, match="Did you mean 'net.prototxt'"):
         Net(file.replace("net.", "nett."), TRAIN)
@@ -281,6 +288,16 @@ def test_shapes_that_do_not_fit_name_the_layer(net: Net) -> None:
     net.forward()
 
 
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution"])
+def test_the_number_of_axes_of_images_stays(kind: str) -> None:
+    net = net_of(
+        inputs(x=(2, 3, 8, 8)) + layer("c", kind, "x", "y", "convolution_param { num_output: 4 kernel_size: 2 }")
+    )
+    net.blobs["x"].reshape(2, 3, 8, 8, 8)
+    with pytest.raises(ShapeError, match=r"has 5 axes, the weights are for 4 .*\(layer 'c'"):
+        net.forward()
+
+
 def test_a_bad_label_names_the_layer(net: Net) -> None:
     net.blobs["label"].data[2] = 2
     with pytest.raises(caffe.CaffeError, match=r"Label 2 of item 2 .*\(layer 'loss' of type SoftmaxWithLoss, net"):
@@ -394,3 +411,36 @@ def test_texts_in_place_of_phase_and_stages(tmp_path: Path) -> None:
 def test_inputs_that_are_no_numbers(net: Net, value: object) -> None:
     with pytest.raises(ShapeError, match="Input 'data' is .*, no array of numbers"):
         net.forward(data=value, label=np.zeros(4))
+
+
+def test_a_layer_in_place_returns_what_it_made() -> None:
+    """Also where the blob of that name in `blobs` is another layer's, as its gradient needs what came before."""
+    text = inputs(x=(2, 3)) + "".join(
+        layer(name, kind, bottom, "y", params)
+        for name, kind, bottom, params in (
+            ("a", "InnerProduct", "x", 'inner_product_param { num_output: 4 weight_filler { type: "xavier" } }'),
+            ("t", "TanH", "y", ""),
+            ("e", "Exp", "y", ""),
+        )
+    )
+    net = net_of("force_backward: true " + text)
+    net.blobs["x"].data[...] = 1
+    y = net.params["a"][0].data.sum(axis=1)
+    np.testing.assert_allclose(net.forward(end="a")["y"], [y, y], rtol=1e-5)
+    np.testing.assert_allclose(net.forward(end="t")["y"], np.tanh([y, y]), rtol=1e-5)
+    np.testing.assert_allclose(net.forward()["y"], np.exp(np.tanh([y, y])), rtol=1e-5)
+    net.blobs["y"].diff[...] = 1
+    np.testing.assert_allclose(net.backward(end="e")["y"], np.exp(np.tanh([y, y])), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["same", ""])
+def test_layers_of_one_name_draw_other_numbers(name: str) -> None:
+    params = 'inner_product_param { num_output: 4 weight_filler { type: "xavier" } }'
+    net = net_of(
+        inputs(x=(2, 3)) + "".join(layer(name, "InnerProduct", "x", top, params) for top in "abc"),
+        seed=1,
+    )
+    first, *others = (made.blobs[0].data for made in net.layers if made.blobs)
+    assert len(others) == 2
+    assert not any(np.array_equal(first, other) for other in others)
+    assert not np.array_equal(*others)

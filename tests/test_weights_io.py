@@ -273,6 +273,12 @@ def test_sharing_with_a_net_that_differs() -> None:
         WeightsError, match=r"The weights in the other net do not fit: the net has shape \(6, 3\) for blob 0"
     ):
         net_of(TEXT.replace("num_output: 7", "num_output: 6")).share_with(net)
+    two = inputs(x=(2, 3)) + ip("a", "x", "y", 4) + ip("b", "y", "z", 2)
+    net, other = net_of(two, seed=1), net_of(two.replace("num_output: 2", "num_output: 5"), seed=2)
+    with pytest.raises(WeightsError, match="layer 'b'"):
+        other.share_with(net)
+    assert not np.array_equal(other.params["a"][0].data, net.params["a"][0].data), "nothing was shared"
+    net = net_of(TEXT)
     with pytest.raises(WeightsError, match="the net has float64 numbers, the other has float32"):
         net_of(TEXT, dtype=np.float64).share_with(net)
     with pytest.raises(WeightsError, match="the net has 1 learnable blobs, the other has 2"):

@@ -91,7 +91,7 @@ def build(
         try:
             if not trusted:
                 _refuse_foreign_code(node)
-            _create(node, dtype, seed)
+            _create(node, dtype, seed, before=sum(other.name == node.name for other in nodes))
             _connect(node, wiring, blobs, dtype)
             node.layer.setup(node.bottoms, node.tops)
             reshape(node)
@@ -156,12 +156,14 @@ def _refuse_foreign_code(node: Node) -> None:
         )
 
 
-def _create(node: Node, dtype: npt.DTypeLike, seed: int) -> None:
+def _create(node: Node, dtype: npt.DTypeLike, seed: int, before: int) -> None:
     log.info("Creating Layer %s", node.name)
     cls, node.engine = find_layer(node.type, engines=engines_for(node.message))
     node.layer = cls(node.message)
     node.always_reshape = node.type == "Python"
-    rng = functools.partial(_random.generator, seed, node.name)  # no reference back to the node: nets go when let go
+    rng = functools.partial(
+        _random.generator, seed, node.name, before
+    )  # no reference back to the node: nets go when let go
     bind(node.layer, dtype=dtype, phase=node.message.phase, rng=rng)
 
 
@@ -248,8 +250,12 @@ def _leave_orders_free(nodes: list[Node]) -> None:
 
     Inputs and outputs of the net are the user's: they stay in plain order, as everything does once it is looked at.
     """
-    bound = {id(b) for n in nodes if not type(n.layer).any_order for b in (*n.bottoms, *n.tops)}
+    choosy = [n for n in nodes if not type(n.layer).takes_any_order(n.layer, n.bottoms, n.tops)]
+    bound = {id(b) for n in choosy for b in (*n.bottoms, *n.tops)}
     bound |= {id(top) for n in nodes for top, _ in n.losses}
+    for node in reversed(nodes):  # where views are bound, so is what they are views of
+        if type(node.layer).views and any(id(top) in bound for top in node.tops):
+            bound |= {id(b) for b in (*node.bottoms, *node.tops)}
     read = {id(b) for n in nodes for b in n.bottoms if b not in n.tops}
     for node in nodes:
         for top in node.tops:

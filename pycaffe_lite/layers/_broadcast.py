@@ -9,6 +9,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly, from_to
 from pycaffe_lite.proto import caffe_pb2 as pb
+from pycaffe_lite.storage import Order
 
 
 class BroadcastLayer(Layer):
@@ -18,9 +19,11 @@ class BroadcastLayer(Layer):
     which axis does not matter).
     """
 
-    any_order = True
     bottoms = from_to(1, 2)
     tops = exactly(1)
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def backward_reads_top_data(self) -> bool:
         return False
@@ -82,7 +85,7 @@ class BroadcastLayer(Layer):
         """Sum the gradients of all places that one number of the operand meets, and hand it over."""
         total = self._sum(gradients, self._operand(bottom))
         if len(bottom) == 2:
-            bottom[1].diff[...] = total
+            bottom[1].open("diff", Order.PLAIN)[...] = total
         else:
             self.blobs[0].diff[...] += total
 

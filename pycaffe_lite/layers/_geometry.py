@@ -65,6 +65,16 @@ class Geometry:
         """The shape with the padding around it."""
         return tuple(n + p + q for n, p, q in zip(spatial, self.pad, self.far, strict=True))
 
+    def truncating(self, spatial: ShapeLike) -> Geometry:
+        """These windows, counted as Caffe does, whose division rounds towards 0: one that is larger than the padded
+        input, but by less than the stride, is there and sees zeros behind.
+        """
+        lacking = [e - n for e, n in zip(self.extent, self.padded(spatial), strict=True)]
+        more = tuple(max(0, k) if k < s else 0 for k, s in zip(lacking, self.stride, strict=True))
+        if not any(more):
+            return self
+        return replace(self, after=tuple(p + k for p, k in zip(self.far, more, strict=True)))
+
     def padded_same(self, spatial: ShapeLike) -> Geometry:
         """These windows with the padding of same_padding for such an input."""
         pad, after = same_padding(spatial, self.extent, self.stride)

@@ -17,9 +17,11 @@ class NeuronLayer(Layer):
     Subclasses write `_value`, and `_gradient`, of which one array is x if backward_reads_bottom_data, else y.
     """
 
-    any_order = True
     bottoms = exactly(1)
     tops = exactly(1)
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def may_run_in_place(self) -> bool:
         return True

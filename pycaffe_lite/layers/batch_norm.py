@@ -37,10 +37,12 @@ class BatchNorm(Layer):
     Raises ShapeError when a reshaped bottom has another C.
     """
 
-    any_order = True
     bottoms = exactly(1)
     tops = exactly(1)
     frozen_params = True
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def _global(self) -> bool:
         p = self._message.batch_norm_param
@@ -125,12 +127,20 @@ class BatchNorm(Layer):
         dx = bottom[0].open("diff", order_of(given)).reshape(self._view)
         dy = given.reshape(self._view)
         if self._global():
-            _, variance = self._statistics()
-            each(np.divide, dy, _wide(np.sqrt(variance + self._message.batch_norm_param.eps)), dx)
+            each(np.divide, dy, _wide(self._divisor(dy)), dx)
             return
         y = top[0].stored("data").reshape(self._view)
         mean, product = dy.mean(axis=(0, 2)), _mean_product(dy, y)
         each(_centre, dy, y, *map(_wide, (mean, product, self._deviation(dy))), dx)
+
+    def _divisor(self, like: Array) -> Array:
+        """What backward divides by where the statistics are the blobs': those that forward took, as in Caffe. In phase
+        TEST forward may have been part of another layer's pass, and they are those of now.
+        """
+        if self.phase == pb.TRAIN:
+            return self._deviation(like)
+        divisor: Array = np.sqrt(self._statistics()[1] + self._message.batch_norm_param.eps)
+        return divisor
 
     def _deviation(self, like: Array) -> Array:
         """√(v + eps) of each channel, from the last forward pass."""

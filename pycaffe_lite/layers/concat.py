@@ -21,9 +21,11 @@ class Concat(Layer):
     Raises ShapeError when bottoms differ elsewhere, ParameterError when axis and concat_dim are both given.
     """
 
-    any_order = True
     bottoms = at_least(1)
     tops = exactly(1)
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def backward_reads_bottom_data(self) -> bool:
         return False

@@ -38,7 +38,6 @@ class Convolution(WeightedWindows):
     channels, ShapeError where the kernel does not fit into the bottom or a reshaped bottom has another C or other axes.
     """
 
-    any_order = True
     passing_scratch = frozenset({"columns", "padded", "rows", "y"})
     _seen: int | None = None
     """What the last forward pass has seen of the bottom, as Blob.written numbers it."""
@@ -52,11 +51,14 @@ class Convolution(WeightedWindows):
         p = self._message.convolution_param
         return p.num_output, channels // p.group
 
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._goes_by_batch(top[0].shape, top[0].shape[0] >= MIN_ITEMS)
+
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         w = self.blobs[0].stored("data")
         b = self.blobs[1].stored("data") if self._bias else None
         innermost = top[0].shape[0] >= MIN_ITEMS and all(y.order_is_free for y in top)
-        self._by_batch = self._axis == 1 and _im2col.suits_batch(self._geometry, w.shape, top[0].shape, innermost)
+        self._by_batch = self._goes_by_batch(top[0].shape, innermost)
         self._seen = bottom[0].written("data") if len(bottom) == 1 else None
         for x, y in zip(bottom, top, strict=True):
             source, target = self._read(x, "data"), self._open(y, "data")
@@ -75,10 +77,14 @@ class Convolution(WeightedWindows):
             if down:
                 _im2col.conv_backward_data(dy, self.blobs[0].stored("data"), self._open(x, "diff"), *how)
 
+    def _goes_by_batch(self, y: Shape, innermost: bool) -> bool:
+        """Whether tops of shape y, with the batch innermost or not, are made the whole batch at once."""
+        return self._axis == 1 and _im2col.suits_batch(self._geometry, self.blobs[0].shape, y, innermost)
+
     def _read(self, blob: Blob, what: Side) -> Array:
-        return blob.stored(what) if self._by_batch else self._items(blob.get(what))
+        return blob.stored(what) if self._by_batch else self._items(blob.in_order(what))
 
     def _open(self, blob: Blob, what: Side) -> Array:
         if self._by_batch:
             return blob.open(what, Order.BATCH_INNERMOST if blob.shape[0] >= MIN_ITEMS else Order.PLAIN)
-        return self._items(blob.get(what))
+        return self._items(blob.open(what, Order.PLAIN))

@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 @register_layer("Data")
 class Data(PrefetchingLayer):
     """Reads data_param.source in key order, again from the start after the last. Tops: data (batch_size, C, H, W) of
-    the first image, transformed by transform_param; labels (batch_size,).
+    the batch's first image, transformed by transform_param; labels (batch_size,).
 
-    Raises MissingFileError and DataError for the database, DataError for an image of another size than the first.
+    Raises MissingFileError and DataError for the database, DataError for images of several sizes in one batch.
 
     Differences from Caffe: where `backend` is not given, the database may be of either kind (Caffe takes LEVELDB).
     """
@@ -59,12 +59,11 @@ class Data(PrefetchingLayer):
             _log.warning(
                 "Data '%s': force_color and force_gray are ignored, the images are not encoded", self._message.name
             )
-        self._shape = (p.batch_size, *self._transformer.shape(images[0].shape))
-        self._start(top, self._shape, p.prefetch)
+        self._start(top, (p.batch_size, *self._transformer.shape(images[0].shape)), p.prefetch)
 
     def _produce(self) -> tuple[Array, Array]:
-        images, labels = parse_datums(self._reader.read(self._shape[0]), **self._force)
-        batch = self._buffer(self._shape)
+        images, labels = parse_datums(self._reader.read(self._message.data_param.batch_size), **self._force)
+        batch = self._buffer((len(images), *self._transformer.shape(images[0].shape)))
         self._transformer.transform_batch(images, batch)
         return batch, labels
 

@@ -18,6 +18,7 @@ from pycaffe_lite.layers._conv import WeightedWindows, read_windows
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 
 @register_layer("Deconvolution")
@@ -61,19 +62,21 @@ class Deconvolution(WeightedWindows):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         w = self.blobs[0].stored("data")
         for blob, out in zip(bottom, top, strict=True):
-            y = self._items(out.data)
-            _im2col.conv_backward_data(self._items(blob.data), w, y, self._geometry, self._scratch)
+            y = self._items(out.open("data", Order.PLAIN))
+            x = self._items(blob.in_order("data"))
+            _im2col.conv_backward_data(x, w, y, self._geometry, self._scratch)
             if self._bias:
                 y += self.blobs[1].stored("data").reshape(-1, *[1] * (y.ndim - 2))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         w = self.blobs[0]
         for blob, out, down in zip(bottom, top, propagate_down, strict=True):
-            dy = self._items(out.diff)
+            dy = self._items(out.in_order("diff"))
             if self._bias and self.param_propagate_down(1):
                 self.blobs[1].diff[...] += dy.sum(axis=(0, *range(2, dy.ndim)))
             if self.param_propagate_down(0):
-                x = self._items(blob.data)
+                x = self._items(blob.in_order("data"))
                 _im2col.conv_backward_weight(dy, x, w.diff, None, self._geometry, self._scratch)
             if down:
-                _im2col.conv_forward(dy, w.stored("data"), None, self._items(blob.diff), self._geometry, self._scratch)
+                dx = self._items(blob.open("diff", Order.PLAIN))
+                _im2col.conv_forward(dy, w.stored("data"), None, dx, self._geometry, self._scratch)

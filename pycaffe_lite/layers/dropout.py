@@ -37,11 +37,11 @@ class Dropout(NeuronLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")
-        y = top[0].open("data", order_of(x))
         if self.phase != pb.TRAIN:
             if top[0] is not bottom[0]:
-                y[...] = x
+                top[0].open("data", order_of(x))[...] = x
             return
+        y = top[0].open("data", order_of(x))
         uniform = self._scratch("uniform", x.shape, np.float32)
         self._rng.random(out=uniform, dtype=np.float32)
         mask = np.greater_equal(uniform, self._ratio, out=self._scratch("mask", x.shape, np.bool_))

@@ -33,9 +33,11 @@ class Eltwise(Layer):
     shapes. MAX ignores coeff, as in Caffe, with a warning.
     """
 
-    any_order = True
     bottoms = at_least(2)
     tops = exactly(1)
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.eltwise_param

@@ -34,10 +34,12 @@ class InnerProduct(Layer):
     Top: the bottom's shape up to `axis`, then N. Raises ShapeError when a reshaped bottom has another K.
     """
 
-    any_order = True
     bottoms = exactly(1)
     tops = exactly(1)
     constraints = {"inner_product_param.num_output": at_least(1)}
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._axis == 1
 
     def backward_reads_top_data(self) -> bool:
         return False
@@ -129,13 +131,13 @@ class InnerProduct(Layer):
     def _read(self, blob: Blob, what: Side, size: int) -> Array:
         """The items, vectors of this size, as rows: (M, size)."""
         if self._axis != 1:
-            return self._rows(blob.get(what), size)
+            return self._rows(blob.in_order(what), size)
         array = blob.stored(what)
         return array if array.ndim == 2 else self._rows(array, size)
 
     def _open(self, blob: Blob, what: Side, size: int, innermost: bool) -> Array:
         if self._axis != 1:
-            return self._rows(blob.get(what), size)
+            return self._rows(blob.open(what, Order.PLAIN), size)
         array = blob.open(what, Order.BATCH_INNERMOST if innermost else Order.PLAIN)
         return array if array.ndim == 2 else self._rows(array, size)
 

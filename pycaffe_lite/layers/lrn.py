@@ -21,6 +21,7 @@ from pycaffe_lite.layers._geometry import Scratch, evenly, work
 from pycaffe_lite.layers._tiles import SHORT_CALLS, over_tiles
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 TILE_BYTES = 1 << 18
 
@@ -50,7 +51,7 @@ class LRN(Layer):
         return [bottom_shapes[0]]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].data, top[0].data
+        x, y = bottom[0].in_order("data"), top[0].open("data", Order.PLAIN)
         s = self._scratch("s", x.shape, x.dtype)
 
         def damp(images: slice, scratch: Scratch) -> None:
@@ -69,7 +70,8 @@ class LRN(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        x, y, dy, dx = bottom[0].data, top[0].data, top[0].diff, bottom[0].diff
+        x, y, dy = bottom[0].in_order("data"), top[0].in_order("data"), top[0].in_order("diff")
+        dx = bottom[0].open("diff", Order.PLAIN)
         s = self._scratch("s", x.shape, x.dtype)
 
         def give(images: slice, scratch: Scratch) -> None:

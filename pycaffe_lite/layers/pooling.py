@@ -47,10 +47,12 @@ class Pooling(Layer):
     has its own gradient in TEST; its random numbers are not Caffe's.
     """
 
-    any_order = True
     passing_scratch = frozenset({"candidate", "higher", "partial", "winner"})
     bottoms = exactly(1)
     tops = from_to(1, 2)
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._goes_along_batch(top)
 
     def backward_reads_bottom_data(self) -> bool:
         return self._message.pooling_param.pool == _POOL.STOCHASTIC
@@ -83,12 +85,7 @@ class Pooling(Layer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")
-        self._along_batch = (
-            batch_innermost(x)
-            and self._pool != _POOL.STOCHASTIC
-            and len(top) == 1
-            and max(self._geometry.kernel) <= _pool_batch.MAX_KERNEL
-        )
+        self._along_batch = batch_innermost(x) and self._goes_along_batch(top)
         if self._along_batch:
             y = top[0].open("data", Order.BATCH_INNERMOST)
             if self._pool == _POOL.AVE:
@@ -96,7 +93,7 @@ class Pooling(Layer):
             else:
                 self._all_won = _pool_batch.max_forward(x, y, self._geometry, self._scratch)
             return
-        x, y = bottom[0].data, top[0].data
+        x, y = bottom[0].in_order("data"), top[0].open("data", Order.PLAIN)
         if self._pool == _POOL.AVE:
             _window.ave_pool_forward(x, y, self._geometry, self._scratch)
             return
@@ -121,14 +118,20 @@ class Pooling(Layer):
             else:
                 _pool_batch.max_backward(dy, dx, self._all_won, self._geometry, self._scratch)
             return
-        dy, dx = top[0].diff, bottom[0].diff
+        dy, dx = top[0].in_order("diff"), bottom[0].open("diff", Order.PLAIN)
         if self._pool == _POOL.MAX or self._draws:
             winner = self._scratch("winner", dy.shape, self._winner_type)
             _window.max_pool_backward(dy, winner, dx, self._geometry, self._scratch)
         elif self._pool == _POOL.AVE:
             _window.ave_pool_backward(dy, dx, self._geometry, self._scratch)
         else:
-            _stochastic.mean_backward(bottom[0].data, top[0].data, dy, dx, self._geometry)
+            x, y = bottom[0].in_order("data"), top[0].in_order("data")
+            _stochastic.mean_backward(x, y, dy, dx, self._geometry)
+
+    def _goes_along_batch(self, top: Blobs) -> bool:
+        """Whether it can where the batch is innermost."""
+        small = max(self._geometry.kernel) <= _pool_batch.MAX_KERNEL
+        return self._pool != _POOL.STOCHASTIC and len(top) == 1 and small
 
 
 def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:

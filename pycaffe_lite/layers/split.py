@@ -19,8 +19,10 @@ from pycaffe_lite.threads import each
 class Split(ViewLayer):
     """Every top is the bottom's data, without a copy. Tops: the bottom's shape."""
 
-    any_order = True
     tops = at_least(1)
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         return [bottom_shapes[0]] * len(self._message.top)

@@ -134,6 +134,8 @@ def test_missing_files(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     with pytest.raises(MissingFileError, match="a text file that lists"):
         source(str(path))
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        source(str(tmp_path))
     path.write_text("\n")
     with pytest.raises(DataError, match="names no files"):
         source(str(path))

@@ -70,6 +70,7 @@ WITH_PARAMETERS = [
     convolution("num_output: 4 kernel_size: [2, 1, 3] group: 2 dilation: [1, 1, 2] stride: 2", uniform(3, 2, 4, 3, 7)),
     convolution("num_output: 3 kernel_size: 3 pad: 1", uniform(2, 4, 7)),
     convolution("num_output: 3 kernel_size: 2 axis: 2", uniform(2, 3, 4, 5)),
+    convolution("num_output: 3 kernel_size: 3 stride: 2", uniform(2, 4, 2, 5)),  # larger than the image
     convolution("num_output: 3 kernel_size: 2 axis: -3", uniform(2, 3, 4, 5)),
     convolution("num_output: 3 axis: 3", uniform(2, 5, 3, 4)),  # over no axes
     convolution("num_output: 6 kernel_size: 1 group: 2 bias_term: false", uniform(3, 4)),

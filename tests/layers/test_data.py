@@ -185,6 +185,14 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     net.close()
 
 
+def test_batches_of_one_may_differ_in_size(tmp_path: Path) -> None:
+    images = [IMAGES[i][:, : 3 + i] for i in range(4)]
+    net = net_on(write(tmp_path / "db", images, LABELS[:4]), "batch_size: 1")
+    for image in images + images:
+        np.testing.assert_array_equal(net.forward()["data"], image[np.newaxis])
+    net.close()
+
+
 @pytest.mark.parametrize("fields", ["batch_size: 3", "batch_size: 9", "batch_size: 2 rand_skip: 20"])
 @pytest.mark.parametrize("backend", ["backend: LEVELDB", ""])
 def test_a_leveldb_gives_what_an_lmdb_gives(database: Path, tmp_path: Path, backend: str, fields: str) -> None:

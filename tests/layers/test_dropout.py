@@ -53,3 +53,21 @@ def test_it_does_nothing_in_test_phase() -> None:
     net = dropout(0.5, TEST)
     x = np.random.default_rng(0).normal(size=(50, 2000)).astype(np.float32)
     np.testing.assert_array_equal(net.forward(x=x)["y"], x)
+
+
+@pytest.mark.usefixtures("engine")
+def test_in_phase_test_nothing_changes_in_place() -> None:
+    """Of one channel, which lies in plain order and with the channels innermost alike."""
+    net = net_of(
+        """layer { name: "i" type: "Input" top: "x" input_param { shape { dim: 3 dim: 2 dim: 6 dim: 6 } } }
+        layer { name: "c" type: "Convolution" bottom: "x" top: "y"
+                convolution_param { num_output: 1 kernel_size: 1 weight_filler { type: "xavier" } } }
+        layer { name: "d" type: "Dropout" bottom: "y" top: "y" }
+        layer { name: "t" type: "Power" bottom: "y" top: "z" power_param { scale: 2 } }""",
+        TEST,
+        seed=1,
+    )
+    x = np.random.default_rng(0).normal(size=(3, 2, 6, 6))
+    z = net.forward(x=x)["z"]
+    weights = net.params["c"][0].data[:, :, 0, 0]
+    np.testing.assert_allclose(z, 2 * np.einsum("nchw,oc->nohw", x, weights), rtol=1e-4, atol=1e-5)

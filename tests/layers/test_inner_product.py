@@ -7,6 +7,8 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.layers import inner_product
+from pycaffe_lite.testing import LayerCase, uniform
+from tests.layers.nets import net_of
 
 
 @pytest.mark.parametrize("transpose", ["true", "false"])
@@ -57,3 +59,23 @@ def test_the_weights_gradient_in_blocks(
             net.learnable.forget_diffs()
         net.backward()
         np.testing.assert_allclose(net.params["ip"][0].diff, times * wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(("before", "after"), [((40, 300), (5, 8, 300)), ((5, 8, 300), (40, 300))])
+def test_the_number_of_axes_may_change(before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    """axis: -1 is the last of however many there are."""
+    fields = 'num_output: 20 axis: -1 weight_filler { type: "xavier" } bias_filler { value: 0.5 }'
+    case = LayerCase("InnerProduct", f"inner_product_param {{ {fields} }}", [uniform(*before)])
+    net = net_of(case.prototxt(), seed=1)
+    net.forward()
+    net.blobs["x0"].reshape(*after)
+    x = np.random.default_rng(0).normal(size=after).astype(np.float32)
+    net.blobs["x0"].data[...] = x
+    w = net.params["target"][0].data
+    np.testing.assert_allclose(net.forward()["y0"], x @ w.T + 0.5, rtol=1e-4, atol=1e-5)
+    net.blobs["y0"].diff[...] = net.blobs["y0"].data
+    net.clear_param_diffs()
+    np.testing.assert_allclose(net.backward()["x0"], net.blobs["y0"].data @ w, rtol=1e-4, atol=1e-4)
+    dw = net.blobs["y0"].data.reshape(-1, 20).T @ x.reshape(-1, 300)
+    np.testing.assert_allclose(net.params["target"][0].diff, dw, rtol=1e-3, atol=1e-3)

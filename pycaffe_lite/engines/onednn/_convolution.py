@@ -134,7 +134,6 @@ class ConvolutionPrimitives:
 class ByConvolution(WithWeights, WeightedWindows):
     """To be mixed into numpy's layer, which computes where the convolution has no fast kernels for all three passes."""
 
-    any_order = True
     _primitives: ConvolutionPrimitives | None = None
     _made_for: tuple[Shape, Geometry] | None = None
 
@@ -157,6 +156,9 @@ class ByConvolution(WithWeights, WeightedWindows):
         if self._axis == 1 and len(bottom[0].shape) == 4 and takes([*bottom, *top]):
             made = self._convolution(bottom[0].shape, top[0].shape)
             self._primitives = made if made.exist else None
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._primitives is not None or super().takes_any_order(bottom, top)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if self._primitives is None:

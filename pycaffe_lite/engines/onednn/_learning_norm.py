@@ -76,7 +76,7 @@ class LearningNorm(Normalizing, BatchNorm):
         assert isinstance(scale, LearningScale)
         scale._norm, self._holds_x = self, now
         y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
-        mean, variance = self._statistics() if known else self._scratch("now", (2, x.shape[1]), FLOAT)
+        mean, variance = self._statistics_now(x)
         numbers = mean, variance, *(blob.stored("data") for blob in scale.blobs)
         with_relu = bool(others) and not known and self._with_relu(passes, x, numbers, y.memory)
         if not with_relu:
@@ -84,7 +84,7 @@ class LearningNorm(Normalizing, BatchNorm):
         y.done()
         if not known:
             self._remember(mean, variance)
-            np.sqrt(variance + epsilon, out=self._deviation(x))
+        np.sqrt(variance + epsilon, out=self._deviation(x))
         if with_relu:
             self._let_through.remember(top[0])
         for other in others[with_relu:]:
@@ -124,11 +124,9 @@ class LearningNorm(Normalizing, BatchNorm):
         factor = scale.blobs[0].stored("data")
         statistics: Any = standard(c)
         if normalized:
-            factor = factor / self._deviation_now(dy)
-        elif known:
-            statistics = self._statistics()
+            factor = factor / self._deviation(dy)
         else:
-            statistics = self._scratch("now", (2, c), FLOAT)
+            statistics = self._now(dy)
         dx = open_target(bottom[0], "diff", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
         channels = plain_layout((c,))
         gradients = Gradients(scale, channels, channels, scale._scratch)
@@ -140,12 +138,16 @@ class LearningNorm(Normalizing, BatchNorm):
             if mask is None or not self._let_through.leave_to_mask(top[0], mask):
                 _backward(others, top)
 
-    def _deviation_now(self, like: Array) -> Array:
-        """√(v + eps) of each channel, as backward takes it."""
-        if not self._global():
-            return self._deviation(like)
-        deviation: Array = np.sqrt(self._statistics()[1] + self._message.batch_norm_param.eps)
-        return deviation
+    def _statistics_now(self, x: Array) -> Array:
+        """Mean and variance for a forward pass: a copy of the blobs', or memory for those of the batch."""
+        now = self._now(x)
+        if self._global():
+            now[:] = self._statistics()
+        return now
+
+    def _now(self, x: Array) -> Array:
+        """Those of the last forward pass of oneDNN's."""
+        return self._scratch("now", (2, x.shape[1]), FLOAT)
 
     def _is_x(self, blob: Blob) -> bool:
         return self._holds_x is not None and blob.written("data") == self._holds_x
@@ -155,9 +157,8 @@ class LearningNorm(Normalizing, BatchNorm):
         if self._is_x(blob):
             x = blob.stored("data")
             each = (1, -1, *[1] * (x.ndim - 2))
-            mean = self._statistics()[0] if self._global() else self._scratch("now", (2, x.shape[1]), FLOAT)[0]
-            y = np.subtract(x, mean.reshape(each), out=blob.open("data", order_of(x)))
-            y /= self._deviation_now(x).reshape(each)
+            y = np.subtract(x, self._now(x)[0].reshape(each), out=blob.open("data", order_of(x)))
+            y /= self._deviation(x).reshape(each)
         self._holds_x = None
 
 

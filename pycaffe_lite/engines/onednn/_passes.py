@@ -103,7 +103,6 @@ PASSING = frozenset({"workspace", "x", "y"})
 class Following(Layer):
     """To be mixed into numpy's layer, which computes where `_make` gives nothing."""
 
-    any_order = True
     _backward_reads_x = False
     _primitives: Passes | None = None
     _made: dict[Order, Passes | None]
@@ -115,6 +114,10 @@ class Following(Layer):
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
         """The passes for these shapes."""
         raise NotImplementedError
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        fast = self._choose_for(Order.CHANNELS_INNERMOST, bottom, top) is not None
+        return fast or super().takes_any_order(bottom, top)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         self._primitives = passes = self._choose(bottom, top)

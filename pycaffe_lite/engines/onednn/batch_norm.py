@@ -31,25 +31,26 @@ class OneDnnBatchNorm(AffineHead, LearningNorm):
             super().forward_cpu(bottom, top)
             return
         y = open_target(top[0], "data", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
-        mean, variance = self._statistics() if known else self._scratch("now", (2, x.shape[1]), FLOAT)
+        mean, variance = self._statistics_now(x)
         passes.forward(x, mean, variance, y.memory)
         y.done()
         if not known:
             self._remember(mean, variance)
-            np.sqrt(variance + epsilon, out=self._deviation(x))
+        np.sqrt(variance + epsilon, out=self._deviation(x))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         self._normalize(top[0])
         dy, c = top[0].stored("diff"), self.blobs[0].count
-        how = (self._message.batch_norm_param.eps, GIVEN_STATISTICS) if self._global() else (0.0, SCALE)
-        if not propagate_down[0] or (passes := self._normalization(dy, *how)) is None:
+        passes = self._normalization(dy, 0.0, GIVEN_STATISTICS if self._global() else SCALE)
+        if passes is None or not propagate_down[0]:
             super().backward_cpu(top, propagate_down, bottom)
             return
         dx = open_target(bottom[0], "diff", Order.CHANNELS_INNERMOST, passes.lies, self._scratch)
+        mean, variance = standard(c)
         if self._global():
-            passes.backward(dx.memory, dy, dy, *self._statistics())
+            passes.backward(dx.memory, dy, dy, mean, self._divisor(dy) ** 2)
         else:
             y = read(top[0].stored("data"), passes.lies, self._scratch, "y")
             factor, unused = 1 / self._deviation(dy), self._scratch("unused", (c,), FLOAT)
-            passes.backward(dx.memory, dy, y, *standard(c), factor, unused)
+            passes.backward(dx.memory, dy, y, mean, variance, factor, unused)
         dx.done()

@@ -22,8 +22,15 @@ class OneDnnLRN(Following, LRN):
 
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
         p = self._message.lrn_param
-        if self._axes != (1,):
+        if self._axes != (1,) or not _is_sound(p.local_size, x[1], self._need_backward):
             return None
         numbers = ctypes.c_int64(p.local_size), *map(ctypes.c_float, (p.alpha, p.beta, p.k))
         need = self._need_backward
         return Passes.make("lrn", order, x, y, numbers, ACROSS_CHANNELS, need_backward=need, reads_x=True)
+
+
+def _is_sound(size: int, channels: int, need_backward: bool) -> bool:
+    """Whether oneDNN computes it: version 3.2 ends the process where a backward pass of size 1 is made, and gives wrong
+    gradients for sizes above 5 of channels that are no multiple of 16.
+    """
+    return not need_backward or size in (3, 5) or (size > 5 and channels % 16 == 0)

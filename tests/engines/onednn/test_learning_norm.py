@@ -306,3 +306,18 @@ def test_without_a_backward_pass_or_learning() -> None:
     for n in (net, numpy):
         n.forward()
     agree(net, numpy)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_statistics_written_between_the_passes(watched: bool) -> None:
+    """Backward takes those that forward took, as Caffe does."""
+    net, numpy = pair(text(norm="use_global_stats: true"))
+    watch(net, watched, watched)
+    for n in (net, numpy):
+        n.forward()
+        n.params["bn"][0].data[...] += 0.5
+        n.params["bn"][1].data[...] *= 2
+        n.backward()
+    for name in ("conv", "scale"):
+        for got, want in zip(net.params[name], numpy.params[name], strict=True):
+            same(got.diff, want.diff, name)

@@ -42,3 +42,26 @@ def test_notes_only_where_there_is_a_backward_pass(tmp_path: Path) -> None:
         np.testing.assert_allclose(
             nets["both"].blobs[name].diff, expected.blobs[name].diff, rtol=1e-4, atol=1e-5, err_msg=name
         )
+
+
+@pytest.mark.usefixtures("onednn")
+@pytest.mark.parametrize("size", [1, 3, 5, 7, 9])
+@pytest.mark.parametrize("channels", [8, 16, 17, 24, 32])
+def test_lrn_of_all_sizes(tmp_path: Path, size: int, channels: int) -> None:
+    """Version 3.2's own backward pass fails for some."""
+    (tmp_path / "net.prototxt").write_text(
+        f"""force_backward: true
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 2 dim: {channels} dim: 5 dim: 6 }} }} }}
+layer {{ name: "y" type: "LRN" bottom: "x" top: "y" lrn_param {{ local_size: {size} alpha: 1 }} }}"""
+    )
+    nets = []
+    for engine in ("numpy", "onednn"):
+        caffe.set_engine(engine)
+        nets.append(caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN))
+        nets[-1].blobs["x"].data[...] = np.random.default_rng(0).normal(size=(2, channels, 5, 6))
+        nets[-1].forward()
+        nets[-1].blobs["y"].diff[...] = np.random.default_rng(1).normal(size=(2, channels, 5, 6))
+        nets[-1].backward()
+    for name, what in (("y", "data"), ("x", "diff")):
+        got, want = (getattr(net.blobs[name], what) for net in nets)
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)

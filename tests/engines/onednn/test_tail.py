@@ -312,3 +312,18 @@ def test_shapes_without_a_fast_primitive() -> None:
         n.forward()
     assert net.layers[1]._tailed is None  # type: ignore[attr-defined]
     agree(net, numpy)
+
+
+@pytest.mark.parametrize("first", ["x", "mean"])
+@pytest.mark.parametrize("kind", ["BatchNorm", "Scale"])
+def test_images_of_one_place(first: str, kind: str) -> None:
+    """Which lie in plain order and with the channels innermost alike."""
+    before = layer("mean", "Pooling", "a", "mean", "pooling_param { pool: AVE global_pooling: true }")
+    text = inputs(x=(4, 16, 1, 1), a=(4, 16, 5, 5)) + before * (first == "mean")
+    text += layer("first", kind, first, "y", SCALE if kind == "Scale" else "")
+    text += layer("scale", "Scale", "y", "y", SCALE) + layer("relu", "ReLU", "y", "y")
+    net, numpy = make(text), make(text, engine="numpy")
+    for n in (net, numpy):
+        n.forward()
+    agree(net, numpy)
+    assert np.ptp(net.blobs["y"].data) > 0.5
