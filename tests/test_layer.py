@@ -11,7 +11,7 @@ import pytest
 import pycaffe_lite as caffe
 from pycaffe_lite import Blob, Layer
 from pycaffe_lite.constraints import at_least as value_at_least
-from pycaffe_lite.errors import GraphError, MemoryLimitError, ParameterError, ShapeError
+from pycaffe_lite.errors import GraphError, MemoryLimitError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.layer import (
     Blobs,
     at_least,
@@ -187,9 +187,9 @@ def test_reshape_and_forward_do_what_the_subclass_says() -> None:
 
 def test_what_a_subclass_leaves_out() -> None:
     bottom, top = [Blob((2, 3))], [Blob((2, 3))]
-    with pytest.raises(NotImplementedError, match="Layer says neither infer_shapes nor reshape"):
+    with pytest.raises(MissingMethodError, match=r"Layer has no reshape\. Write reshape\(self, bottom, top\)"):
         Layer().reshape(bottom, top)
-    with pytest.raises(NotImplementedError, match="Layer has no forward pass"):
+    with pytest.raises(MissingMethodError, match=r"Layer has no forward\. Write forward\(self, bottom, top\)"):
         Layer().forward(bottom, top)
     Doubler().backward(top, [False], bottom)
     with pytest.raises(GraphError, match=r"This layer has no gradient, .* Set propagate_down: false for its bottoms\."):
