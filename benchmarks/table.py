@@ -13,6 +13,11 @@ README, RESULT = ROOT / "README.md", RESULTS / "compare.json"
 BEGIN, END = "<!-- speed: written by benchmarks/compare.py --table -->\n", "<!-- end of speed -->\n"
 NAMES = {"onednn": "oneDNN", "numpy": "numpy", "pytorch": "PyTorch", "opencv": "OpenCV", "onnxruntime": "onnxruntime"}
 
+ROOM = 0.8
+"""Of SGEMM's rate: below it there is something to gain."""
+OVERHEAD = "and_gate"
+"""The net whose time is the interpreter's."""
+
 Measurement = dict[str, Any]
 Row = list[Measurement]
 """One net, batch and mode, with each number of threads."""
@@ -29,6 +34,7 @@ def tables(result: dict[str, Any]) -> str:
         _table("use, one item", [m for m in use if m["batch"] == least[m["net"]]]),
         _table("use, a batch", [m for m in use if m["batch"] != least[m["net"]]]),
         _passes([m for m in measured if m["mode"] == PASSES]),
+        _summary(measured),
     ]
     return "\n".join(filter(None, parts))
 
@@ -80,6 +86,30 @@ def _passes(measured: list[Measurement]) -> str:
     }
     lines = [[r[0]["net"], str(r[0]["batch"]), *(_cell(r, show) for show in columns.values())] for r in _rows(measured)]
     return _markdown([title, "batch", *columns], lines)
+
+
+def _summary(measured: list[Measurement]) -> str:
+    """How often the engine is ahead, and by how much."""
+    rates = [m["sgemm_gflops"] for m in measured]
+    lines = [f"SGEMM ran at {min(rates):.0f} to {max(rates):.0f} GFLOP/s."]
+    trained = [m for m in measured if m["mode"] == TRAIN and "onednn / pytorch" in m["times_as_fast"]]
+    for where, is_there in (("below", lambda of: of < ROOM), ("above", lambda of: of >= ROOM)):
+        some = [m for m in trained if is_there(m["contenders"]["pytorch"]["of_limit"])]
+        ratios = [m["times_as_fast"]["onednn / pytorch"] for m in some]
+        if ratios:
+            lines.append(
+                f"Where PyTorch trains {where} {100 * ROOM:.0f} % of that, oneDNN's step is {min(ratios):.2f} to "
+                f"{max(ratios):.2f} times as fast ({len(ratios)} cases)."
+            )
+    used = [m["times_as_fast"] for m in measured if m["mode"] == INFER and m["net"] != OVERHEAD]
+    ahead = []
+    for name in ("pytorch", "opencv", "onnxruntime"):
+        ratios = [ratio for of in used if (ratio := of.get(f"onednn / {name}")) is not None]
+        if ratios:
+            ahead.append(f"of {NAMES[name]} in {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} cases")
+    if ahead:
+        lines.append(f"In use, {OVERHEAD} apart, oneDNN is ahead {', '.join(ahead)}.")
+    return "\n".join(lines) + "\n"
 
 
 def _cell(row: Row, show: Callable[[Measurement], str]) -> str:
