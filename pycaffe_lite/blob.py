@@ -192,6 +192,7 @@ class Blob:
 
     @property
     def shape(self) -> Shape:
+        """The axes' lengths, of data and diff alike."""
         return self._shape
 
     @property
@@ -206,6 +207,7 @@ class Blob:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
+        """The numbers' type, float32 or float64."""
         return self._data.dtype
 
     def reshape(self, *dims: int | Iterable[int]) -> None:
@@ -280,9 +282,6 @@ class Blob:
     def lives_in(self, whole: Storage) -> bool:
         """Whether `data` is a slice of this storage."""
         return self._data.is_slice_of(whole)
-
-    def shares_data_with(self, other: Blob) -> bool:
-        return self._data is other._data
 
     def keep_data_in(self, buffer: Buffer | None) -> None:
         """Let `data` use this buffer's memory from the next time on that they take any, or memory of their own."""

@@ -53,8 +53,8 @@ class Classifier(PictureNet):
     """A net that classifies pictures.
 
     `image_dims` (height, width) is what pictures are resized to before they are cropped to the net's input, default
-    the input's own size; the rest are the Transformer's settings, and Net's
-    reuse_memory. Raises what Net raises, and ShapeError.
+    the input's own size; the rest are the Transformer's settings (`mean` (channels, height, width) or (channels,)), and
+    Net's reuse_memory. Raises what Net raises, and ShapeError.
 
     Scripts write Classifier(model, weights, caffe.TEST), as they would for a Net, and pycaffe lets them until they
     predict: a number in the place of `image_dims` counts as none.

@@ -70,8 +70,3 @@ def check(message: Message, constraints: Mapping[str, Constraint]) -> None:
             if not constraint.test(item):
                 shown = str(np.float32(item)) if isinstance(item, float) else repr(item)  # 0.9, not 0.8999999761581421
                 raise ParameterError(f"{name} is {shown}, it {constraint.wording}", field=path)
-
-
-def is_set(message: Message, *names: str) -> bool:
-    """Whether any of these optional fields is set."""
-    return any(message.HasField(n) for n in names)

@@ -43,7 +43,7 @@ def constant(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) 
 
 @fillers.register("uniform")
 def uniform(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
-    """Uniform between `min` and `max`."""
+    """Uniform between `min` and `max`. Raises ParameterError where min is above max."""
     if filler.max < filler.min:
         raise ParameterError(
             f"min is {filler.min} and max is {filler.max}", field="min", hint="min must not be above max."
@@ -53,7 +53,9 @@ def uniform(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -
 
 @fillers.register("gaussian")
 def gaussian(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
-    """Normal with `mean` and `std`; `sparse` n >= 0 keeps about n inputs per output and zeroes the others."""
+    """Normal with `mean` and `std`; `sparse` n >= 0 keeps about n inputs per output and zeroes the others. Raises
+    ParameterError for a negative std.
+    """
     if filler.std < 0:
         raise ParameterError(f"std is {filler.std}", field="std", hint="A standard deviation is 0 or more.")
     _draw_normal(data, filler.std, rng)
@@ -87,7 +89,9 @@ def msra(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> N
 
 @fillers.register("bilinear")
 def bilinear(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
-    """Each (k, k) plane of a 4-D blob is the kernel of bilinear upsampling, as FCN's Deconvolution uses it."""
+    """Each (k, k) plane of a 4-D blob is the kernel of bilinear upsampling, as FCN's Deconvolution uses it. Raises
+    ShapeError for other blobs.
+    """
     if data.ndim != 4 or data.shape[2] != data.shape[3]:
         raise ShapeError(f"A bilinear filler needs shape (n, c, k, k), the blob has {data.shape}")
     k = data.shape[3]

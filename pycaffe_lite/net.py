@@ -198,6 +198,7 @@ class Net(PycaffeNames):
 
         Keywords set the diffs of the net's outputs first and must be all of them. `diffs` names more blobs whose diff
         to return; with `end`, that layer's bottoms are returned in place of the net's inputs.
+        Raises GraphError for unknown names and with reuse_memory=True, ShapeError for diffs of the wrong size.
         """
         first = len(self._nodes) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)
@@ -290,7 +291,9 @@ class Net(PycaffeNames):
         return self._has_users_layers or self._callbacks.any
 
     def reshape(self) -> None:
-        """Reshape every layer for the present shapes of its bottoms, from the inputs on."""
+        """Reshape every layer for the present shapes of its bottoms, from the inputs on. Raises what layers raise, mostly
+        ShapeError.
+        """
         for node in self._nodes:
             try:
                 reshape(node)
@@ -309,7 +312,8 @@ class Net(PycaffeNames):
 
         Layers of the file that the net lacks are ignored (and logged), layers that the file lacks keep their fillers.
         Returns which was which. Where a layer's blobs differ in number or shape: with `strict` raises WeightsError and
-        copies nothing, without it copies what fits and reports the rest as unfit.
+        copies nothing, without it copies what fits and reports the rest as unfit. Raises MissingFileError, and ParseError
+        for what is no such file.
         """
         return weights_io.copy_from(self, weights_file, strict)
 

@@ -105,6 +105,16 @@ class Storage:
     looked at: that one then takes memory of its own. Numbers may also lack a step that is only done for somebody who
     looks (`leave_unfinished`).
 
+    Numbers that are not yet what they count as, what `array()` does about it, and what ends it otherwise:
+
+        initial     fills the memory               clear
+        laid        puts them in order             lay, lay_plain
+        spares      takes memory of its own        lay, lay_plain
+        unfinished  does the step that is lacking  lay, lay_plain
+        forgotten   writes 0, or what they are     recall, clear
+                    `_instead`
+        lost        raises MemoryReusedError       regain
+
     With a `buffer` the memory is that buffer's, which other storages use at other times: what has been lost to one of
     them cannot be asked for, until it is computed again.
     """

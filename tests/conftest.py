@@ -69,7 +69,7 @@ def choose_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI, no comparison with Caffe is skipped, for whatever reason, and no test of the engine: that would be agreement
+    """In CI, no comparison with Caffe nor test of an engine is skipped, for whatever reason: that would be agreement
     unproved.
     """
     report = yield

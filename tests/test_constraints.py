@@ -62,13 +62,6 @@ def test_each_value_of_a_repeated_field() -> None:
         c.check(message("convolution_param { kernel_size: 3 kernel_size: 0 }"), rule)
 
 
-def test_is_set() -> None:
-    p = message("concat_param { axis: 1 }").concat_param
-    assert c.is_set(p, "axis")
-    assert c.is_set(p, "concat_dim", "axis")
-    assert not c.is_set(p, "concat_dim")
-
-
 def test_single_precision_is_shown_as_it_was_written() -> None:
     with pytest.raises(ParameterError, match=r"^dropout_ratio is 1\.7, it must"):
         c.check(message("dropout_param { dropout_ratio: 1.7 }"), {"dropout_param.dropout_ratio": c.between(0, 1)})

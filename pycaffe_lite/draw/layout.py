@@ -39,7 +39,7 @@ def lay_out(graph: Graph, rankdir: str = "LR") -> Layout:
     across = places(layered, breadth, _BETWEEN if not sideways else _BETWEEN * 0.6)
     bands = _bands(layered, length, across, _label_room(graph, sideways))
     total = max((a + b / 2 for a, b in zip(across, breadth, strict=True)), default=0.0)
-    turn = _turn(rankdir, total, bands[-1][1] if bands else 0.0)
+    turn = _turn(rankdir, bands[-1][1] if bands else 0.0)
     along = {v: sum(bands[r]) / 2 for r, rank in enumerate(layered.ranks) for v in rank}
     boxes = []
     for v, vertex in enumerate(graph.vertices):
@@ -78,7 +78,7 @@ def _bands(layered: Layered, length: list[float], across: list[float], room: flo
     return bands
 
 
-def _turn(rankdir: str, total: float, depth: float) -> Callable[[Point], Point]:
+def _turn(rankdir: str, depth: float) -> Callable[[Point], Point]:
     """From (across, along) to (x, y) with the margin."""
 
     def turn(point: Point) -> Point:

@@ -73,7 +73,7 @@ def collect_params(node: Node, params: LearnableParams) -> None:
         blob.name = f"{node.name}[{j}]"
         if spec.name in params.owners:
             place = params.owners[spec.name]
-            _check_sharers(node, j, spec, blob, params, place)
+            _check_sharers(j, spec, blob, params, place)
         else:
             place = len(params.blobs)
             params.blobs.append(blob)
@@ -101,7 +101,7 @@ def _frozen(spec: pb.ParamSpec, j: int) -> pb.ParamSpec:
     return frozen
 
 
-def _check_sharers(node: Node, j: int, spec: pb.ParamSpec, blob: Blob, params: LearnableParams, place: int) -> None:
+def _check_sharers(j: int, spec: pb.ParamSpec, blob: Blob, params: LearnableParams, place: int) -> None:
     owner = params.blobs[place]
     permissive = spec.share_mode == pb.ParamSpec.PERMISSIVE
     if (blob.count != owner.count) if permissive else (blob.shape != owner.shape):

@@ -9,7 +9,8 @@ Written as matrices, with X the columns of the input that each place sees (im2co
 
     dW += dY Xᵀ        db += Σ dY        dX = Wᵀ dY, each number added back where it came from (col2im)
 
-The three products, for any number of spatial axes, are in _im2col.py.
+The three products, for any number of spatial axes, are in _im2col.py: image by image, or small ones the whole batch at
+once (_im2col_batch.py).
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ class InnerProduct(Layer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].stored("data"))
         y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
+        # Each branch is y = x Wᵀ; the first two compute yᵀ = W xᵀ.
         if not y.flags.c_contiguous:
             times_columns(w, x.T, y.T)
         elif self._n >= 4 * self._m > 4 and not self._transpose:

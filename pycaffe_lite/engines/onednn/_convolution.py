@@ -34,7 +34,7 @@ from pycaffe_lite.layers._conv import WeightedWindows
 from pycaffe_lite.layers._im2col import Geometry
 
 DIRECT = 1
-FEW_CHANNELS = 4  # in one group: oneDNN's kernels for these read the bottom as they like
+FEW_CHANNELS = 4  # of a bottom: oneDNN's kernels for these read it as they like
 THIN, LARGE = 32, 5
 """Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
 conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.

@@ -41,7 +41,7 @@ from pycaffe_lite.storage import Order
 MIN_PRODUCTS = 1 << 17
 """M · K · N from which on primitives run, level with numpy: to call one takes longer than to call numpy. Of one item a
 sixteenth: there OpenBLAS wakes threads of its own from 9216 on, else from 2**18 on. They wait for more work at full
-speed, in the way of oneDNN's: GoogLeNet, one item, two threads, took 33 ms, now 20.
+speed, in the way of oneDNN's: GoogLeNet, one item, two threads, takes 33 ms with them and 20 without.
 """
 MIN_ITEMS = 4
 """Items from which on a copy of W pays. 4096 by 4096, one thread, ms: 6.0 and 6.2 for one item, 12.0 and 6.4 for 4,
