@@ -70,8 +70,8 @@ class Detector(PictureNet):
         return self.detect_windows(zip(names, search.get_windows(names, cmd="selective_search_rcnn"), strict=True))
 
     def crop(self, im: Array, window: Sequence[float]) -> Array:
-        """The pixels of a picture (height, width, channels) in a window (y0, x0, y1, x1), or with context_pad the input's
-        size with what surrounds them. Raises ShapeError for a window without pixels.
+        """The pixels of a picture (height, width, channels) in a window (y0, x0, y1, x1), or with context_pad the
+        input's size with what surrounds them. Raises ShapeError for a window without pixels.
         """
         box = np.array(window, np.float64)
         if not self.context_pad:

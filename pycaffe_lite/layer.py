@@ -9,11 +9,10 @@ Built-in layers and users' Python layers are the same thing, a subclass of `Laye
 5. `backward(top, propagate_down, bottom)`: read `top[i].diff`; **overwrite** `bottom[i].diff[...]` where
    `propagate_down[i]`, **add** to `self.blobs[j].diff[...]` where `self.param_propagate_down(j)`.
 
-Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. In many of them
-stands `blob.stored("data")` where a reader may think `blob.data`, and `blob.open("data", order)` where it is written: the
-same shape and numbers, which may lie in another order in memory (see `Blob`). A Python layer
-overrides `setup`, `reshape`, `forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask for them each
-time, never rebind or keep them.
+Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. Many of them have
+`blob.stored("data")` where a reader may think `blob.data`, and `blob.open("data", order)` where it is written: the same
+shape and numbers, which may lie in another order in memory (see `Blob`). A Python layer overrides `setup`, `reshape`,
+`forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask for them each time, never rebind or keep them.
 
 The only public attributes are pycaffe's: `blobs`, `type`, `phase`, `param_str`; users' layers may assign any others.
 """
@@ -215,9 +214,9 @@ class Layer:
             follower.forward(top, top)
 
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
-        """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The first
-        of them writes into memory of its own and is the only one to read this layer's top; the others run in place on
-        that memory.
+        """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The
+        first of them writes into memory of its own and is the only one to read this layer's top; the others run in
+        place on that memory.
         """
         return 0
 

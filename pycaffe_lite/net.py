@@ -291,8 +291,8 @@ class Net(PycaffeNames):
         return self._has_users_layers or self._callbacks.any
 
     def reshape(self) -> None:
-        """Reshape every layer for the present shapes of its bottoms, from the inputs on. Raises what layers raise, mostly
-        ShapeError.
+        """Reshape every layer for the present shapes of its bottoms, from the inputs on. Raises what layers raise,
+        mostly ShapeError.
         """
         for node in self._nodes:
             try:
@@ -312,8 +312,8 @@ class Net(PycaffeNames):
 
         Layers of the file that the net lacks are ignored (and logged), layers that the file lacks keep their fillers.
         Returns which was which. Where a layer's blobs differ in number or shape: with `strict` raises WeightsError and
-        copies nothing, without it copies what fits and reports the rest as unfit. Raises MissingFileError, and ParseError
-        for what is no such file.
+        copies nothing, without it copies what fits and reports the rest as unfit. Raises MissingFileError, and
+        ParseError for what is no such file.
         """
         return weights_io.copy_from(self, weights_file, strict)
 

@@ -2,8 +2,8 @@
 
 loss = -Σ w[label] log p[label] / normalizer        dx = w[label] (p - onehot(label)) · weight / normalizer
 
-w are loss_param.class_weight, 1 where there are none. Both passes are SoftmaxLossLayer's, in _classification.py; here are
-the loss of one place and its gradient. The normalizer is _loss.normalizer, `weight` the top's loss_weight.
+w are loss_param.class_weight, 1 where there are none. Both passes are SoftmaxLossLayer's, in _classification.py; here
+are the loss of one place and its gradient. The normalizer is _loss.normalizer, `weight` the top's loss_weight.
 """
 
 from __future__ import annotations
