@@ -161,9 +161,8 @@ def _create(node: Node, dtype: npt.DTypeLike, seed: int, before: int) -> None:
     cls, node.engine = find_layer(node.type, engines=engines_for(node.message))
     node.layer = cls(node.message)
     node.always_reshape = node.type == "Python"
-    rng = functools.partial(
-        _random.generator, seed, node.name, before
-    )  # no reference back to the node: nets go when let go
+    # No reference back to the node: nets go when they are let go.
+    rng = functools.partial(_random.generator, seed, node.name, before)
     bind(node.layer, dtype=dtype, phase=node.message.phase, rng=rng)
 
 
