@@ -15,7 +15,7 @@
     ├── SnapshotError               snapshots that could not be written or resumed
     ├── MemoryLimitError            a net larger than this machine's memory (also a MemoryError)
     ├── MemoryReusedError           numbers of a blob whose memory another blob has taken over
-    ├── MissingMethodError          a layer's class without a pass; also a NotImplementedError
+    ├── MissingMethodError          a layer's class without a pass (also a NotImplementedError)
     ├── EngineError                 a library that computes instead of numpy, and cannot
     ├── MissingPackageError         an optional package that is not installed (also an ImportError)
     └── OldNameError                a name that pycaffe has given up (also an AttributeError)
@@ -119,10 +119,6 @@ class GraphError(CaffeError):
     """Layers and blobs that do not fit together by name or number."""
 
 
-class MissingMethodError(CaffeError, NotImplementedError):
-    """A layer's class lacks a method that every layer has."""
-
-
 class UnknownNameError(GraphError, KeyError):
     """A blob or layer that this net does not have."""
 
@@ -151,6 +147,10 @@ class MemoryLimitError(CaffeError, MemoryError):
 
 class MemoryReusedError(CaffeError):
     """A blob's numbers are gone: in a net with reuse_memory=True another one lives in their memory."""
+
+
+class MissingMethodError(CaffeError, NotImplementedError):
+    """A layer's class lacks a method that every layer has."""
 
 
 class EngineError(CaffeError):

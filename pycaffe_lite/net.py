@@ -179,8 +179,9 @@ class Net(PycaffeNames):
         """
         first = 0 if start is None else self._layer_index(start)
         last = len(self._nodes) - 1 if end is None else self._layer_index(end)
-        node = self._nodes[last]
-        wanted = dict(self._output_blobs) if end is None else self._of(node.top_names, node.tops)
+        wanted: Mapping[str, Blob] = self._output_blobs
+        if end is not None:
+            wanted = self._of(self._nodes[last].top_names, self._nodes[last].tops)
         if blobs:
             asked = self._named(blobs)
             wanted = {**wanted, **asked, **wanted}
@@ -202,8 +203,10 @@ class Net(PycaffeNames):
         """
         first = len(self._nodes) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)
-        node = self._nodes[last]
-        wanted = self._named(self.inputs) if end is None else self._of(node.bottom_names, node.bottoms)
+        if end is None:
+            wanted = self._named(self.inputs)
+        else:
+            wanted = self._of(self._nodes[last].bottom_names, self._nodes[last].bottoms)
         wanted = {**wanted, **self._named(diffs or []), **wanted}
         if top_diffs:
             self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")

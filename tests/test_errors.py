@@ -18,6 +18,7 @@ ALSO = {
     "MissingFileError": FileNotFoundError,
     "UnknownNameError": KeyError,
     "MemoryLimitError": MemoryError,
+    "MissingMethodError": NotImplementedError,
     "MissingPackageError": ImportError,
     "OldNameError": AttributeError,
     "UnknownTypeError": errors.ParameterError,
