@@ -7,8 +7,9 @@ the input as a matrix ((C, rest of the kernel), (rest of the output, N)), and W_
     y_o = b + Σ_k W_k x_h        dW_k += Σ_o dy_o x_hᵀ        dx_h = Σ_k W_kᵀ dy_o        where h = o · stride + k - pad
 
 Rows follow each other in memory, so the sums over k are products as well: of [W_0 W_1 ...] with row o · stride - pad
-and those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. The
-idea is that of MEC (Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
+and those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. A line of
+ones under every x_h makes b one more column of a W_k that all y_o have, and db its gradient. The idea is that of MEC
+(Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
 
 x and y are (N, C, *spatial) whichever way they lie in memory; where the batch is innermost already (Blob.open), most of
 the copies that put it there fall away.
@@ -45,8 +46,8 @@ def suits(geometry: Geometry, w: Shape, y: Shape, innermost: bool = False) -> bo
 
 def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch) -> None:
     """As conv_forward."""
-    rows = ImageRows(x, y, w, geometry, scratch)
-    weights = rows.by_kernel_row(w).swapaxes(2, 3).reshape(rows.group, rows.outputs, -1)
+    rows = ImageRows(x, y, w, geometry, scratch, ones=b is not None)
+    weights = _side_by_side(rows, w, b)
     for images in rows.tiles():
         unrolled = rows.unroll(x, images)
         view = rows.channels_first(y, images)
@@ -56,18 +57,29 @@ def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, s
         by_row = places.swapaxes(1, 2)
         for some, kernel in rows.alike():
             np.matmul(weights[:, np.newaxis, :, kernel], rows.seen(unrolled, some), out=by_row[:, some])
-        if b is not None:
+        if b is not None and rows.always is None:
             places += b.reshape(rows.group, -1, 1, 1)
         if not direct:
             view[...] = out
+
+
+def _side_by_side(rows: ImageRows, w: Array, b: Array | None) -> Array:
+    """[W_0 W_1 ...] for each group, with b as one column more of W_always."""
+    of_rows = rows.by_kernel_row(w).swapaxes(2, 3).reshape(rows.group, rows.outputs, -1, rows.depth)
+    if b is not None and rows.always is not None:
+        wider = np.zeros((*of_rows.shape[:3], rows.lines), w.dtype)
+        wider[..., : rows.depth] = of_rows
+        wider[:, :, rows.always, rows.depth] = b.reshape(rows.group, -1)
+        of_rows = wider
+    return of_rows.reshape(rows.group, rows.outputs, -1)
 
 
 def backward_weight(
     x: Array, dy: Array, dw: Array, db: Array | None, geometry: Geometry, scratch: Scratch, same_x: bool = False
 ) -> None:
     """As conv_backward_weight."""
-    rows = ImageRows(x, dy, dw, geometry, scratch)
-    total = scratch("total", (rows.group, geometry.kernel[0] * rows.depth, rows.outputs), dw.dtype)
+    rows = ImageRows(x, dy, dw, geometry, scratch, ones=db is not None)
+    total = scratch("total", (rows.group, geometry.kernel[0] * rows.lines, rows.outputs), dw.dtype)
     total.fill(0)
     at_once = min(rows.y_rows, max(1, PRODUCTS_BYTES // total.nbytes))
     products = scratch("products", (rows.group, at_once, *total.shape[1:]), dw.dtype)
@@ -82,10 +94,14 @@ def backward_weight(
                 np.matmul(left, right[:, o : o + at_once], out=out)
                 for i in range(out.shape[1]):
                     np.add(here, out[:, i], out=here)
-        if db is not None:
+        if db is not None and rows.always is None:
             db += np.einsum("gopm->gm", places).reshape(-1)
+    by_row = total.reshape(rows.group, geometry.kernel[0], rows.lines, rows.outputs)
+    of_weights = by_row[:, :, : rows.depth].reshape(rows.group, geometry.kernel[0], rows.inputs, -1, rows.outputs)
     gradient = rows.by_kernel_row(dw)
-    gradient += total.reshape(rows.group, geometry.kernel[0], rows.inputs, -1, rows.outputs).transpose(0, 4, 2, 1, 3)
+    gradient += of_weights.transpose(0, 4, 2, 1, 3)
+    if db is not None and rows.always is not None:
+        db += by_row[:, rows.always, rows.depth].reshape(-1)
 
 
 def backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: Scratch) -> None:

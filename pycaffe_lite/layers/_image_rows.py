@@ -25,12 +25,14 @@ MIN_COLUMNS = 128  # that a product needs to run at speed, whatever the cache
 class ImageRows:
     """The rows of one convolution's input and output, for a tile of its images at a time."""
 
-    def __init__(self, x: Array, y: Array, w: Array, geometry: Geometry, scratch: Scratch) -> None:
+    def __init__(self, x: Array, y: Array, w: Array, geometry: Geometry, scratch: Scratch, ones: bool = False) -> None:
         self._geometry, self._scratch, self._num = geometry, scratch, len(x)
         self.group = geometry.group
         self.inputs, self.outputs = w.shape[1], len(w) // geometry.group
         self.depth = w[0].size // geometry.kernel[0]
         self.x_rows, self.y_rows, self._rest = x.shape[2], y.shape[2], y.shape[3:]
+        self.always = self._always() if ones else None
+        self.lines = self.depth + (self.always is not None)  # of an unrolled row
         columns = math.prod(self._rest)
         per_image = self.group * self.x_rows * self.depth * columns * x.itemsize
         most = max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns))
@@ -49,8 +51,14 @@ class ImageRows:
         start = 0
         for kernel, rows in itertools.groupby(range(self.y_rows), self._kernel):
             stop = start + len(list(rows))
-            yield slice(start, stop), slice(kernel.start * self.depth, kernel.stop * self.depth)
+            yield slice(start, stop), slice(kernel.start * self.lines, kernel.stop * self.lines)
             start = stop
+
+    def _always(self) -> int | None:
+        """A row of the kernel that every row of the output sees x through, if there is one."""
+        seen = [self._kernel(o) for o in (0, self.y_rows - 1)]
+        first, stop = max(kernel.start for kernel in seen), min(kernel.stop for kernel in seen)
+        return first if first < stop else None
 
     def _kernel(self, o: int) -> range:
         """The rows of the kernel that row o of the output sees x through, not padding."""
@@ -65,7 +73,7 @@ class ImageRows:
         """
         kernel, g = self._kernel(some.start), self._geometry
         first = some.start * g.stride[0] - g.pad[0] + kernel.start
-        shape = (self.group, some.stop - some.start, len(kernel) * self.depth, unrolled.shape[-1])
+        shape = (self.group, some.stop - some.start, len(kernel) * self.lines, unrolled.shape[-1])
         group, row, line, column = unrolled.strides
         strides = (group, row * g.stride[0], line, column)
         return np.ndarray(shape, unrolled.dtype, unrolled, first * row if len(kernel) else 0, strides)
@@ -98,21 +106,23 @@ class ImageRows:
         return out.reshape(*view.shape[:2], -1, view.shape[-1])
 
     def unroll(self, x: Array, images: slice, same_x: bool = False) -> Array:
-        """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N)).
+        """(N, C, rows, *rest) as (group, rows, (C / group, rest of the kernel), (rest of the output, N)); each
+        with a line of ones under it if there is an `always`.
 
         same_x: the last call was for this x, too. Then the work is done already, if the tile is the whole batch.
         """
         padded, inside, view = self.with_padding(x, images)
-        shape = (*view.shape[:3], *self._geometry.kernel[1:], *self._rest, view.shape[-1])
-        out = self.room("rows", shape, images, x)
-        unrolled = out.reshape(self.group, self.x_rows, self.depth, -1)
+        columns = math.prod(self._rest) * view.shape[-1]
+        unrolled = self.room("rows", (self.group, self.x_rows, self.lines, columns), images, x)
         if same_x and self._images == self._num:
             return unrolled
         if padded is not view:
             if self._pads_rest():
                 padded.fill(0)
             inside[...] = view
-        out[...] = self._geometry.view(padded, 3, self._rest)
+        windows = self._geometry.view(padded, 3, self._rest)
+        unrolled[:, :, : self.depth].reshape(windows.shape)[...] = windows
+        unrolled[:, :, self.depth :] = 1
         return unrolled
 
     def overlapping(self, sums: Array, row: Array) -> list[tuple[Array, Array]]:

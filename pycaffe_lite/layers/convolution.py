@@ -70,6 +70,7 @@ class Convolution(WeightedWindows):
         db = self.blobs[1].diff if self._bias and self.param_propagate_down(1) else None
         how = self._geometry, self._scratch, self._by_batch
         same_x = self._seen is not None and self._seen == bottom[0].written("data")
+        same_x &= (db is not None) == self._bias  # else the rows that forward left have other lines
         self._seen = None  # the gradient of the bottom needs the memory
         for x, y, down in zip(bottom, top, propagate_down, strict=True):
             dy = self._read(y, "diff")
