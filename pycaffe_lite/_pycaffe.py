@@ -15,7 +15,7 @@ import numpy as np
 from pycaffe_lite._old_names import OldNames
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError, GraphError, ShapeError
+from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.plan import AUTOMATIC, Node
 from pycaffe_lite.layers.memory_data import MemoryData
 
@@ -57,7 +57,7 @@ class PycaffeNames(OldNames):
 
         Returns the outputs, and the `blobs` asked for, of all items; of what has no batch axis, one entry per batch.
         """
-        blobs = list(blobs or [])
+        blobs = self._asked("forward_all", "blobs", blobs)
         found = _Gathered()
         for batch in self._batch(inputs):
             found.add(self.forward(blobs=blobs, **batch))
@@ -71,7 +71,8 @@ class PycaffeNames(OldNames):
         Keywords are the inputs' data and, if wanted, the outputs' diffs, of any one number of items.
         Raises GraphError for names that are neither.
         """
-        blobs, diffs = list(blobs or []), list(diffs or [])
+        blobs = self._asked("forward_backward_all", "blobs", blobs)
+        diffs = self._asked("forward_backward_all", "diffs", diffs)
         strange = arrays.keys() - {*self.inputs, *self.outputs}
         if strange:
             raise GraphError(f"Neither inputs nor outputs of this net: {', '.join(sorted(strange))}")
@@ -83,6 +84,19 @@ class PycaffeNames(OldNames):
             grad.add(self.backward(diffs=diffs, **(top_diffs or {})))
         items, size = _items(arrays), self._batch_size()
         return data.arrays(items, size), grad.arrays(items, size)
+
+    def _asked(self, method: str, keyword: str, names: Iterable[str] | None) -> list[str]:
+        """The names of blobs that a keyword asks for. Raises ParameterError where arrays came, meant as inputs."""
+        if isinstance(names, str):
+            raise ParameterError(f"{keyword} is the text {names!r}", hint=f"Give a list: {keyword}=[{names!r}].")
+        if isinstance(names, Mapping) or hasattr(names, "__array__"):
+            by_name = self.outputs if method == "backward" else self.inputs
+            example = next((name for name in by_name if name.isidentifier()), "name")
+            raise ParameterError(
+                f"{method}() takes a list of names for {keyword}, not {type(names).__name__}",
+                hint=f"Arrays go by name: net.{method}({example}=array).",
+            )
+        return list(names or [])
 
     def _batch(self, blobs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         """The arrays, by name, in pieces of the net's batch size; the last piece is padded with zeros."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pycaffe_lite import _display
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import AssignmentError, CaffeError, ShapeError
 from pycaffe_lite.storage import Order, Storage
 from pycaffe_lite.watched import WatchedStorage
 
@@ -25,6 +25,8 @@ MIN_ITEMS = 16  # side by side, that make it worth while to keep the batch inner
 
 Side = Literal["data", "diff"]
 _NOTHING = np.empty(0)
+_PYCAFFE = frozenset("channels count data diff height num reshape shape width".split())
+"""What users complete names to."""
 _next_change = itertools.count(1).__next__
 
 
@@ -85,6 +87,10 @@ class Blob:
             self._data_view, self._data_of = whole[: self._count].reshape(self._shape), whole
         return self._data_view
 
+    @data.setter
+    def data(self, array: Array) -> None:
+        self._refuse("data", array, self._data)
+
     @property
     def diff(self) -> Array:
         """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
@@ -94,6 +100,17 @@ class Blob:
         if whole is not self._diff_of:
             self._diff_view, self._diff_of = whole[: self._count].reshape(self._shape), whole
         return self._diff_view
+
+    @diff.setter
+    def diff(self, array: Array) -> None:
+        self._refuse("diff", array, self._diff)
+
+    def _refuse(self, what: Side, array: Array, storage: Storage) -> None:
+        """Raise AssignmentError, unless it is the blob's own array that comes back: so `blob.data += 1` ends."""
+        if array is not self.get(what):
+            raise AssignmentError(
+                f"A blob's {what} cannot be replaced", hint=f"Write into it: blob.{what}[...] = array."
+            )
 
     def get(self, what: Side) -> Array:
         """`data` or `diff`."""
@@ -347,6 +364,9 @@ class Blob:
         """As `_gpu_data_ptr`, for `diff`."""
         raise CaffeError("There is no GPU memory: blobs live in the host's", hint="Use blob.diff.")
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name.startswith("_") or name in _PYCAFFE]
+
     def __repr__(self) -> str:
         return _display.blob_line(self)
 
@@ -416,9 +436,9 @@ class BlobVec(list[Blob]):
         self.dtype = np.dtype(dtype)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """As a list's. Raises CaffeError for an array at a blob's place: numbers are written into the blob's data."""
+        """As a list's. Raises AssignmentError for an array at a blob's place: its numbers belong into the blob's."""
         if not isinstance(index, slice) and not isinstance(value, Blob):
-            raise CaffeError(
+            raise AssignmentError(
                 f"A layer's parameter is a blob, not {type(value).__name__}",
                 hint="Write numbers into it: net.params[name][i].data[...] = array.",
             )

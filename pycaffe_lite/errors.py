@@ -18,6 +18,7 @@
     ├── MissingMethodError          a layer's class without a pass (also a NotImplementedError)
     ├── EngineError                 a library that computes instead of numpy, and cannot
     ├── MissingPackageError         an optional package that is not installed (also an ImportError)
+    ├── AssignmentError             something replaced that is written into (also an AttributeError)
     └── OldNameError                a name that pycaffe has given up (also an AttributeError)
 
 A message says what was found, where, and what to do::
@@ -163,11 +164,15 @@ class MissingPackageError(CaffeError, ImportError):
     __str__ = CaffeError.__str__
 
 
+class AssignmentError(CaffeError, AttributeError):
+    """Something was replaced, or taken out, that belongs to a net for good; the hint says how to write into it."""
+
+
 class OldNameError(CaffeError, AttributeError):
     """A name that old scripts use and pycaffe has given up; the hint is what to use instead."""
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.65) -> str | None:
     """The known name that this one is most likely a misspelling of, or None when none is alike by `cutoff` (0 to 1)."""
     by_lower = {k.lower(): k for k in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 _ZEROS = pb.FillerParameter()
 
+_PYCAFFE = frozenset("backward blobs forward param_str phase reshape setup type".split())
+"""What of a layer's own names users complete names to."""
+
 Blobs = Sequence[Blob]
 """What a layer is handed as bottom and top."""
 
@@ -282,6 +285,10 @@ class Layer:
             type(self).set_resume_state(self, state["own"])
         if "random" in state:
             self._rng.bit_generator.state = state["random"]
+
+    def __dir__(self) -> list[str]:
+        ours = {name for cls in type(self).__mro__ if cls.__module__.startswith("pycaffe_lite.") for name in vars(cls)}
+        return [name for name in super().__dir__() if name.startswith("_") or name in _PYCAFFE or name not in ours]
 
     def __repr__(self) -> str:
         return _display.layer_line(self)

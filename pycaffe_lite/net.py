@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pycaffe_lite import _debug_info, _display, _random, weights_io
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.build import build, reshape, settle
@@ -182,8 +182,8 @@ class Net(PycaffeNames):
         wanted: Mapping[str, Blob] = self._output_blobs
         if end is not None:
             wanted = self._of(self._nodes[last].top_names, self._nodes[last].tops)
-        if blobs:
-            asked = self._named(blobs)
+        if blobs is not None:
+            asked = self._named(self._asked("forward", "blobs", blobs))
             wanted = {**wanted, **asked, **wanted}
             if self._reuse is not None:
                 self._reuse.keep(asked.values())
@@ -207,7 +207,7 @@ class Net(PycaffeNames):
             wanted = self._named(self.inputs)
         else:
             wanted = self._of(self._nodes[last].bottom_names, self._nodes[last].bottoms)
-        wanted = {**wanted, **self._named(diffs or []), **wanted}
+        wanted = {**wanted, **self._named(self._asked("backward", "diffs", diffs)), **wanted}
         if top_diffs:
             self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
         self._backward(first, last)
@@ -363,6 +363,11 @@ class Net(PycaffeNames):
 
         return draw(self, rankdir, display_lrm=display_lrm)
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise CaffeError(
+            "A net cannot be copied or pickled", hint="Build a second one; other.share_with(net) shares the weights."
+        )
+
     def __repr__(self) -> str:
         return _display.net_line(self)
 
@@ -395,18 +400,28 @@ class Net(PycaffeNames):
             if array.dtype.kind not in "biuf":
                 raise ShapeError(f"{noun} '{name}' is {value!r:.60}, no array of numbers")
             if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
-                raise ShapeError(
-                    f"{noun} is not batch sized: '{name}' has {array.shape[0]} items, its blob {blob.shape[0]}",
-                    hint=f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, array.shape))}).",
-                )
+                raise _wrong_size(noun, name, array.shape, blob.shape)
             try:
                 getattr(blob, what)[...] = array
             except ValueError:
-                raise ShapeError(f"{noun} '{name}' has shape {array.shape}, its blob {blob.shape}") from None
+                raise _wrong_size(noun, name, array.shape, blob.shape) from None
 
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def _wrong_size(noun: str, name: str, given: Shape, wanted: Shape) -> ShapeError:
+    whole = (1, *given) if len(given) < len(wanted) else given
+    reshape = f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, whole))})."
+    if len(given) == len(wanted) and given[0] != wanted[0]:
+        return ShapeError(
+            f"{noun} is not batch sized: '{name}' has {given[0]} items, its blob {wanted[0]}", hint=reshape
+        )
+    hint = ""
+    if len(given) == len(wanted) - 1 and given[0] == wanted[1]:
+        hint = f"It lacks the batch axis: {name}=array[np.newaxis]. {'' if whole == wanted else reshape}".strip()
+    return ShapeError(f"{noun} '{name}' has shape {given}, its blob {wanted}", hint=hint)
 
 
 def _forward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:

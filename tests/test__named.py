@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite.errors import UnknownNameError
+from pycaffe_lite.errors import AssignmentError, UnknownNameError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
 
@@ -45,6 +48,46 @@ def test_a_wrong_name_is_answered_with_the_right_one(net: caffe.Net, which: str,
         getattr(net, which)[name]
     assert str(e.value) == message
     assert isinstance(e.value, KeyError)
+
+
+CHANGES: dict[str, Callable[[Any, str], object]] = {
+    "set": lambda entries, name: entries.__setitem__(name, 1),
+    "del": lambda entries, name: entries.__delitem__(name),
+    "pop": lambda entries, name: entries.pop(name),
+    "popitem": lambda entries, name: entries.popitem(),
+    "clear": lambda entries, name: entries.clear(),
+    "update": lambda entries, name: entries.update({name: 1}),
+    "|=": lambda entries, name: entries.__ior__({name: 1}),
+    "setdefault": lambda entries, name: entries.setdefault(name, 1),
+    "move_to_end": lambda entries, name: entries.move_to_end(name),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(
+    ("which", "name", "advice"),
+    [
+        ("blobs", "ip1", r"Write into the blob: net.blobs\[name\].data\[...\] = array."),
+        ("params", "ip1", r"Write into its blobs: net.params\[name\]\[0\].data\[...\] = array."),
+        ("layer_dict", "relu1", "Layers come from the network's file."),
+    ],
+)
+def test_nothing_goes_in_or_out(
+    net: caffe.Net, which: str, name: str, advice: str, change: Callable[[Any, str], object]
+) -> None:
+    entries = getattr(net, which)
+    before = list(entries.items())
+    with pytest.raises(AssignmentError, match=f"cannot be replaced or taken out. {advice}"):
+        change(entries, name)
+    assert list(entries.items()) == before
+
+
+def test_a_copy_is_the_users(net: caffe.Net) -> None:
+    for copied in (net.params.copy(), copy.copy(net.params), copy.deepcopy(net.params)):
+        assert type(copied) is OrderedDict
+        del copied["ip1"]
+        assert list(copied) == ["ip<2>"]
+        assert copied["ip<2>"][0].shape == net.params["ip<2>"][0].shape
 
 
 def test_blobs_are_listed_one_a_line_and_aligned(net: caffe.Net) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from pycaffe_lite import Blob
 from pycaffe_lite.blob import BlobVec
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import AssignmentError, CaffeError, ShapeError
 from pycaffe_lite.storage import Storage
+from pycaffe_lite.watched import WatchedStorage
 
 
 def test_a_new_blob_is_zero_and_holds_nothing() -> None:
@@ -171,10 +172,32 @@ def test_legacy_names() -> None:
 
 def test_names_are_not_rebound_by_mistake() -> None:
     blob = Blob((2,))
-    with pytest.raises(AttributeError):
-        blob.data = np.ones(2)  # type: ignore[misc]
+    for value in (np.ones(2), 0, blob.data.copy()):
+        with pytest.raises(AssignmentError, match=r"data cannot be replaced. Write into it: blob.data\[...\] = array"):
+            blob.data = value
+        with pytest.raises(AttributeError, match=r"diff cannot be replaced. Write into it: blob.diff\[...\] = array"):
+            blob.diff = value
     with pytest.raises(AttributeError):
         blob.dta = np.ones(2)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), ()])
+@pytest.mark.parametrize("watched", [False, True])
+def test_operators_that_work_in_place(shape: tuple[int, ...], watched: bool) -> None:
+    blob = Blob(shape)
+    if watched:
+        blob.move_to(WatchedStorage(count=blob.count), Storage(count=blob.count))
+    blob.data += 3
+    blob.data *= 2
+    blob.diff -= 1
+    blob.diff[...] *= 4
+    assert (blob.data == 6).all()
+    assert (blob.diff == -4).all()
+
+
+def test_what_tab_offers() -> None:
+    offered = [name for name in dir(Blob((2, 3))) if not name.startswith("_")]
+    assert offered == ["channels", "count", "data", "diff", "height", "num", "reshape", "shape", "width"]
 
 
 def test_blob_vec_makes_blobs_of_its_type() -> None:

@@ -20,6 +20,7 @@ ALSO = {
     "MemoryLimitError": MemoryError,
     "MissingMethodError": NotImplementedError,
     "MissingPackageError": ImportError,
+    "AssignmentError": AttributeError,
     "OldNameError": AttributeError,
     "UnknownTypeError": errors.ParameterError,
 }
@@ -81,6 +82,8 @@ def test_did_you_mean() -> None:
     assert did_you_mean("RELU", known) == "Did you mean 'ReLU'?"
     assert did_you_mean("Pooling", known) == ""
     assert did_you_mean("x", []) == ""
+    assert did_you_mean("SDG", ["SGD", "Adam"]) == "Did you mean 'SGD'?"
+    assert did_you_mean("Conv", ["Concat", "Convolution"]) == ""
 
 
 @pytest.mark.parametrize(("module", "extra"), _extras.EXTRAS.items())

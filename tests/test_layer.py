@@ -165,6 +165,9 @@ def test_scratch_is_kept_while_it_fits() -> None:
 # The default passes.
 
 
+CONVOLUTION = "convolution_param { num_output: 2 kernel_size: 3 }"
+
+
 class Doubler(Layer):
     """The smallest layer."""
 
@@ -173,6 +176,18 @@ class Doubler(Layer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         np.multiply(bottom[0].data, 2, out=top[0].data)
+
+
+def test_what_tab_offers() -> None:
+    class Users(Doubler):
+        def helper(self) -> None: ...
+
+    pycaffes = {"backward", "blobs", "forward", "param_str", "phase", "reshape", "setup", "type"}
+    convolution = net_of(inputs(x=(2, 3, 5, 7)) + layer("c", "Convolution", "x", "y", CONVOLUTION)).layer_dict["c"]
+    assert {name for name in dir(convolution) if not name.startswith("_")} == pycaffes
+    users = Users()
+    users.batch_size = 3  # type: ignore[attr-defined]
+    assert {"helper", "batch_size", *pycaffes} <= set(dir(users))
 
 
 def test_reshape_and_forward_do_what_the_subclass_says() -> None:

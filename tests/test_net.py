@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +204,62 @@ def test_wrong_inputs(net: Net) -> None:
         net.forward(data=np.zeros((4, 7)), label=t)
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"data": np.zeros((4, 3))},
+            r"takes a list of names for {keyword}, not dict. Arrays go by name: net.{method}\({name}=array\)",
+        ),
+        (
+            np.zeros((4, 3)),
+            r"takes a list of names for {keyword}, not ndarray. Arrays go by name: net.{method}\({name}=array\)",
+        ),
+        ("ip1", r"^{keyword} is the text 'ip1'. Give a list: {keyword}=\['ip1'\]"),
+    ],
+    ids=["dict", "array", "text"],
+)
+@pytest.mark.parametrize(
+    ("method", "keyword"),
+    [
+        ("forward", "blobs"),
+        ("backward", "diffs"),
+        ("forward_all", "blobs"),
+        ("forward_backward_all", "blobs"),
+        ("forward_backward_all", "diffs"),
+    ],
+)
+def test_arrays_where_names_belong(net: Net, method: str, keyword: str, given: object, says: str) -> None:
+    name = "loss" if method == "backward" else "data"
+    with pytest.raises(ParameterError, match=says.format(method=method, keyword=keyword, name=name)):
+        getattr(net, method)(**{keyword: given})
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "hint"),
+    [
+        ((1, 3, 5, 7), (3, 5, 7), "It lacks the batch axis: x=array[np.newaxis]."),
+        (
+            (4, 3, 5, 7),
+            (3, 5, 7),
+            "It lacks the batch axis: x=array[np.newaxis]. Reshape first: net.blobs['x'].reshape(1, 3, 5, 7).",
+        ),
+        (
+            (1, 3, 5, 7),
+            (3, 2, 2),
+            "It lacks the batch axis: x=array[np.newaxis]. Reshape first: net.blobs['x'].reshape(1, 3, 2, 2).",
+        ),
+        ((4, 1), (7,), ""),
+        ((4,), (3, 4), ""),
+    ],
+)
+def test_inputs_of_another_number_of_axes(shape: tuple[int, ...], given: tuple[int, ...], hint: str) -> None:
+    net = net_of(inputs(x=shape))
+    with pytest.raises(ShapeError) as e:
+        net.forward(x=np.zeros(given))
+    assert (e.value.found, e.value.hint) == (f"Input 'x' has shape {given}, its blob {shape}", hint)
+
+
 # Backward.
 
 
@@ -389,6 +448,12 @@ def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_summary_and_repr(net: Net) -> None:
     assert "ip1" in str(net.summary())
     assert repr(net)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_it_cannot_be_copied(net: Net, duplicate: Callable[[object], object]) -> None:
+    with pytest.raises(caffe.CaffeError, match=r"cannot be copied or pickled. Build a second one; .*share_with\(net\)"):
+        duplicate(net)
 
 
 def test_close_reaches_every_layer(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
