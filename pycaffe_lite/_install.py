@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from pycaffe_lite._forks import MODULES
 from pycaffe_lite.errors import CaffeError
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ _NAMES = {
     "caffe.pycaffe",
 }
 """pycaffe's modules; each is the module of ours of that name."""
-
-_FORKS = {"caffe.model_libs": "SSD"}
-"""Modules that scripts look for in pycaffe and only a fork of it has."""
 
 
 def install_as_caffe() -> None:
@@ -84,7 +82,7 @@ class _Finder(MetaPathFinder, Loader):
         if fullname.partition(".")[0] != "caffe":
             return None
         if fullname not in _NAMES:  # our folder has more modules than pycaffe
-            whose = f": it is the {_FORKS[fullname]} fork's, not pycaffe's" if fullname in _FORKS else ""
+            whose = f": it is the {MODULES[fullname]} fork's, not pycaffe's" if fullname in MODULES else ""
             raise ModuleNotFoundError(f"No module named {fullname!r}{whose}", name=fullname)
         return ModuleSpec(fullname, self)
 

@@ -92,15 +92,22 @@ class Net(PycaffeNames):
             weights, phase, level = phase, level, 0
         if phase not in pb.Phase.values():
             raise ParameterError(f"The phase is {phase!r}", hint="It must be pycaffe_lite.TRAIN or pycaffe_lite.TEST.")
+        doubt = ""
         if isinstance(network_file, pb.NetParameter):
             message, positions = pb.NetParameter(), None
             message.CopyFrom(network_file)
         else:
             message, positions = read_net(network_file)
+            if not positions.file:
+                doubt = f"{os.fspath(network_file)} is binary: is it the weights, given in place of the prototxt?"
         message.state.phase = phase  # type: ignore[assignment]
         message.state.level = level
         message.state.stage.extend(stages or [])
-        self._init(message, positions, dtype, seed, trusted, reuse_memory)
+        try:
+            self._init(message, positions, dtype, seed, trusted, reuse_memory)
+        except CaffeError as e:
+            e.hint = f"{e.hint} {doubt}".strip()
+            raise
         if weights is not None:
             self.copy_from(weights, strict)
 

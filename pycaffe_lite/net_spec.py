@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 
-from pycaffe_lite.errors import GraphError, ParameterError, did_you_mean
+from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, did_you_mean
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.registry import layer_types
+from pycaffe_lite.registry import find_layer, layer_types
+from pycaffe_lite.schema.fields import fields_of
 
 __all__ = [
     "Function",
@@ -191,6 +192,26 @@ class Layers:
         return layer_types()
 
 
+class _Values:
+    """A message's names; those of its enums' values are what tab offers."""
+
+    def __init__(self, message: type[Message]) -> None:
+        self._message = message
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copies ask, before there is a message
+            raise AttributeError(name)
+        try:
+            return getattr(self._message, name)
+        except AttributeError:
+            values = self.__dir__()
+            hint = f"{did_you_mean(name, values)} It has {', '.join(values) or 'none'}.".strip()
+            raise AttributeError(f"{self._message.DESCRIPTOR.name} has no value '{name}'. {hint}") from None
+
+    def __dir__(self) -> list[str]:
+        return [value for enum in self._message.DESCRIPTOR.enum_types for value in enum.values_by_name]
+
+
 class Parameters:
     """`params.Pooling.MAX` is the value of a name in PoolingParameter."""
 
@@ -198,7 +219,7 @@ class Parameters:
         message = getattr(pb, f"{name}Parameter", None)
         if message is None:
             raise AttributeError(f"There is no {name}Parameter. {did_you_mean(name, dir(self))}".strip())
-        return message
+        return _Values(message)
 
     def __dir__(self) -> list[str]:
         return [n.removesuffix("Parameter") for n in pb.DESCRIPTOR.message_types_by_name if n.endswith("Parameter")]
@@ -206,6 +227,19 @@ class Parameters:
 
 layers = Layers()
 params = Parameters()
+
+
+def _set_params(layer: pb.LayerParameter, fn: Function) -> None:
+    """Set the function's keywords where they are fields: of the message of its type, or of the layer's own."""
+    own: Message = getattr(layer, f"{_param_names.get(fn.type_name)}_param", layer)
+    fields, others = own.DESCRIPTOR.fields_by_name, layer.DESCRIPTOR.fields_by_name
+    for key, value in fn.params.items():
+        inside = not key.endswith("param") and key in fields
+        if not inside and key not in others:
+            find_layer(fn.type_name)  # says what is wrong with a type that nobody knows
+            hint = did_you_mean(key, [*fields, *others]) or fields_of(layer.DESCRIPTOR).hint(key)
+            raise ParameterError(f"{own.DESCRIPTOR.name} has no field '{key}'", hint=hint)
+        assign_proto(own if inside else layer, key, value)
 
 
 class _Writer:
@@ -244,10 +278,10 @@ class _Writer:
         layer.bottom.extend(self._layers[top.fn].top[top.n] for top in fn.inputs)
         layer.top.extend(layer.bottom[: fn.ntop] if fn.in_place else [self._name(top, fn) for top in fn.tops])
         layer.name = self._name(fn.tops[0] if fn.tops else fn, fn)
-        own: Message = getattr(layer, f"{_param_names.get(fn.type_name)}_param", layer)
-        for key, value in fn.params.items():
-            inside = not key.endswith("param") and key in own.DESCRIPTOR.fields_by_name
-            assign_proto(own if inside else layer, key, value)
+        try:
+            _set_params(layer, fn)
+        except CaffeError as e:
+            raise e.at(layer=layer.name, layer_type=fn.type_name) from e.__cause__
         return layer
 
     def _name(self, thing: Top | Function, fn: Function) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from pycaffe_lite._forks import fork_hint
 from pycaffe_lite.errors import UnknownTypeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -95,7 +96,11 @@ def find_layer(type_name: str, *, dialect: str = "", engines: Sequence[str] = ()
             registry = _layers.get((spoken, engine))
             if registry is not None and type_name in registry:
                 return registry[type_name], engine
-    return _layers["", ""][type_name], ""  # which says that there is none
+    try:
+        return _layers["", ""][type_name], ""
+    except UnknownTypeError as e:
+        e.hint = fork_hint(type_name) or e.hint
+        raise
 
 
 def layer_types() -> list[str]:

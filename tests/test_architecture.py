@@ -31,6 +31,7 @@ FLOORS = [
         "_install",
         "_extras",
         "_files",
+        "_forks",
         "_mode",
         "_multiply_adds",
         "_old_names",

@@ -114,6 +114,16 @@ def test_missing_files(file: str) -> None:
         Net(file, TRAIN, weights="/nowhere/w.caffemodel")
 
 
+def test_weights_in_place_of_the_network(tmp_path: Path) -> None:
+    """A .caffemodel of a net whose data layer is for phase TRAIN."""
+    weights = tmp_path / "w.caffemodel"
+    net_of(
+        inputs(data=(4, 3)).replace("layer {", "layer { include { phase: TRAIN }", 1) + ip("a", "data", "a", 5)
+    ).save(weights)
+    with pytest.raises(GraphError, match=r"Unknown bottom blob 'data'.*w\.caffemodel is binary: is it the weights, "):
+        Net(weights, TEST)
+
+
 # Names.
 
 

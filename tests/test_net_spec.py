@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pycaffe_lite as caffe
 from pycaffe_lite import layers as L
 from pycaffe_lite import net_spec
 from pycaffe_lite import params as P
-from pycaffe_lite.errors import GraphError, ParameterError
+from pycaffe_lite.errors import GraphError, ParameterError, UnknownTypeError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
 
@@ -180,10 +182,18 @@ def test_assigning() -> None:
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        (dict(num_ouput=3), "LayerParameter has no field 'num_ouput'"),
+        (
+            dict(num_outputs=3),
+            "ConvolutionParameter has no field 'num_outputs' (layer 'Convolution1' of type Convolution). "
+            "Did you mean 'num_output'?",
+        ),
+        (dict(los_weight=3), "Did you mean 'loss_weight'?"),
+        (dict(negative_slope=3), "ConvolutionParameter has no field 'negative_slope' (layer 'Convolution1'"),
+        (dict(negative_slope=3), "It is a field of ReLUParameter."),
         (
             dict(convolution_param=dict(num_ouput=3)),
-            "ConvolutionParameter has no field 'num_ouput'. Did you mean 'num_out",
+            "ConvolutionParameter has no field 'num_ouput' (layer 'Convolution1' of type Convolution). "
+            "Did you mean 'num_output'?",
         ),
         (dict(num_output="three"), "ConvolutionParameter.num_output cannot be 'three'"),
         (dict(num_output=-1), "num_output cannot be -1"),
@@ -194,6 +204,24 @@ def test_assigning() -> None:
 def test_parameters_that_there_are_not(params: dict[str, object], says: str) -> None:
     with pytest.raises(ParameterError, match=re.escape(says)):
         L.Convolution(L.DummyData(), **params).to_proto()
+
+
+@pytest.mark.parametrize(
+    ("type_name", "params", "says"),
+    [
+        (
+            "Convolutionn",
+            dict(num_output=3),
+            "Unknown layer type 'Convolutionn' (layer 'top' .*Did you mean 'Convolution'",
+        ),
+        ("Permute", dict(permute_param=dict(order=1)), "Unknown layer type 'Permute' (layer 'top' .*of the SSD fork"),
+    ],
+)
+def test_a_type_that_there_is_not_is_no_wrong_parameter(type_name: str, params: dict[str, Any], says: str) -> None:
+    n = caffe.NetSpec()
+    n.top = getattr(L, type_name)(L.DummyData(), **params)
+    with pytest.raises(UnknownTypeError, match=says.replace("(", r"\(")):
+        n.to_proto()
 
 
 def test_param_name_dict() -> None:
@@ -215,6 +243,15 @@ def test_params_are_the_schemas_names() -> None:
     with pytest.raises(AttributeError, match="no PolingParameter. Did you mean 'Pooling'"):
         _ = P.Poling
     assert "Pooling" in dir(P)
+    with pytest.raises(
+        AttributeError,
+        match=r"PoolingParameter has no value 'MAXX'. Did you mean 'MAX'\? "
+        r"It has MAX, AVE, STOCHASTIC, DEFAULT, CAFFE, CUDNN, .*\.",
+    ):
+        _ = P.Pooling.MAXX
+    assert "STOCHASTIC" in dir(P.Pooling)
+    assert copy.copy(P.Pooling).AVE == 1
+    assert not hasattr(P.InnerProduct, "MAX")
 
 
 def test_layers_know_their_names_and_take_any() -> None:

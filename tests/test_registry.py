@@ -70,6 +70,21 @@ def test_unknown_types(name: str, hint: str) -> None:
     assert e.value.field == "type"
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ROIPooling", 'It is a layer of the Faster R-CNN fork, which BVLC Caffe lacks: write it as type: "Python".'),
+        ("ReLU6", 'Write type: "Clip" with clip_param { min: 0 max: 6 }: it computes the same.'),
+    ],
+)
+def test_forks_types_are_not_misspelt(name: str, hint: str) -> None:
+    make("Pooling")
+    make("ReLU")
+    with pytest.raises(UnknownTypeError) as e:
+        find_layer(name)
+    assert e.value.hint == hint
+
+
 def test_a_name_is_given_once() -> None:
     first = make("ReLU")
     register_layer("ReLU")(first)

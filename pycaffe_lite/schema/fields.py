@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
+from pycaffe_lite._forks import fork_hint
 from pycaffe_lite.errors import did_you_mean
 
 _F = FieldDescriptor
@@ -55,15 +56,19 @@ class Fields(NamedTuple):
     by_name: dict[str, Field]
     required: tuple[str, ...]
 
-    def hint(self, unknown: str, around: Iterable[Fields]) -> str:
+    def hint(self, unknown: str, around: Sequence[Fields] = ()) -> str:
         """What may be meant by a name that is no field here; `around` are the messages that enclose this one."""
         for outer in around:
             if unknown in outer.by_name:
                 return f"{outer.message.name} has one: is a '}}' missing before it?"
-        owners = [m.name for m in self.message.file.message_types_by_name.values() if unknown in m.fields_by_name]
+        messages = self.message.file.message_types_by_name
+        if self.message.name == "SolverParameter" and unknown in messages["NetParameter"].fields_by_name:
+            return 'Is this a network? A solver\'s file names one: net: "FILE".'
+        owners = [m.name for m in messages.values() if unknown in m.fields_by_name]
         if owners:
             return f"It is a field of {', '.join(sorted(owners)[:5])}{' and others' * (len(owners) > 5)}."
-        return did_you_mean(unknown, self.by_name) or "BVLC Caffe knows no such field; it may be from a fork."
+        near = fork_hint(unknown) or did_you_mean(unknown, self.by_name)
+        return near or "BVLC Caffe knows no such field; it may be from a fork."
 
 
 @cache

@@ -18,7 +18,7 @@ from pycaffe_lite._extras import H5PY_ERRORS, require
 from pycaffe_lite._files import PathLike, atomic_write, find_file
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import CaffeError, ParseError, SnapshotError, WeightsError
-from pycaffe_lite.schema.solverstate import SolverState
+from pycaffe_lite.schema.solverstate import NO_WEIGHTS, SolverState
 
 
 def read_weights_hdf5(path: PathLike, group: str = "data") -> dict[str, list[Array | None]]:
@@ -30,7 +30,8 @@ def read_weights_hdf5(path: PathLike, group: str = "data") -> dict[str, list[Arr
     """
     with _reading(path) as f:
         if group not in f:
-            raise WeightsError(f"{path} has no group '{group}'", hint=f"It has: {', '.join(f) or 'nothing'}.")
+            hint = NO_WEIGHTS if "history" in f else f"It has: {', '.join(f) or 'nothing'}."
+            raise WeightsError(f"{path} has no group '{group}'", hint=hint)
         layers: dict[str, list[Array | None]] = {}
         _collect(f[group], "", layers)
         return layers

@@ -14,6 +14,10 @@ from pycaffe_lite.schema.wire import LEN, VARINT, Walk, put_head, signed
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP = 1, 2, 3, 4
 
 
+NO_WEIGHTS = "Is it a solver state? One goes on from that with --snapshot, or solver.restore."
+"""The hint where one was given as weights."""
+
+
 @dataclass
 class SolverState:
     """A solver's iteration, the file its weights are in, its history and the step of the multistep policy.

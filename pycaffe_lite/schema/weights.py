@@ -19,12 +19,16 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import ParseError, WeightsError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, V1LayerParameter
 from pycaffe_lite.schema.blobs import blob_parts, read_blob
+from pycaffe_lite.schema.solverstate import NO_WEIGHTS
 from pycaffe_lite.schema.wire import LEN, VARINT, Walk, WireField, put_head
 
 log = logging.getLogger(__name__)
 
 PROTOBUF_LIMIT = 2**31 - 1
 """Bytes of the largest message that protobuf reads."""
+
+_SOLVERSTATE = 0x08
+"""The first byte of a solver state: its iteration is a number, where a net has its name."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _V1, _V2 = 2, 100  # of NetParameter: layers, layer
@@ -120,6 +124,8 @@ def _refuse_others(head: bytes, file: str) -> None:
         raise ParseError(f"{file} is empty", hint="A caffemodel was expected.")
     if head.startswith(_HDF5):
         raise ParseError(f"{file} is an HDF5 file, not a binary caffemodel", hint="Name it .caffemodel.h5.")
+    if head[0] == _SOLVERSTATE:
+        raise ParseError(f"{file} is no caffemodel", hint=NO_WEIGHTS)
     if all(32 <= b < 127 or b in b"\t\r\n" for b in head):
         line = head.decode("ascii").strip().partition("\n")[0].strip()
         raise ParseError(

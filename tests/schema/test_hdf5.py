@@ -123,7 +123,7 @@ def test_files_that_are_something_else(tmp_path):
     with pytest.raises(ParseError, match="is no HDF5 file"):
         read_weights_hdf5(path)
     write_solverstate_hdf5(path, SolverState(1, "n", [], 0))
-    with pytest.raises(WeightsError, match="has no group 'data'. It has: current_step, history, iter, learned_net"):
+    with pytest.raises(WeightsError, match=r"has no group 'data'\. Is it a solver state\?.*--snapshot"):
         read_weights_hdf5(path)
     write_weights_hdf5(path, BLOBS)
     with pytest.raises(ParseError, match="is no solver state: it has no 'iter'"):

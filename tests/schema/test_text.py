@@ -87,6 +87,23 @@ def test_an_unknown_field_of_nobody_may_be_a_forks():
     assert "fork" in refused("zzzzzzzz { }").hint
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("permute_param { }", 'It is a layer of the SSD fork, which BVLC Caffe lacks: write it as type: "Python".'),
+        ("transform_param { resize_param { } }", "It is a field of the SSD fork, which BVLC Caffe lacks."),
+    ],
+)
+def test_a_well_known_forks_field_is_not_misspelt(text, hint):
+    assert refused(text).hint == hint
+
+
+@pytest.mark.parametrize("text", ['name: "n"', "layer { }", 'input: "data"'])
+def test_a_network_is_no_solver(text):
+    assert refused(text, SolverParameter).hint == 'Is this a network? A solver\'s file names one: net: "FILE".'
+    assert "network" not in refused("bas_lr: 1", SolverParameter).hint
+
+
 def test_an_unknown_enum_value_lists_what_there_is():
     e = refused("pooling_param { pool: AVG }")
     assert e.found == "PoolMethod has no value 'AVG' (field 'pool')"

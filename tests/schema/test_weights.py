@@ -9,7 +9,14 @@ import pytest
 
 from pycaffe_lite.errors import CaffeError, MissingFileError, ParseError, SnapshotError, WeightsError
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, V1LayerParameter
-from pycaffe_lite.schema import parse_text, read_caffemodel, weights, write_caffemodel
+from pycaffe_lite.schema import (
+    SolverState,
+    parse_text,
+    read_caffemodel,
+    weights,
+    write_caffemodel,
+    write_solverstate,
+)
 from pycaffe_lite.schema.wire import put_head, put_varint
 
 NET = """
@@ -85,6 +92,12 @@ def test_a_message_with_a_required_field_missing_is_written_all_the_same(path):
     message.layer[1].clip_param.ClearField("max")
     write_caffemodel(path, message, BLOBS)
     check(read_caffemodel(path))
+
+
+def test_a_solver_state_is_said_to_be_one(tmp_path):
+    write_solverstate(tmp_path / "a", SolverState(0, "weights.caffemodel", [np.ones(3)], 0))
+    with pytest.raises(ParseError, match=r"a is no caffemodel\. Is it a solver state\?.*--snapshot, or solver.restore"):
+        read_caffemodel(tmp_path / "a")
 
 
 def test_arrays_must_be_for_all_layers(tmp_path):
