@@ -11,6 +11,8 @@ from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.pictures import resize_image
 from pycaffe_lite.errors import CaffeError, ShapeError
 
+_CHANNELS = "Pictures need the net's channels: caffe.io.load_image gives three, or with color=False one."
+
 
 class Transformer:
     """Makes inputs of pictures: resize, transpose, swap channels, scale, subtract the mean, scale again.
@@ -35,13 +37,22 @@ class Transformer:
         if made.shape[:2] != size:
             made = resize_image(made, size)
         if in_ in self.transpose:
+            if made.ndim != len(self.transpose[in_]):
+                raise ShapeError(f"The picture has shape {made.shape}", hint="It must be (height, width, channels).")
             made = made.transpose(self.transpose[in_])
         if in_ in self.channel_swap:
-            made = made[list(self.channel_swap[in_])]
+            swap = list(self.channel_swap[in_])
+            if len(made) < len(swap):
+                raise ShapeError(f"The picture has {len(made)} channels, channel_swap {len(swap)}", hint=_CHANNELS)
+            made = made[swap]
         if self.raw_scale.get(in_) is not None:
             made *= self.raw_scale[in_]
         if self.mean.get(in_) is not None:
-            made -= self.mean[in_]
+            mean = self.mean[in_]
+            try:
+                made -= mean
+            except ValueError:
+                raise ShapeError(f"The picture has shape {made.shape}, the mean {mean.shape}", hint=_CHANNELS) from None
         if self.input_scale.get(in_) is not None:
             made *= self.input_scale[in_]
         return made
@@ -81,6 +92,11 @@ class Transformer:
             raise ShapeError(
                 "Channel swap needs to have the same number of dimensions as the input channels: "
                 f"{tuple(order)}, the input has {self.inputs[in_][1]}"
+            )
+        if sorted(order) != list(range(len(order))):
+            raise ShapeError(
+                f"Channel swap {tuple(order)} is no order of the channels 0 to {len(order) - 1}",
+                hint="(2, 1, 0) makes BGR of RGB.",
             )
         self.channel_swap[in_] = order
 

@@ -76,6 +76,8 @@ class Classifier(PictureNet):
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
         none_given = image_dims is None or isinstance(image_dims, int) or not len(image_dims)
         self.image_dims = self.crop_dims if none_given else np.array(image_dims)
+        if self.image_dims.shape != (2,):
+            raise ShapeError(f"image_dims are {image_dims}", hint="Give two numbers, height and width.")
         if (self.image_dims < self.crop_dims).any():
             raise ShapeError(
                 f"image_dims {tuple(map(int, self.image_dims))} are smaller than the net's input, "

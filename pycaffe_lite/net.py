@@ -306,7 +306,8 @@ class Net(PycaffeNames):
         """
         for node in self._nodes:
             try:
-                reshape(node)
+                with node.spec.noted("reshape"):
+                    reshape(node)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
 
@@ -433,15 +434,16 @@ def _wrong_size(noun: str, name: str, given: Shape, wanted: Shape) -> ShapeError
 
 def _forward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
     """A user's layer is reshaped each time, works on copies where it may not work in place, and warns as usual."""
-    reshape(node)
+    with node.spec.noted("reshape"):
+        reshape(node)
     for i, original in node.copies:
         node.bottoms[i].data[...] = original.data
-    with np.errstate(**errors):
+    with np.errstate(**errors), node.spec.noted("forward"):
         node.layer.forward(node.bottoms, node.tops)
 
 
 def _backward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
-    with np.errstate(**errors):
+    with np.errstate(**errors), node.spec.noted("backward"):
         node.layer.backward(node.tops, node.propagate_down, node.bottoms)
     for i, original in node.copies:
         if node.propagate_down[i]:

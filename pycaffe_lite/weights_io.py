@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _LISTED = 8
+_RENAME = (
+    "To take the other layers' weights and train this one anew, give it another name; in Python, strict=False does too."
+)
 PathLike = str | os.PathLike[str]
 _Source = tuple[str, Sequence["Array | None"]]
 """A layer's name in a file, and its arrays."""
@@ -92,7 +95,7 @@ def _copy(net: Net, path: PathLike, layers: Iterable[_Source], *, shared_once: b
             continue
         fitting, unfit = _pairs(net, node, arrays, shared_once)
         if unfit and strict:
-            raise _mismatch(node, path, unfit[0])
+            raise _mismatch(node, path, unfit[0], _RENAME)
         if unfit:
             report.unfit[name] = unfit
             log.warning("Layer %s does not take all weights of %s: the net has %s", name, path, "; ".join(unfit))
@@ -103,7 +106,14 @@ def _copy(net: Net, path: PathLike, layers: Iterable[_Source], *, shared_once: b
         copy_mapped(array, blob.data)
     known = {*report.matched, *report.unfit}
     report.kept = [n.name for n in net._nodes if n.layer.blobs and n.name not in known]
-    if report.kept:
+    if report.kept and not known:
+        log.warning(
+            "%s has no weights for any layer of this net: it names %s, the net %s",
+            os.fspath(path),
+            _some(report.ignored) or "none",
+            _some(report.kept),
+        )
+    elif report.kept:
         log.info("Not in %s, and left as they were: %s", os.fspath(path), ", ".join(report.kept))
     return report
 
@@ -209,11 +219,7 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_LISTED])} and {more} more" if more > 1 else ", ".join(names)
 
 
-def _mismatch(node: Node, source: PathLike, what: str) -> WeightsError:
+def _mismatch(node: Node, source: PathLike, what: str, hint: str = "") -> WeightsError:
     return node.spec.blame(
-        WeightsError(
-            f"The weights in {os.fspath(source)} do not fit: the net has {what}",
-            hint="To take the other layers' weights and train this one anew, give it another name, or load with "
-            "strict=False.",
-        )
+        WeightsError(f"The weights in {os.fspath(source)} do not fit: the net has {what}", hint=hint)
     )

@@ -102,6 +102,27 @@ def test_orders_that_do_not_fit(transformer: Transformer) -> None:
         transformer.set_channel_swap("data", (2, 1, 0, 3))
 
 
+@pytest.mark.parametrize("swap", [(2, 1, 3), (-1, 0, 1), (0, 0, 1)])
+def test_a_channel_swap_that_is_no_order(transformer: Transformer, swap: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"Channel swap \(.*\) is no order of the channels 0 to 2. \(2, 1, 0\) makes"):
+        transformer.set_channel_swap("data", swap)
+
+
+def test_pictures_of_other_channels(transformer: Transformer) -> None:
+    transformer.set_transpose("data", (2, 0, 1))
+    with pytest.raises(ShapeError, match=r"The picture has shape \(6, 8\). It must be \(height, width, channels\)"):
+        transformer.preprocess("data", PICTURE[:, :, 0])
+    rgba = np.ones((6, 8, 4))
+    transformer.set_mean("data", np.ones(3))
+    for picture, found in ((rgba, r"\(4, 6, 8\), the mean \(3, 1, 1\)"), (PICTURE[:, :, :1], r"\(1, 6, 8\), the mean")):
+        with pytest.raises(ShapeError, match=f"The picture has shape {found}.*load_image gives three"):
+            transformer.preprocess("data", picture)
+    transformer.set_channel_swap("data", (2, 1, 0))
+    with pytest.raises(ShapeError, match="The picture has 1 channels, channel_swap 3. .*load_image gives three"):
+        transformer.preprocess("data", PICTURE[:, :, :1])
+    np.testing.assert_array_equal(transformer.preprocess("data", rgba), np.zeros((3, 6, 8)))  # without alpha
+
+
 def test_inputs_that_there_are_not(transformer: Transformer) -> None:
     for call in (
         lambda: transformer.preprocess("image", PICTURE),

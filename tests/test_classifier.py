@@ -73,3 +73,9 @@ def test_pictures_become_as_large_as_the_input_unless_told_otherwise(files: tupl
 def test_pictures_smaller_than_the_input(files: tuple[str, str]) -> None:
     with pytest.raises(ShapeError, match=r"image_dims \(4, 9\) are smaller than the net's input, \(5, 6\)"):
         caffe.Classifier(*files, image_dims=(4, 9))
+
+
+@pytest.mark.parametrize("image_dims", [[8], (8, 9, 3)])
+def test_image_dims_are_two_numbers(files: tuple[str, str], image_dims: Any) -> None:
+    with pytest.raises(ShapeError, match=r"image_dims are .8.*\. Give two numbers, height and width"):
+        caffe.Classifier(*files, image_dims=image_dims)

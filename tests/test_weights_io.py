@@ -130,6 +130,19 @@ def test_layers_without_a_partner(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
+def test_weights_of_no_layer(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    path = saved(net_of(TEXT), tmp_path / name)
+    other = net_of(inputs(x=(2, 3)) + ip("q", "x", "q", 7) + ip("r", "q", "r", 2))
+    for fine in (net_of(inputs(x=(2, 3)) + power("p", "x", "p")), net_of(TEXT)):
+        fine.copy_from(path)
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+    other.copy_from(path)
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
+        f"{path} has no weights for any layer of this net: it names a, c, the net q, r"
+    ]
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.caffemodel.h5"])
 def test_what_fits_is_loaded_where_not_all_must(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     source = net_of(TEXT, seed=1)
     source.params["c"][1].data[...] = 5
@@ -195,7 +208,8 @@ def test_weights_of_another_net(tmp_path: Path, name: str) -> None:
     assert str(e.value) == (
         f"The weights in {path} do not fit: the net has shape (6, 3) for blob 0, the file has (7, 3) (layer 'a' of "
         "type InnerProduct, net.prototxt:2:1). "
-        "To take the other layers' weights and train this one anew, give it another name, or load with strict=False."
+        "To take the other layers' weights and train this one anew, give it another name; in Python, strict=False does "
+        "too."
     )
     without = net_of(TEXT.replace("num_output: 7", "num_output: 7 bias_term: false"))
     with pytest.raises(WeightsError, match="the net has 1 learnable blobs, the file has 2"):
@@ -271,8 +285,9 @@ def test_sharing_with_a_net_that_differs() -> None:
     net_of(inputs(x=(2, 3)) + ip("b", "x", "y", 2)).share_with(net)
     with pytest.raises(
         WeightsError, match=r"The weights in the other net do not fit: the net has shape \(6, 3\) for blob 0"
-    ):
+    ) as e:
         net_of(TEXT.replace("num_output: 7", "num_output: 6")).share_with(net)
+    assert "strict" not in str(e.value)
     two = inputs(x=(2, 3)) + ip("a", "x", "y", 4) + ip("b", "y", "z", 2)
     net, other = net_of(two, seed=1), net_of(two.replace("num_output: 2", "num_output: 5"), seed=2)
     with pytest.raises(WeightsError, match="layer 'b'"):

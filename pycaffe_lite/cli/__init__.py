@@ -66,4 +66,5 @@ def _line(error: Exception) -> str:
     if isinstance(error, SyntaxError):  # says itself where, and no frame is there
         frames = traceback.StackSummary()
     where = f" ({os.path.relpath(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{where}. Run again with --debug to see where it comes from."
+    notes = "".join(f" {' '.join(note.split())}." for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {text}{where}.{notes} Run again with --debug to see where it comes from."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy.typing as npt
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import find_file, read_bytes
 from pycaffe_lite._typing import Array
-from pycaffe_lite.errors import DataError
+from pycaffe_lite.errors import DataError, MissingFileError, Position
 
 _PURPOSE = "read image files"
 
@@ -116,9 +118,18 @@ def read_image_list(source: str) -> tuple[list[str], npt.NDArray[np.int64]]:
     return paths, np.array(labels, np.int64)
 
 
-def list_line(source: str, index: int) -> int:
-    """The number, from 1 on, of the line of a list that `read_image_list` made entry `index` of."""
-    return _lines(source)[index][0]
+def listed_at(source: str, index: int) -> Position:
+    """The line of a list that `read_image_list` made entry `index` of."""
+    return Position(source, _lines(source)[index][0], 1)
+
+
+@contextmanager
+def of_list(source: str, index: int) -> Iterator[None]:
+    """Errors of a picture's file from within the block get their place in the list."""
+    try:
+        yield
+    except (MissingFileError, DataError) as e:
+        raise e.at(position=listed_at(source, index)) from e.__cause__
 
 
 def _lines(source: str) -> list[tuple[int, str]]:

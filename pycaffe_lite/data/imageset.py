@@ -14,10 +14,10 @@ from pycaffe_lite._files import PathLike, read_bytes
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
-from pycaffe_lite.data.images import decode_image, list_line, locate, read_image_list, resize_image
+from pycaffe_lite.data.images import decode_image, listed_at, locate, of_list, read_image_list, resize_image
 from pycaffe_lite.data.mnist import Progress
 from pycaffe_lite.data.pool import in_threads
-from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ParameterError, Position, size_text
+from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ParameterError, size_text
 from pycaffe_lite.proto.caffe_pb2 import Datum
 
 log = logging.getLogger(__name__)
@@ -105,9 +105,10 @@ def convert_imageset(
 
     def convert(index: int) -> tuple[Datum, Shape] | CaffeError:
         try:
-            return conversion.datum(locate(root_folder, paths[index]), int(labels[index]))
+            with of_list(list_file, index):
+                return conversion.datum(locate(root_folder, paths[index]), int(labels[index]))
         except (MissingFileError, DataError) as e:
-            return e.at(position=Position(list_file, list_line(list_file, index), 1))
+            return e
 
     count = 0
     first: tuple[str, Shape] | None = None
@@ -126,7 +127,7 @@ def convert_imageset(
                 raise DataError(
                     f"'{path}' is {size_text(shape)}, '{first[0]}' before it {size_text(first[1])}",
                     hint="Give --resize_height and --resize_width, or leave out --check_size.",
-                    position=Position(list_file, list_line(list_file, index), 1),
+                    position=listed_at(list_file, index),
                 )
             db.put(b"%08d_%s" % (number, os.fsencode(path)), datum.SerializeToString())
             count += 1

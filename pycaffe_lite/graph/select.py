@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +33,16 @@ class LayerSpec:
         """The same error, saying which layer it happened in and where that stands in the file."""
         position = self.positions.find(f"{self.path}.{error.field}".rstrip(".")) if self.positions else None
         return error.at(layer=self.message.name, layer_type=self.message.type, position=position)
+
+    @contextmanager
+    def noted(self, method: str) -> Iterator[None]:
+        """Errors that are not ours get a note of which layer they come from, where Python has notes (3.11)."""
+        try:
+            yield
+        except Exception as e:
+            if not isinstance(e, CaffeError) and hasattr(e, "add_note"):
+                e.add_note(str(self.blame(CaffeError(f"Raised in {method}"))))
+            raise
 
 
 def specs_of(net: pb.NetParameter, positions: Positions | None = None) -> list[LayerSpec]:

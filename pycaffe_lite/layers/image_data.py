@@ -10,7 +10,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.constraints import at_least, non_empty
-from pycaffe_lite.data.images import locate, read_image, read_image_list, resize_image
+from pycaffe_lite.data.images import locate, of_list, read_image, read_image_list, resize_image
 from pycaffe_lite.data.transformer import DataTransformer
 from pycaffe_lite.errors import DataError, ParameterError
 from pycaffe_lite.layer import Blobs, exactly
@@ -72,7 +72,8 @@ class ImageData(PrefetchingLayer):
 
     def _read(self, index: int) -> Array:
         p = self._message.image_data_param
-        image = read_image(locate(p.root_folder, self._paths[index]), color=p.is_color)
+        with of_list(p.source, index):
+            image = read_image(locate(p.root_folder, self._paths[index]), color=p.is_color)
         return resize_image(image, p.new_height, p.new_width) if p.new_height else image
 
     def _take(self, count: int) -> Array:

@@ -242,6 +242,26 @@ def test_an_error_in_a_users_layer_says_where(project: Path, program: Cli) -> No
     check(program(*TRAIN), "ZeroDivisionError", r"mine\.py:3", "--debug")
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_an_error_in_a_users_layer_says_in_which(project: Path, program: Cli, method: str) -> None:
+    code = "import caffe\nclass Bad(caffe.Layer):\n"
+    for name, arguments, body in (
+        ("setup", "bottom, top", "pass"),
+        ("reshape", "bottom, top", "top[0].reshape(*bottom[0].shape)"),
+        ("forward", "bottom, top", "pass"),
+        ("backward", "top, propagate_down, bottom", "pass"),
+    ):
+        code += f"    def {name}(self, {arguments}): {'1 / 0' if name == method else body}\n"
+    Path("mine.py").write_text(code)
+    change("net.prototxt", 'type: "ReLU"', 'type: "Python" python_param { module: "mine" layer: "Bad" }')
+    check(
+        program("train", "--solver=solver.prototxt"),
+        r"^ZeroDivisionError: division by zero \(mine\.py:\d\)\. "
+        rf"Raised in {method} \(layer 'relu1' of type Python, net\.prototxt:11:1\)\. Run again with --debug",
+    )
+
+
 def test_a_users_layer_may_import_caffe(project: Path, program: Cli) -> None:
     code = """import caffe
 class Twice(caffe.Layer):

@@ -143,7 +143,7 @@ def test_refusals_name_layer_and_place(folder: Path) -> None:
     net = net_on(folder)
     net.forward()
     for _ in range(2):  # and stays refused
-        with pytest.raises(MissingFileError, match=r"4\.png.*layer 'd' of type ImageData"):
+        with pytest.raises(MissingFileError, match=r"4\.png.*layer 'd' of type ImageData, .*list\.txt:5:1"):
             net.forward()
     net.close()
 
