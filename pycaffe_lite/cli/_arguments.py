@@ -6,13 +6,14 @@ import argparse
 import importlib
 import logging
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 import pycaffe_lite
 from pycaffe_lite import glog
 from pycaffe_lite.cli._gflags import Switch, like_argparse
 from pycaffe_lite.data.database import BACKENDS
+from pycaffe_lite.errors import did_you_mean, nearest
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,31 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         )
         verb.add_arguments(sub)
         sub.set_defaults(run=verb.run)
-    return parser.parse_args(like_argparse(argv, subparsers.choices))
+    arguments = like_argparse(argv, subparsers.choices)
+    _refuse_unknown(arguments, parser, subparsers.choices)
+    return parser.parse_args(arguments)
+
+
+def _refuse_unknown(
+    argv: Sequence[str], parser: argparse.ArgumentParser, choices: Mapping[str, argparse.ArgumentParser]
+) -> None:
+    """Exit, with the nearest that there is, for a verb or an option that there is not: argparse would list all verbs,
+    and speak of options that are missing first.
+    """
+    if not argv or argv[0].startswith("-"):
+        return
+    if argv[0] not in choices:
+        hint = did_you_mean(argv[0], choices) or "See --help."
+        parser.error(f"there is no command '{argv[0]}'. {hint}")
+    verb = choices[argv[0]]
+    for argument in argv[1:]:
+        option = argument.partition("=")[0]
+        if argument == "--" or (argv[0] == "run" and not argument.startswith("-")):
+            break
+        if option.startswith("--") and option not in verb._option_string_actions:
+            shown = [s for a in verb._actions if a.help != argparse.SUPPRESS for s in a.option_strings]
+            near = nearest(option[2:], [s[2:] for s in shown if s.startswith("--")])
+            verb.error(f"there is no option {option}. {f'Did you mean --{near}?' if near else 'See --help.'}")
 
 
 def verbs() -> list[ModuleType]:

@@ -78,7 +78,12 @@ def test_common_options_have_defaults() -> None:
     ("argv", "says"),
     [
         ((), "COMMAND"),
-        (("trian",), "'trian'"),
+        (("trian",), "there is no command 'trian'. Did you mean 'train'?"),
+        (("qqq", "--solver=s"), "there is no command 'qqq'. See --help."),
+        (("train", "--solvr", "x"), "there is no option --solvr. Did you mean --solver?"),
+        (("train", "-solvr=x", "--solver=s"), "there is no option --solvr. Did you mean --solver?"),
+        (("summary", "--qqq", "x"), "there is no option --qqq. See --help."),
+        (("run", "--debgu", "script.py", "--own"), "there is no option --debgu. Did you mean --debug?"),
         (("train",), "--solver"),
         (("train", "--solver", "s", "--snapshot", "x", "--weights", "y"), "not allowed with"),
         (("train", "--solver", "s", "--sigint_effect", "explode"), "explode"),
@@ -94,6 +99,10 @@ def test_a_wrong_command_line_is_status_2(cli: Cli, argv: tuple[str, ...], says:
     assert result.status == 2
     assert says in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_scripts_own_options_are_its_own() -> None:
+    assert _arguments.parse(["run", "--debug", "a.py", "--solvr", "x"]).arguments == ["--solvr", "x"]
 
 
 def test_what_follows_two_dashes_is_left_alone() -> None:
