@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
@@ -26,6 +27,8 @@ else:  # which the import system does not ask for, and which bring half of the s
 log = logging.getLogger(__name__)
 
 _OURS = __name__.partition(".")[0]
+CHILDREN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_children")
+"""The folder in which processes that a script starts find a caffe that becomes this package."""
 _NAMES = {
     "caffe",
     "caffe._caffe",
@@ -66,7 +69,7 @@ def register(when_imported: Callable[[], object] | None = None) -> None:
             return
     hidden = None if imported else importlib.util.find_spec("caffe")
     sys.meta_path.insert(0, _Finder(when_imported))
-    if hidden is not None and hidden.origin:
+    if hidden is not None and hidden.origin and not hidden.origin.startswith(CHILDREN + os.sep):
         log.warning("'import caffe' gives pycaffe_lite, not the caffe in %s", _place(hidden))
 
 

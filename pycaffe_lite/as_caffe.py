@@ -10,7 +10,7 @@ from types import ModuleType, TracebackType
 
 from pycaffe_lite import glog
 from pycaffe_lite._files import find_file, read_bytes
-from pycaffe_lite._install import register
+from pycaffe_lite._install import CHILDREN, register
 from pycaffe_lite.errors import CaffeError
 
 _HERE = str(Path(__file__).parent) + os.sep
@@ -20,16 +20,20 @@ def run_script(script: str, arguments: Sequence[str], *, log_level: int | None =
     """Run a script as Python would, but for `import caffe` giving pycaffe_lite; returns the exit status.
 
     From that import on Caffe's log goes to stderr, from `log_level` (default GLOG_minloglevel's) on. Modules are looked
-    for beside the script, as always, and in the end in the current folder. Tracebacks show the user's code and none of
+    for beside the script, as always, and in the end in the current folder. Processes that the script starts find caffe
+    too. Tracebacks show the user's code and none of
     ours, unless `debug`. Raises MissingFileError for the script.
     """
     code = read_bytes(script)
     register(lambda: glog.install(log_level))
     module = ModuleType("__main__")
     module.__dict__.update(__file__=script, __builtins__=__builtins__, __cached__=None)
-    before = sys.argv, sys.path, sys.modules["__main__"]
+    before = sys.argv, sys.path, sys.modules["__main__"], os.environ.get("PYTHONPATH")
     folder = os.path.dirname(os.path.realpath(find_file(script)))
-    sys.argv, sys.path = [script, *arguments], [folder, *[p for p in sys.path if p != os.getcwd()], os.getcwd()]
+    others = [p for p in sys.path if p not in (os.getcwd(), CHILDREN)]
+    # What a script starts finds caffe by one of the two: multiprocessing hands on the path, others the environment.
+    sys.argv, sys.path = [script, *arguments], [folder, CHILDREN, *others, os.getcwd()]
+    os.environ["PYTHONPATH"] = os.pathsep.join([CHILDREN, *filter(None, [before[3]])])
     sys.modules["__main__"] = module
     try:
         exec(compile(code, script, "exec", dont_inherit=True), module.__dict__)
@@ -45,7 +49,11 @@ def run_script(script: str, arguments: Sequence[str], *, log_level: int | None =
         sys.excepthook(type(e), e, e.__traceback__)
         return 130 if isinstance(e, KeyboardInterrupt) else 1
     finally:
-        sys.argv, sys.path, sys.modules["__main__"] = before
+        sys.argv, sys.path, sys.modules["__main__"], python_path = before
+        if python_path is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = python_path
 
 
 def _show_users_code_only(error: BaseException | None) -> None:

@@ -26,6 +26,7 @@ MODULES = {
 FLOORS = [
     (
         "_blas",
+        "_children",
         "_debug_info",
         "_display",
         "_install",

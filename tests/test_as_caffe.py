@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pycaffe_lite._install import CHILDREN as CHILDREN_FOLDER
+from pycaffe_lite.as_caffe import run_script
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -132,6 +135,65 @@ def test_what_goes_wrong_in_our_code_is_shown(script: Run) -> None:
     assert done.err.splitlines()[-1].startswith("TypeError: ReLU input 0 is not a Top")
     assert "net_spec.py" in done.err
     assert "as_caffe.py" not in done.err
+
+
+CHILDREN = {
+    "spawn": """
+import multiprocessing, sys
+import caffe
+from caffe.io import Transformer
+def where(n):
+    import caffe.proto.caffe_pb2
+    return caffe.__name__, Transformer.__module__, n
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(where, [7])[0])
+""",
+    "subprocess": """
+import subprocess, sys
+code = "import caffe; from caffe.io import Transformer; print((caffe.__name__, Transformer.__module__, 7))"
+subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd="/")
+""",
+    "another script": """
+import pathlib, subprocess, sys
+code = "import caffe; from caffe.io import Transformer; print((caffe.__name__, Transformer.__module__, 7))"
+pathlib.Path("b.py").write_text(code)
+subprocess.run([sys.executable, "-m", "pycaffe_lite", "run", "b.py"], check=True)
+""",
+}
+
+
+@pytest.mark.parametrize("code", CHILDREN.values(), ids=CHILDREN)
+def test_processes_that_a_script_starts_find_caffe(script: Run, code: str) -> None:
+    done = script(code, GLOG_minloglevel="1")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == "('pycaffe_lite', 'pycaffe_lite._transformer', 7)\n"
+
+
+def test_a_child_finds_us_where_only_the_script_did(tmp_path: Path) -> None:
+    """By PYTHONPATH it has the folder with caffe in it, and nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import caffe"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": CHILDREN_FOLDER},
+        capture_output=True,
+        text=True,
+    )
+    assert "No module named 'numpy'" in done.stderr  # nor site-packages; ours was found
+
+
+@pytest.mark.parametrize("path", [None, "some where"])
+def test_the_environment_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str | None) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if path:
+        monkeypatch.setenv("PYTHONPATH", path)
+    file = tmp_path / "a.py"
+    file.write_text("import os, pathlib; pathlib.Path('seen').write_text(os.environ['PYTHONPATH'])")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    assert run_script(str(file), []) == 0
+    assert Path("seen").read_text() == os.pathsep.join([CHILDREN_FOLDER, path] if path else [CHILDREN_FOLDER])
+    assert os.environ.get("PYTHONPATH") == path
 
 
 def test_errors_before_a_script_begins(script: Run) -> None:
