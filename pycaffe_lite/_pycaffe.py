@@ -89,14 +89,16 @@ class PycaffeNames(OldNames):
         """The names of blobs that a keyword asks for. Raises ParameterError where arrays came, meant as inputs."""
         if isinstance(names, str):
             raise ParameterError(f"{keyword} is the text {names!r}", hint=f"Give a list: {keyword}=[{names!r}].")
-        if isinstance(names, Mapping) or hasattr(names, "__array__"):
+        arrays = isinstance(names, Mapping) or hasattr(names, "__array__")
+        listed = [] if arrays else list(names or [])
+        if arrays or not all(isinstance(name, str) for name in listed):
             by_name = self.outputs if method == "backward" else self.inputs
             example = next((name for name in by_name if name.isidentifier()), "name")
             raise ParameterError(
-                f"{method}() takes a list of names for {keyword}, not {type(names).__name__}",
+                f"The {keyword} given to {method}(), a {type(names).__name__}, are no list of names",
                 hint=f"Arrays go by name: net.{method}({example}=array).",
             )
-        return list(names or [])
+        return listed
 
     def _batch(self, blobs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         """The arrays, by name, in pieces of the net's batch size; the last piece is padded with zeros."""

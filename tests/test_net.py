@@ -215,19 +215,13 @@ def test_wrong_inputs(net: Net) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "kind"),
     [
-        (
-            {"data": np.zeros((4, 3))},
-            r"takes a list of names for {keyword}, not dict. Arrays go by name: net.{method}\({name}=array\)",
-        ),
-        (
-            np.zeros((4, 3)),
-            r"takes a list of names for {keyword}, not ndarray. Arrays go by name: net.{method}\({name}=array\)",
-        ),
-        ("ip1", r"^{keyword} is the text 'ip1'. Give a list: {keyword}=\['ip1'\]"),
+        ({"data": np.zeros((4, 3))}, "a dict"),
+        (np.zeros((4, 3)), "a ndarray"),
+        ([np.zeros((4, 3))], "a list"),
     ],
-    ids=["dict", "array", "text"],
+    ids=["dict", "array", "arrays"],
 )
 @pytest.mark.parametrize(
     ("method", "keyword"),
@@ -239,10 +233,16 @@ def test_wrong_inputs(net: Net) -> None:
         ("forward_backward_all", "diffs"),
     ],
 )
-def test_arrays_where_names_belong(net: Net, method: str, keyword: str, given: object, says: str) -> None:
+def test_arrays_where_names_belong(net: Net, method: str, keyword: str, given: object, kind: str) -> None:
     name = "loss" if method == "backward" else "data"
-    with pytest.raises(ParameterError, match=says.format(method=method, keyword=keyword, name=name)):
+    with pytest.raises(
+        ParameterError,
+        match=rf"^The {keyword} given to {method}\(\), {kind}, are no list of names\. "
+        rf"Arrays go by name: net\.{method}\({name}=array\)\.$",
+    ):
         getattr(net, method)(**{keyword: given})
+    with pytest.raises(ParameterError, match=rf"^{keyword} is the text 'ip1'\. Give a list: {keyword}=\['ip1'\]\.$"):
+        getattr(net, method)(**{keyword: "ip1"})
 
 
 @pytest.mark.parametrize(
