@@ -21,8 +21,7 @@ def run_script(script: str, arguments: Sequence[str], *, log_level: int | None =
 
     From that import on Caffe's log goes to stderr, from `log_level` (default GLOG_minloglevel's) on. Modules are looked
     for beside the script, as always, and in the end in the current folder. Processes that the script starts find caffe
-    too. Tracebacks show the user's code and none of
-    ours, unless `debug`. Raises MissingFileError for the script.
+    too. Tracebacks show the user's code and none of ours, unless `debug`. Raises MissingFileError for the script.
     """
     code = read_bytes(script)
     register(lambda: glog.install(log_level))

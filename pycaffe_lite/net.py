@@ -321,7 +321,8 @@ class Net(PycaffeNames):
     def copy_from(self, weights_file: PathLike, strict: bool = True) -> LoadReport:
         """Copy the weights of layers of the same name from a .caffemodel, or .h5, file.
 
-        Layers of the file that the net lacks are ignored (and logged), layers that the file lacks keep their fillers.
+        Layers of the file that the net lacks are ignored (and logged), layers that the file lacks keep their fillers;
+        where that is all of them, a warning is logged.
         Returns which was which. Where a layer's blobs differ in number or shape: with `strict` raises WeightsError and
         copies nothing, without it copies what fits and reports the rest as unfit. Raises MissingFileError, and
         ParseError for what is no such file.
