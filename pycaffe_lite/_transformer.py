@@ -93,9 +93,9 @@ class Transformer:
                 "Channel swap needs to have the same number of dimensions as the input channels: "
                 f"{tuple(order)}, the input has {self.inputs[in_][1]}"
             )
-        if sorted(order) != list(range(len(order))):
+        if not all(-len(order) <= channel < len(order) for channel in order):
             raise ShapeError(
-                f"Channel swap {tuple(order)} is no order of the channels 0 to {len(order) - 1}",
+                f"Channel swap {tuple(order)} names others than the channels 0 to {len(order) - 1}",
                 hint="(2, 1, 0) makes BGR of RGB.",
             )
         self.channel_swap[in_] = order

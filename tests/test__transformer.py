@@ -102,10 +102,20 @@ def test_orders_that_do_not_fit(transformer: Transformer) -> None:
         transformer.set_channel_swap("data", (2, 1, 0, 3))
 
 
-@pytest.mark.parametrize("swap", [(2, 1, 3), (-1, 0, 1), (0, 0, 1)])
-def test_a_channel_swap_that_is_no_order(transformer: Transformer, swap: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"Channel swap \(.*\) is no order of the channels 0 to 2. \(2, 1, 0\) makes"):
+@pytest.mark.parametrize("swap", [(2, 1, 3), (-4, 0, 1)])
+def test_a_channel_swap_beyond_the_channels(transformer: Transformer, swap: tuple[int, ...]) -> None:
+    with pytest.raises(
+        ShapeError, match=r"Channel swap \(.*\) names others than the channels 0 to 2. \(2, 1, 0\) makes"
+    ):
         transformer.set_channel_swap("data", swap)
+
+
+def test_a_channel_may_be_taken_twice(transformer: Transformer) -> None:
+    transformer.set_transpose("data", (2, 0, 1))
+    transformer.set_channel_swap("data", (-1, 0, 0))
+    size = transformer.inputs["data"][2:]
+    picture = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    np.testing.assert_array_equal(transformer.preprocess("data", picture), picture.transpose(2, 0, 1)[[2, 0, 0]])
 
 
 def test_pictures_of_other_channels(transformer: Transformer) -> None:

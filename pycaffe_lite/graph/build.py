@@ -93,8 +93,10 @@ def build(
                 _refuse_foreign_code(node)
             _create(node, dtype, seed, before=sum(other.name == node.name for other in nodes))
             _connect(node, wiring, blobs, dtype)
-            node.layer.setup(node.bottoms, node.tops)
-            reshape(node)
+            with spec.noted("setup"):
+                node.layer.setup(node.bottoms, node.tops)
+            with spec.noted("reshape"):
+                reshape(node)
             _set_loss_weights(node)
             collect_params(node, params)
             memory.add(node)
