@@ -243,7 +243,7 @@ def test_an_error_in_a_users_layer_says_where(project: Path, program: Cli) -> No
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
-@pytest.mark.parametrize("method", ["forward", "backward"])
+@pytest.mark.parametrize("method", ["setup", "reshape", "forward", "backward"])
 def test_an_error_in_a_users_layer_says_in_which(project: Path, program: Cli, method: str) -> None:
     code = "import caffe\nclass Bad(caffe.Layer):\n"
     for name, arguments, body in (
