@@ -137,12 +137,12 @@ def test_there_is_at_least_one_thread(count: int) -> None:
 def test_threads_of_numpy_and_of_the_library() -> None:
     threadpoolctl = pytest.importorskip("threadpoolctl")
     library = _library.library()
-    before = library.num_threads()
+    before = library.threads
     with threadpoolctl.threadpool_limits():  # puts back numpy's
         try:
             for count in (2, 1):
                 caffe.set_num_threads(count)
-                assert library.num_threads() == library.threads == count
+                assert library._openmp.omp_get_max_threads() == library.threads == count
                 assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {count}
         finally:
             library.set_num_threads(before)

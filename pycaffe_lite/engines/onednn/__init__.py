@@ -43,7 +43,7 @@ def momentum_step(count: int, momentum: float) -> MomentumStep | None:
 
 def num_threads() -> int:
     """How many threads the primitives use. Raises what `load` raises."""
-    return library().num_threads()
+    return library().threads
 
 
 def describe() -> str:

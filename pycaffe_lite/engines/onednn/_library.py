@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,9 @@ class _ThisThread(threading.local):
 class Library:
     """The loaded library, one CPU engine and one stream of it.
 
-    `call("name", ...)` calls dnnl_name and raises EngineError where it fails. `threads` is how many a primitive uses,
-    None for what OpenMP says. oneDNN counts them when it makes a primitive: who keeps primitives makes others when
-    `threads` is another number.
+    `call("name", ...)` calls dnnl_name and raises EngineError where it fails. `threads` is how many a primitive uses.
+    oneDNN plans for a number of them when it describes a primitive, which is then made and run with that number: who
+    keeps primitives has others made when `threads` is another.
     """
 
     def __init__(self, path: str, threads: int | None) -> None:
@@ -69,7 +69,7 @@ class Library:
         if hasattr(self._openmp, "omp_pause_resource_all") and hasattr(os, "register_at_fork"):
             # A child would wait for ever for threads that only its parent has.
             os.register_at_fork(before=functools.partial(self._openmp.omp_pause_resource_all, END_THREADS))
-        self.threads = threads
+        self.threads = threads or (int(self._openmp.omp_get_max_threads()) if self._openmp else 1)
         self.this_thread = _ThisThread()
 
     def function(self, name: str) -> Any:
@@ -98,14 +98,22 @@ class Library:
         self.threads = count
         self.this_thread = _ThisThread()
 
-    def num_threads(self) -> int:
-        self.tell_thread()
-        return int(self._openmp.omp_get_max_threads()) if self._openmp else 1
-
     def tell_thread(self) -> None:
         """To be called before a primitive is made or run: OpenMP keeps their number per calling thread."""
-        if self.this_thread.scratchpad is None and self._openmp and self.threads is not None:
-            self._openmp.omp_set_num_threads(self.threads)
+        if self.this_thread.scratchpad is None:
+            self._use(self.threads)
+
+    def with_threads(self, count: int, call: Callable[[], int]) -> int:
+        """What `call` returns, run with so many."""
+        self._use(count)
+        try:
+            return call()
+        finally:
+            self._use(self.threads)
+
+    def _use(self, count: int) -> None:
+        if self._openmp:
+            self._openmp.omp_set_num_threads(count)
 
     def _find_openmp(self) -> Any:
         return self._dll if hasattr(self._dll, "omp_get_max_threads") else None

@@ -141,7 +141,7 @@ class Description:
     handle: Handle
     _asked: tuple[Any, ...]
     """Of `make`."""
-    _threads: int | None
+    threads: int
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     @classmethod
@@ -161,10 +161,10 @@ class Description:
         return None if status else cls(handle, (what, arguments, post_ops, scaled), lib.threads)
 
     def for_threads_now(self) -> Description:
-        """The same for as many threads as primitives now use: oneDNN plans for a number of them. Itself where nothing
-        has changed, or where it would be done in another way.
+        """The same for as many threads as primitives now use. Itself where nothing has changed, or where it would be
+        done in another way.
         """
-        if self._threads == library().threads:
+        if self.threads == library().threads:
             return self
         what, arguments, post_ops, scaled = self._asked
         chosen = (self.layout(a.argument).handle if isinstance(a, _AnyLayout) else a for a in arguments)
@@ -259,26 +259,35 @@ class Primitive:
     """
 
     def __init__(self, description: Description, arguments: dict[int, Layout]) -> None:
-        self.description, self.arguments = description, arguments
+        self.arguments = arguments
         self._library, self._working_memory = library(), _NONE_YET
         self._memories = [_memory(layout, self) for layout in arguments.values()]
         self._seen: list[Callable[[], Array | None]] = [_nothing] * len(arguments)
-        self._create()
+        self._create(description.for_threads_now())
+        self._keep_to_its_threads()
 
-    def _create(self) -> None:
-        """For as many threads as primitives now use."""
+    def _create(self, description: Description) -> None:
         handle, lib = Handle(), self._library
-        self._threads, self.description = lib.threads, self.description.for_threads_now()
-        lib.call("primitive_create", ctypes.byref(handle), self.description.handle)
-        count, working = len(self.arguments), self.description.layout(SCRATCHPAD)
+        self.description = description
+        create = functools.partial(lib.function("primitive_create"), ctypes.byref(handle), description.handle)
+        if status := lib.with_threads(description.threads, create):
+            raise failure("primitive_create", status)
+        count, working = len(self.arguments), description.layout(SCRATCHPAD)
         pairs = zip(self.arguments, self._memories, strict=True)
         values = (_Argument * (count + 1))(*[_Argument(n, m.value) for n, m in pairs])
         given = count + (working.nbytes > 0)
-        self._execute = functools.partial(lib.function("primitive_execute"), handle, lib.stream, given, values)
-        _destroyed_with(self._execute, "primitive_destroy", handle)
-        self._scratchpad = _memory(working, self._execute) if working.nbytes else None
+        self._call = functools.partial(lib.function("primitive_execute"), handle, lib.stream, given, values)
+        _destroyed_with(self._call, "primitive_destroy", handle)
+        self._scratchpad = _memory(working, self._call) if working.nbytes else None
         if self._scratchpad is not None:
             values[count] = _Argument(SCRATCHPAD, self._scratchpad.value)
+
+    def _keep_to_its_threads(self) -> None:
+        """Whatever number primitives now use."""
+        lib, count = self._library, self.description.threads
+        self._threads, self._execute = lib.threads, self._call
+        if count != lib.threads:
+            self._execute = functools.partial(lib.with_threads, count, self._call)
 
     def __call__(self, *arrays: Array) -> None:
         for seen, array in zip(self._seen, arrays):  # noqa: B905  lengths are equal, and asking takes time
@@ -291,7 +300,10 @@ class Primitive:
         """Run with the arrays of last time."""
         if self._library.this_thread.scratchpad is not self._working_memory:
             if self._threads != self._library.threads:
-                self._create()
+                description = self.description.for_threads_now()
+                if description is not self.description:
+                    self._create(description)
+                self._keep_to_its_threads()
             self._working_memory = self._library.scratchpad(self.description.layout(SCRATCHPAD).nbytes)
             if self._scratchpad is not None:
                 _point(self._scratchpad, self._working_memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -112,9 +113,9 @@ def test_every_thread_uses_as_many_threads_as_were_asked_for(x: np.ndarray) -> N
 
     def run() -> None:
         reorder(plain_layout(x.shape), channels_innermost(x.shape))(x, np.empty_like(x))
-        used.append(library().num_threads())
+        used.append(library()._openmp.omp_get_max_threads())
 
-    before = library().num_threads()
+    before = library().threads
     try:
         for count in (1, 3, 2):
             library().set_num_threads(count)
@@ -125,6 +126,39 @@ def test_every_thread_uses_as_many_threads_as_were_asked_for(x: np.ndarray) -> N
         assert used == [1, 1, 3, 3, 2, 2]
     finally:
         library().set_num_threads(before)
+
+
+def test_what_cannot_be_done_alike_by_other_threads_is_done_by_as_many(
+    x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A primitive is made and run with the number that it was planned for."""
+    from pycaffe_lite.engines.onednn._arrays import channels_innermost
+    from pycaffe_lite.engines.onednn._library import Library, library
+    from pycaffe_lite.engines.onednn._primitive import DST, SRC, Description, Primitive, plain_layout
+
+    lib, with_threads, used = library(), Library.with_threads, []
+
+    def noted(self: Library, count: int, call: Callable[[], int]) -> int:
+        used.append(count)
+        return with_threads(self, count, call)
+
+    monkeypatch.setattr(Library, "with_threads", noted)
+    monkeypatch.setattr(Description, "for_threads_now", lambda self: self)
+    before, lies = lib.threads, (plain_layout(x.shape), channels_innermost(x.shape))
+    try:
+        lib.set_num_threads(3)
+        made = Description.make("reorder", lies[0].handle, lib.engine, lies[1].handle, lib.engine)
+        assert made is not None
+        run, y = Primitive(made, {SRC: lies[0], DST: lies[1]}), np.empty_like(x)
+        run(x, y)
+        assert used == [3], "to make it"
+        lib.set_num_threads(2)
+        run(x, y)
+        assert used == [3, 3], "to run it"
+        assert lib._openmp.omp_get_max_threads() == 2
+    finally:
+        lib.set_num_threads(before)
+    np.testing.assert_array_equal(y.reshape(2, 5, 7, 20), np.moveaxis(x, 1, -1))
 
 
 def test_what_the_library_refuses() -> None:
