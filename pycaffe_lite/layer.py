@@ -285,6 +285,8 @@ class Layer:
             type(self).set_resume_state(self, state["own"])
         if "random" in state:
             self._rng.bit_generator.state = state["random"]
+        elif self._rng_made is not None:  # none were drawn then
+            self._rng_made.bit_generator.state = self._rng_of().bit_generator.state
 
     def __dir__(self) -> list[str]:
         ours = {name for cls in type(self).__mro__ if cls.__module__.startswith("pycaffe_lite.") for name in vars(cls)}

@@ -519,3 +519,15 @@ def test_layers_of_one_name_draw_other_numbers(name: str) -> None:
     assert len(others) == 2
     assert not any(np.array_equal(first, other) for other in others)
     assert not np.array_equal(*others)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("kind", ["Pooling", "SoftmaxWithLoss", "SigmoidCrossEntropyLoss"])
+def test_a_backward_pass_before_any_forward_pass(kind: str) -> None:
+    """Of what memory holds at first, zeros: as in Caffe, nothing fails."""
+    if kind == "Pooling":
+        text = inputs(x=(2, 3, 4, 4)) + layer("a", kind, "x", "y", "pooling_param { kernel_size: 2 stride: 2 }")
+    else:
+        text = inputs(x=(2, 3), t=(2,) if kind.startswith("Softmax") else (2, 3)) + layer("a", kind, "x t", "y")
+    net = net_of(f"force_backward: true {text}", seed=1)
+    assert net.backward()["x"].shape == net.blobs["x"].shape

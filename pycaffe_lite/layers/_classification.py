@@ -30,6 +30,8 @@ class SoftmaxLossLayer(LossLayer):
     """
 
     tops = from_to(1, 2)
+    _normalizer = 1.0
+    """What the last forward pass divided by."""
 
     def _axis(self) -> tuple[int, str]:
         """The classes' axis as the message gives it, and the field that does."""

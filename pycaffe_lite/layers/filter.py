@@ -64,6 +64,11 @@ class Filter(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         no_gradient_to(len(bottom) - 1, propagate_down, "the selector")
         selected = _selected(bottom)
+        if len(selected) != top[0].shape[0]:
+            raise GraphError(
+                f"The selector lets {len(selected)} items through, the tops have {top[0].shape[0]}",
+                hint="Run forward before backward.",
+            )
         for x, y, down in zip(bottom, top, propagate_down, strict=False):
             if down:
                 x.diff[...] = 0

@@ -47,6 +47,10 @@ class Pooling(Layer):
     has its own gradient in TEST; its random numbers are not Caffe's.
     """
 
+    _along_batch = False
+    """Whether the last forward pass went along the batch, and backward does."""
+    _all_won = True
+    """Whether every window then had a maximum."""
     passing_scratch = frozenset({"candidate", "higher", "partial", "winner"})
     bottoms = exactly(1)
     tops = from_to(1, 2)

@@ -29,6 +29,8 @@ class SigmoidCrossEntropyLoss(LossLayer):
     """
 
     constraints = NO_CLASS_WEIGHT
+    _normalizer = 1.0
+    """What the last forward pass divided by."""
 
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         x, target = bottom_shapes

@@ -90,12 +90,11 @@ def set_layer_states(net: Net, saved: Sequence[Mapping[str, Any]]) -> None:
     left = list(saved)
     for node in net._nodes:
         at = next((i for i, s in enumerate(left) if (s["layer"], s["type"]) == (node.name, node.type)), None)
-        if at is None:
-            if type(node.layer)._whole_state(node.layer):
-                log.warning("The snapshot does not know %s '%s': it begins anew", node.type, node.name)
+        if at is None and "own" in type(node.layer)._whole_state(node.layer):
+            log.warning("The snapshot does not know %s '%s': it begins anew", node.type, node.name)
             continue
         try:
-            type(node.layer)._set_whole_state(node.layer, left.pop(at))
+            type(node.layer)._set_whole_state(node.layer, {} if at is None else left.pop(at))
         except DataError as e:
             log.warning("%s '%s' begins anew: %s", node.type, node.name, e.found)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:

@@ -380,3 +380,15 @@ def test_the_toy_begins_anew_in_silence(tmp_path: Path, caplog: pytest.LogCaptur
     solver.snapshot()
     toy.make(tmp_path, 'snapshot_prefix: "s"').restore("s_iter_1.solverstate")
     assert warnings(caplog) == []
+
+
+def test_back_to_a_snapshot_from_before_anything_was_drawn(caplog: pytest.LogCaptureFixture) -> None:
+    solver = make(DUMMY, 'type: "SGD" momentum: 0.5')
+    solver.snapshot()
+    solver.step(3)
+    straight = state(solver)
+    caplog.clear()
+    solver.restore("s_iter_0.solverstate")
+    solver.step(3)
+    assert state(solver) == straight
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -56,9 +56,7 @@ class LetThrough:
 
 
 def _mask(notes: Array, passes: Normalization, dy: Array) -> Array:
-    """dy, with the channels innermost, with 0 where nothing was let through: the gradient of a normalization by 0 and
-    1.
-    """
+    """dy, (N, places, C), with 0 where nothing was let through: the gradient of a normalization by 0 and 1."""
     masked = np.empty_like(dy)
-    passes.backward(masked, dy, dy, *standard(dy.shape[1]), notes)
+    passes.backward(masked, dy, dy, *standard(dy.shape[-1]), notes)
     return masked

@@ -321,3 +321,16 @@ def test_statistics_written_between_the_passes(watched: bool) -> None:
     for name in ("conv", "scale"):
         for got, want in zip(net.params[name], numpy.params[name], strict=True):
             same(got.diff, want.diff, name)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(16, (2, 1)), (40, (3, 3)), (64, (1, 1))])
+def test_a_gradient_that_is_looked_at_of_more_channels_than_places(channels: int, size: tuple[int, int]) -> None:
+    """Which lacks ReLU's step until then."""
+    prototxt = text(channels).replace(DATA, inputs(x=(3, 4, *size), t=(3, 1)))
+    assert prototxt != text(channels)
+    net, numpy = pair(prototxt)
+    for n in (net, numpy):
+        fill(n, 3)
+        step(n)
+    same(net.blobs["y"].diff, numpy.blobs["y"].diff, "y's diff")
+    assert (net.blobs["y"].diff == 0).any()
