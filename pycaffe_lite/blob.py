@@ -89,7 +89,7 @@ class Blob:
 
     @data.setter
     def data(self, array: Array) -> None:
-        self._refuse("data", array, self._data)
+        self._refuse("data", array)
 
     @property
     def diff(self) -> Array:
@@ -103,9 +103,9 @@ class Blob:
 
     @diff.setter
     def diff(self, array: Array) -> None:
-        self._refuse("diff", array, self._diff)
+        self._refuse("diff", array)
 
-    def _refuse(self, what: Side, array: Array, storage: Storage) -> None:
+    def _refuse(self, what: Side, array: Array) -> None:
         """Raise AssignmentError, unless it is the blob's own array that comes back: so `blob.data += 1` ends."""
         if array is not self.get(what):
             raise AssignmentError(

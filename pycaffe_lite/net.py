@@ -306,8 +306,7 @@ class Net(PycaffeNames):
         """
         for node in self._nodes:
             try:
-                with node.spec.noted("reshape"):
-                    reshape(node)
+                reshape(node)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
 
@@ -435,8 +434,7 @@ def _wrong_size(noun: str, name: str, given: Shape, wanted: Shape) -> ShapeError
 
 def _forward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
     """A user's layer is reshaped each time, works on copies where it may not work in place, and warns as usual."""
-    with node.spec.noted("reshape"):
-        reshape(node)
+    reshape(node)
     for i, original in node.copies:
         node.bottoms[i].data[...] = original.data
     with np.errstate(**errors), node.spec.noted("forward"):

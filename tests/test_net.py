@@ -531,3 +531,17 @@ def test_a_backward_pass_before_any_forward_pass(kind: str) -> None:
         text = inputs(x=(2, 3), t=(2,) if kind.startswith("Softmax") else (2, 3)) + layer("a", kind, "x t", "y")
     net = net_of(f"force_backward: true {text}", seed=1)
     assert net.backward()["x"].shape == net.blobs["x"].shape
+
+
+def test_a_filter_whose_tops_are_of_another_selector() -> None:
+    net = net_of(
+        "force_backward: true "
+        + inputs(x=(3, 2), keep=(3,))
+        + layer("f", "Filter", "x keep", "y", "propagate_down: true propagate_down: false")
+    )
+    net.blobs["keep"].data[...] = [1, 0, 1]
+    with pytest.raises(GraphError, match=r"lets 2 items through, the tops have 3 .layer 'f'.* Run forward before"):
+        net.backward()
+    net.forward()
+    net.blobs["y"].diff[...] = 1
+    np.testing.assert_array_equal(net.backward()["x"], [[1, 1], [0, 0], [1, 1]])

@@ -11,6 +11,7 @@ import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob, order_of
 from pycaffe_lite.storage import Order
 from pycaffe_lite.testing.cases import restart_random
+from tests.graph.nets import layer
 
 NET = """
 layer { name: "x" type: "Input" top: "x" top: "label"
@@ -107,55 +108,36 @@ def test_what_lies_between_layers_that_can_do_with_it_lies_that_way(tmp_path: Pa
     assert otherwise(net, "data") == set()
 
 
+XAVIER = 'weight_filler { type: "xavier" }'
+
+
+def behind(kind: str, params: str = "", bottoms: str = "c", tops: str = "t") -> str:
+    """A layer that reads c, and one that reads what it makes."""
+    return layer("t", kind, bottoms, tops, params) + layer("s", "Silence", tops)
+
+
+def convolved(kind: str, params: str) -> str:
+    return behind(kind, f"convolution_param {{ {params} {XAVIER} }}")
+
+
 BEHIND = {
     "plain": "",
-    "a view that needs plain order": """
-layer { name: "t" type: "Softmax" bottom: "c" top: "t" } layer { name: "s" type: "Silence" bottom: "t" }""",
-    "Flatten": """
-layer { name: "t" type: "Flatten" bottom: "c" top: "t" } layer { name: "s" type: "Silence" bottom: "t" }""",
-    "Crop": """
-layer { name: "t" type: "Crop" bottom: "c" bottom: "small" top: "t" crop_param { axis: 2 } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "mask": """
-layer { name: "t" type: "Pooling" bottom: "c" top: "t" top: "m" pooling_param { kernel_size: 3 stride: 2 } }
-layer { name: "s" type: "Silence" bottom: "t" bottom: "m" }""",
-    "stochastic": """
-layer { name: "a" type: "AbsVal" bottom: "c" top: "a" }
-layer { name: "t" type: "Pooling" bottom: "a" top: "t" pooling_param { pool: STOCHASTIC kernel_size: 3 stride: 2 } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "windows that see nothing": """
-layer { name: "t" type: "Pooling" bottom: "c" top: "t" pooling_param { kernel_size: 1 stride: 3 } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "LRN within": """
-layer { name: "t" type: "LRN" bottom: "c" top: "t" lrn_param { norm_region: WITHIN_CHANNEL } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "LRN across": """
-layer { name: "t" type: "LRN" bottom: "c" top: "t" } layer { name: "s" type: "Silence" bottom: "t" }""",
-    "another axis": """
-layer { name: "t" type: "Convolution" bottom: "c" top: "t"
-        convolution_param { num_output: 3 kernel_size: 2 axis: 2 weight_filler { type: "xavier" } } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "dilation": """
-layer { name: "t" type: "Convolution" bottom: "c" top: "t"
-        convolution_param { num_output: 4 group: 2 dilation: 2 kernel_size: 2 weight_filler { type: "xavier" } } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "pointwise": """
-layer { name: "t" type: "Convolution" bottom: "c" top: "t"
-        convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "Deconvolution": """
-layer { name: "t" type: "Deconvolution" bottom: "c" top: "t"
-        convolution_param { num_output: 3 kernel_size: 2 dilation: 2 weight_filler { type: "xavier" } } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "products along another axis": """
-layer { name: "t" type: "InnerProduct" bottom: "c" top: "t"
-        inner_product_param { num_output: 3 axis: 2 weight_filler { type: "xavier" } } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
-    "a scale that is learnt": """
-layer { name: "p" type: "InnerProduct" bottom: "c" top: "p"
-        inner_product_param { num_output: 8 weight_filler { type: "xavier" } } }
-layer { name: "t" type: "Scale" bottom: "c" bottom: "p" top: "t" scale_param { axis: 0 } }
-layer { name: "s" type: "Silence" bottom: "t" }""",
+    "a view that needs plain order": behind("Softmax"),
+    "Flatten": behind("Flatten"),
+    "Crop": behind("Crop", "crop_param { axis: 2 }", "c small"),
+    "mask": behind("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", tops="t m"),
+    "stochastic": layer("a", "AbsVal", "c", "a")
+    + behind("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 3 stride: 2 }", "a"),
+    "windows that see nothing": behind("Pooling", "pooling_param { kernel_size: 1 stride: 3 }"),
+    "LRN within": behind("LRN", "lrn_param { norm_region: WITHIN_CHANNEL }"),
+    "LRN across": behind("LRN"),
+    "another axis": convolved("Convolution", "num_output: 3 kernel_size: 2 axis: 2"),
+    "dilation": convolved("Convolution", "num_output: 4 group: 2 dilation: 2 kernel_size: 2"),
+    "pointwise": convolved("Convolution", "num_output: 3 kernel_size: 1"),
+    "Deconvolution": convolved("Deconvolution", "num_output: 3 kernel_size: 2 dilation: 2"),
+    "products along another axis": behind("InnerProduct", f"inner_product_param {{ num_output: 3 axis: 2 {XAVIER} }}"),
+    "a scale that is learnt": layer("p", "InnerProduct", "c", "p", f"inner_product_param {{ num_output: 8 {XAVIER} }}")
+    + behind("Scale", "scale_param { axis: 0 }", "c p"),
 }
 
 

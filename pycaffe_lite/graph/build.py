@@ -95,8 +95,7 @@ def build(
             _connect(node, wiring, blobs, dtype)
             with spec.noted("setup"):
                 node.layer.setup(node.bottoms, node.tops)
-            with spec.noted("reshape"):
-                reshape(node)
+            reshape(node)
             _set_loss_weights(node)
             collect_params(node, params)
             memory.add(node)
@@ -128,7 +127,8 @@ def reshape(node: Node) -> None:
     """Let the layer give its tops their shapes, and remember these."""
     for i, original in node.copies:
         node.bottoms[i].reshape(*original.shape)
-    node.layer.reshape(node.bottoms, node.tops)
+    with node.spec.noted("reshape"):
+        node.layer.reshape(node.bottoms, node.tops)
     node.blobs = [*node.bottoms, *node.tops]
     node.shapes = shapes_of(node.blobs)
 

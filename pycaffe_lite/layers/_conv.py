@@ -102,10 +102,9 @@ def read_windows(p: pb.ConvolutionParameter, shape: Shape, *, transposed: bool =
     """
     axis = canonical_axis(p.axis, shape, _P + "axis")
     geometry, spatial = read_geometry(p, len(shape) - axis - 1), shape[axis + 1 :]
-    itself = pads_itself(p, bool(p.pad), _P)
-    if not (itself or transposed):
-        return axis, geometry.truncating(spatial)
-    if itself and p.auto_pad == pb.SAME:
+    if not pads_itself(p, bool(p.pad), _P):
+        geometry = geometry if transposed else geometry.truncating(spatial)
+    elif p.auto_pad == pb.SAME:
         if transposed:
             spatial = tuple(n * s for n, s in zip(spatial, geometry.stride, strict=True))
         geometry = geometry.padded_same(spatial)

@@ -34,7 +34,7 @@ class ImageRows:
         self.always = self._always() if ones else None
         self.lines = self.depth + (self.always is not None)  # of an unrolled row
         columns = math.prod(self._rest)
-        per_image = self.group * self.x_rows * self.depth * columns * x.itemsize
+        per_image = self.group * self.x_rows * self.lines * columns * x.itemsize
         most = max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns))
         if batch_innermost(y):
             most = self._num if self._num * per_image <= WHOLE_BYTES else max(most, TILE_ITEMS)

@@ -100,7 +100,7 @@ class LearningNorm(Normalizing, BatchNorm):
             return False
         if not made.implementation == mask.implementation == passes.implementation:
             return False
-        made.forward(x, *numbers, y, self._let_through.memory(made.workspace, self._scratch))
+        made.forward(x, *numbers, y, self._let_through.memory(mask, self._scratch))
         return all(np.isfinite(array).all() for array in numbers)
 
     def backward_through(self, followers: Sequence[Layer], top: Blobs, bottom: Blobs) -> None:
@@ -133,10 +133,8 @@ class LearningNorm(Normalizing, BatchNorm):
         passes.backward(dx.memory, dy, x, *statistics, factor, *gradients.memory, *notes)
         gradients.add()
         dx.done()
-        if notes:
-            mask = self._normalization(dy, 0.0, MASK)
-            if mask is None or not self._let_through.leave_to_mask(top[0], mask):
-                _backward(others, top)
+        if notes and not self._let_through.leave_to_mask(top[0]):
+            _backward(others, top)
 
     def _statistics_now(self, x: Array) -> Array:
         """Mean and variance for a forward pass: a copy of the blobs', or memory for those of the batch."""

@@ -27,12 +27,13 @@ class LetThrough:
         self._last, self._needed = 0, 1
         """Which memory forward wrote last, and which one a gradient may still need."""
         self._written: Array | None = None
+        self._mask: Normalization
         self._state: int | None = None
 
-    def memory(self, nbytes: int, scratch: Scratch) -> Array:
-        """For a forward pass to write its notes into."""
-        self._last = 1 - self._needed
-        self._state, self._written = None, scratch(f"let through {self._last}", (nbytes,), np.uint8)
+    def memory(self, mask: Normalization, scratch: Scratch) -> Array:
+        """For a forward pass to write its notes into, which `mask`, made for MASK, reads as that pass does."""
+        self._last, self._mask = 1 - self._needed, mask
+        self._state, self._written = None, scratch(f"let through {self._last}", (mask.workspace,), np.uint8)
         return self._written
 
     def remember(self, y: Blob) -> None:
@@ -45,17 +46,15 @@ class LetThrough:
             return []
         return [self._written]
 
-    def leave_to_mask(self, y: Blob, passes: Normalization) -> bool:
-        """Whether the top's gradient now counts as 0 where nothing was let through. `passes` are those of MASK, which
-        read the notes as those that wrote them.
-        """
-        if self._written is None or not y.leave_unfinished(functools.partial(_mask, self._written, passes)):
+    def leave_to_mask(self, y: Blob) -> bool:
+        """Whether the top's gradient now counts as 0 where nothing was let through."""
+        if self._written is None or not y.leave_unfinished(functools.partial(_masked, self._written, self._mask)):
             return False
         self._needed = self._last
         return True
 
 
-def _mask(notes: Array, passes: Normalization, dy: Array) -> Array:
+def _masked(notes: Array, passes: Normalization, dy: Array) -> Array:
     """dy, (N, places, C), with 0 where nothing was let through: the gradient of a normalization by 0 and 1."""
     masked = np.empty_like(dy)
     passes.backward(masked, dy, dy, *standard(dy.shape[-1]), notes)

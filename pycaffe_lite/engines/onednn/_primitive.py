@@ -186,11 +186,6 @@ class Description:
         _destroyed_with(self, "primitive_desc_destroy", self.handle)
 
     @property
-    def kind(self) -> str:
-        """What was asked for."""
-        return str(self._asked[0])
-
-    @property
     def implementation(self) -> str:
         """The library's name for how it does it."""
         text = ctypes.c_char_p()

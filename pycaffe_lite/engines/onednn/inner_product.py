@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._parameters import Gradients, WithWeights, learns
+from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
     DIFF_BIAS,
@@ -90,14 +90,13 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
     """The inner product of float32 blobs, unless they are so small that numpy is faster."""
 
     _primitives: InnerProductPrimitives | None = None
-    _made_for: tuple[object, ...] = ()
+    _made_for: Shape | None = None
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
-        if (bottom[0].shape, self._axis) == self._made_for:
+        if bottom[0].shape == self._made_for:
             return
-        self._made_for, self._primitives = (bottom[0].shape, self._axis), None
-        m = self._m
+        self._made_for, self._primitives, m = bottom[0].shape, None, self._m
         any_order = self.phase == pb.TEST and m >= MIN_ITEMS
         in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m) > 0
         least = MIN_PRODUCTS if m > 1 else MIN_PRODUCTS // 16
@@ -106,17 +105,10 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             self._primitives = made if made.exist else None
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
-        return super().absorbs(followers) if self._has_channels() else 0
+        return super().absorbs(followers) if self._axis == 1 else 0  # N is where a tail sees channels
 
-    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
-        if self._has_channels():
-            super().forward_with(followers, bottom, top)
-        else:
-            Layer.forward_with(self, followers, bottom, top)
-
-    def _has_channels(self) -> bool:
-        """Whether N is where a tail sees channels. Another shape may change that."""
-        return self._axis == 1
+    def _prepare(self, followers: Sequence[Layer]) -> Prepared | None:
+        return super()._prepare(followers) if self._axis == 1 else None  # another shape may have changed it
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None or primitives.only_weights:
