@@ -22,8 +22,9 @@ import math
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers._geometry import Geometry, Scratch, short_buffer
+from pycaffe_lite.layers._geometry import Geometry, Scratch
 from pycaffe_lite.layers._image_rows import ImageRows, stacked
+from pycaffe_lite.layers._overlap import overlapping
 
 PRODUCTS_BYTES = 1 << 16  # of products that are then added up
 # Where the way pays. The depth is that of one row x_h: below, more time goes into calls than into products, which other
@@ -117,20 +118,13 @@ def backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: S
         weights.append(some.transpose(0, 2, 4, 3, 1).reshape(rows.group, rows.depth, some.shape[3] * rows.outputs))
     for images in rows.tiles():
         places = rows.innermost_batch(dy, images)
-        row = rows.room("row", (rows.group, rows.depth, places.shape[-1]), images, dx)
-        sums, inside, view = rows.with_padding(dx, images)
-        sums.fill(0)
-        parts = rows.overlapping(sums, row)
-        with short_buffer():
-            for h in range(rows.x_rows):
-                last, phase = divmod(h + pad, stride)
-                first = last + 1 - taps[phase]
-                start = min(max(first, 0), rows.y_rows)
-                stop = max(start, min(last + 1, rows.y_rows))
-                kernel = slice((start - first) * rows.outputs, (stop - first) * rows.outputs)
-                np.matmul(weights[phase][..., kernel], stacked(places[:, start:stop]), out=row)
-                for seen, part in parts:
-                    here = seen[:, h]
-                    np.add(here, part, out=here)
-        if sums is not view:
-            view[...] = inside
+        windows = overlapping(rows, dx, images)
+        for h in range(rows.x_rows):
+            last, phase = divmod(h + pad, stride)
+            first = last + 1 - taps[phase]
+            start = min(max(first, 0), rows.y_rows)
+            stop = max(start, min(last + 1, rows.y_rows))
+            kernel = slice((start - first) * rows.outputs, (stop - first) * rows.outputs)
+            np.matmul(weights[phase][..., kernel], stacked(places[:, start:stop]), out=windows.row)
+            windows.add_up(h)
+        windows.finish()

@@ -26,14 +26,14 @@ class ImageRows:
     """The rows of one convolution's input and output, for a tile of its images at a time."""
 
     def __init__(self, x: Array, y: Array, w: Array, geometry: Geometry, scratch: Scratch, ones: bool = False) -> None:
-        self._geometry, self._scratch, self._num = geometry, scratch, len(x)
+        self.geometry, self._scratch, self._num = geometry, scratch, len(x)
         self.group = geometry.group
         self.inputs, self.outputs = w.shape[1], len(w) // geometry.group
         self.depth = w[0].size // geometry.kernel[0]
-        self.x_rows, self.y_rows, self._rest = x.shape[2], y.shape[2], y.shape[3:]
+        self.x_rows, self.y_rows, self.rest = x.shape[2], y.shape[2], y.shape[3:]
         self.always = self._always() if ones else None
         self.lines = self.depth + (self.always is not None)  # of an unrolled row
-        columns = math.prod(self._rest)
+        columns = math.prod(self.rest)
         per_image = self.group * self.x_rows * self.lines * columns * x.itemsize
         most = max(TILE_BYTES // per_image, -(-MIN_COLUMNS // columns))
         if batch_innermost(y):
@@ -62,7 +62,7 @@ class ImageRows:
 
     def _kernel(self, o: int) -> range:
         """The rows of the kernel that row o of the output sees x through, not padding."""
-        g = self._geometry
+        g = self.geometry
         first = o * g.stride[0] - g.pad[0]
         start = min(max(0, -first), g.kernel[0])
         return range(start, max(start, min(g.kernel[0], self.x_rows - first)))
@@ -71,7 +71,7 @@ class ImageRows:
         """What these rows of the output, alike, see of x's unrolled rows: (group, rows, (seen rows, depth), columns), a
         view.
         """
-        kernel, g = self._kernel(some.start), self._geometry
+        kernel, g = self._kernel(some.start), self.geometry
         first = some.start * g.stride[0] - g.pad[0] + kernel.start
         shape = (self.group, some.stop - some.start, len(kernel) * self.lines, unrolled.shape[-1])
         group, row, line, column = unrolled.strides
@@ -89,7 +89,7 @@ class ImageRows:
 
     def innermost_batch(self, y: Array, images: slice) -> Array:
         """(N, C, rows, *rest) as (group, rows, C / group, (rest, N))."""
-        view = self._batch_last(y[images])
+        view = self.view(y[images])
         out = self.room("y", view.shape, images, y)
         out[...] = view
         return out.reshape(*view.shape[:3], -1)
@@ -99,7 +99,7 @@ class ImageRows:
         places = self.channels_first(y, images)
         if places.flags.c_contiguous:
             return places.reshape(*places.shape[:3], -1).transpose(0, 2, 3, 1)  # as fast, and there already
-        view = self._batch_last(y[images])
+        view = self.view(y[images])
         view = view.transpose(0, 1, *range(3, view.ndim), 2)
         out = self.room("y", view.shape, images, y)
         out[...] = view
@@ -112,7 +112,7 @@ class ImageRows:
         same_x: the last call was for this x, too. Then the work is done already, if the tile is the whole batch.
         """
         padded, inside, view = self.with_padding(x, images)
-        columns = math.prod(self._rest) * view.shape[-1]
+        columns = math.prod(self.rest) * view.shape[-1]
         unrolled = self.room("rows", (self.group, self.x_rows, self.lines, columns), images, x)
         if same_x and self._images == self._num:
             return unrolled
@@ -120,41 +120,32 @@ class ImageRows:
             if self._pads_rest():
                 padded.fill(0)
             inside[...] = view
-        windows = self._geometry.view(padded, 3, self._rest)
+        windows = self.geometry.view(padded, 3, self.rest)
         unrolled[:, :, : self.depth].reshape(windows.shape)[...] = windows
         unrolled[:, :, self.depth :] = 1
         return unrolled
 
-    def overlapping(self, sums: Array, row: Array) -> list[tuple[Array, Array]]:
-        """The transpose of unroll: for each place of the kernel behind its first axis, where in `sums`, rows with
-        padding, numbers of one unrolled row belong (for all rows: their axis is 1), and which.
-        """
-        windows = self._geometry.view(sums, 3, self._rest)
-        parts = row.reshape(windows.shape[:1] + windows.shape[2:])
-        behind = list(np.ndindex(*self._geometry.kernel[1:]))
-        return [(windows[(slice(None),) * 3 + k], parts[(slice(None),) * 2 + k]) for k in behind]
-
     def _pads_rest(self) -> bool:
-        return any(self._geometry.pad[1:]) or any(self._geometry.far[1:])
+        return any(self.geometry.pad[1:]) or any(self.geometry.far[1:])
 
     def by_kernel_row(self, w: Array) -> Array:
         """(group, M / group, C / group, rows, rest) of the weights: a view."""
-        return w.reshape(self.group, self.outputs, self.inputs, self._geometry.kernel[0], self.depth // self.inputs)
+        return w.reshape(self.group, self.outputs, self.inputs, self.geometry.kernel[0], self.depth // self.inputs)
 
     def with_padding(self, x: Array, images: slice) -> tuple[Array, Array, Array]:
         """Memory for rows of x with the padding of all axes but the first around them, a view of it without padding,
         and one of x: three times the same where x itself will do.
         """
-        view = self._batch_last(x[images])
+        view = self.view(x[images])
         if batch_innermost(x) and not self._pads_rest():
             return view, view, view
-        pad = self._geometry.pad[1:]
-        spatial = self._geometry.padded((0, *view.shape[3:-1]))[1:]
+        pad = self.geometry.pad[1:]
+        spatial = self.geometry.padded((0, *view.shape[3:-1]))[1:]
         padded = self.room("padded", (*view.shape[:3], *spatial, view.shape[-1]), images, x)
         inside = (slice(p, p + n) for n, p in zip(view.shape[3:], pad, strict=False))
         return padded, padded[(slice(None),) * 3 + tuple(inside)], view
 
-    def _batch_last(self, a: Array) -> Array:
+    def view(self, a: Array) -> Array:
         """(N, C, rows, *rest) as a view (group, rows, C / group, *rest, N)."""
         by_group = a.reshape(len(a), self.group, -1, *a.shape[2:])
         return by_group.transpose(1, 3, 2, *range(4, by_group.ndim), 0)
