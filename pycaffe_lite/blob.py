@@ -190,7 +190,7 @@ class Blob:
         storage = self._data if what == "data" else self._diff
         if isinstance(storage, WatchedStorage):
             return storage.version()
-        return None if storage.laid is None else storage.writes
+        return storage.writes if storage.free else None
 
     @property
     def order_is_free(self) -> bool:

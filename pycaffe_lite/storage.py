@@ -165,7 +165,7 @@ class Storage:
         """The newest numbers in another order, of `order.shape`; None where the plain array is newest."""
         self.order = Order.PLAIN
         self.writes = 0
-        """How often `laid` was opened for writing: while this stays the same, so do the numbers."""
+        """How often the numbers were opened for writing: while the storage is free and this the same, so are they."""
         self.buffer: Buffer | None = None
         self.lost = ""
         """What became of the numbers, to be told to whoever asks for them; '' while they are there."""
@@ -206,6 +206,7 @@ class Storage:
         """Make room for `count` numbers. Growing forgets the old ones; shrinking keeps the room, as in Caffe."""
         if count > self._count:
             self._part()
+            self.writes += 1
             self._count = count
             self.flat = self.settled = self.laid = None
             self._parent = None
@@ -272,6 +273,7 @@ class Storage:
         if self.spares is not None or self._unfinished is not None:
             self._part()
         self.laid = None
+        self.writes += 1
 
     def leave_unfinished(self, finish: Callable[[Array], Array]) -> bool:
         """Whether the numbers now lack a step, which is done when somebody asks for them and saved when they are
@@ -299,6 +301,7 @@ class Storage:
         other.spares.append(mine)
         self.spares = other.spares
         self._put(theirs)
+        self.writes += 1
         return True
 
     def _part(self, keep: bool = False) -> None:

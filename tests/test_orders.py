@@ -239,8 +239,15 @@ def test_the_batch_may_change(tmp_path: Path, num: int, engine: str) -> None:
 
 def test_a_blob_in_another_order_shows_plain_numbers() -> None:
     blob, numbers = Blob((17, 2, 3)), np.arange(102).reshape(17, 2, 3)
-    blob.leave_order_free()
     assert blob.written("data") is None
+    blob.leave_order_free()
+    plain = blob.open("data", Order.PLAIN)
+    before = blob.written("data")
+    assert before is not None
+    assert blob.stored("data") is plain
+    assert blob.written("data") == before
+    blob.open("data", Order.PLAIN)
+    assert blob.written("data") != before
     memory = blob.open("data", Order.BATCH_INNERMOST)
     memory[...] = numbers
     assert memory.shape == (17, 2, 3)

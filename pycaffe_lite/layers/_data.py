@@ -17,6 +17,9 @@ class DataLayer(Layer):
     tops = from_to(1, 2)
     has_backward = False
 
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
+
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         return [None] * len(self._message.top)
 

@@ -9,6 +9,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._data import DataLayer
+from pycaffe_lite.storage import Order
 
 
 class PrefetchingLayer(DataLayer):
@@ -50,10 +51,10 @@ class PrefetchingLayer(DataLayer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         images, labels, self._consumed = self._prefetcher.get()
         top[0].reshape(*images.shape)
-        top[0].data[...] = images
+        top[0].open("data", Order.PLAIN)[...] = images
         if len(top) > 1:
             top[1].reshape(len(labels))
-            top[1].data[...] = labels
+            top[1].open("data", Order.PLAIN)[...] = labels
 
     def _whole_state(self) -> dict[str, Any]:
         return self._consumed

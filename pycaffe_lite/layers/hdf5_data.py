@@ -12,6 +12,7 @@ from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._data import DataLayer, field_of
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 
 @register_layer("HDF5Data")
@@ -38,7 +39,7 @@ class HDF5Data(DataLayer):
             blob.reshape(*shape)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        self._source.next_batch([blob.data for blob in top])
+        self._source.next_batch([blob.open("data", Order.PLAIN) for blob in top])
 
     def resume_state(self) -> dict[str, Any]:
         return {"position": [*self._source.position], "seed": self._source.seed}

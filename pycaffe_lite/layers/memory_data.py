@@ -14,6 +14,7 @@ from pycaffe_lite.errors import DataError, ShapeError
 from pycaffe_lite.layer import Blobs, exactly
 from pycaffe_lite.layers._data import DataLayer
 from pycaffe_lite.registry import register_layer
+from pycaffe_lite.storage import Order
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class MemoryData(DataLayer):
             )
         size = self._message.memory_data_param.batch_size
         batch = slice(self._next, self._next + size)
-        top[0].data[...] = self._data[batch]
-        top[1].data[...] = self._labels[batch]
+        top[0].open("data", Order.PLAIN)[...] = self._data[batch]
+        top[1].open("data", Order.PLAIN)[...] = self._labels[batch]
         self._next = (self._next + size) % len(self._data)
 
     def resume_state(self) -> dict[str, Any]:
