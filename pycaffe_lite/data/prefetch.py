@@ -1,6 +1,7 @@
 """A thread that works ahead: it produces the next items while the present one is being used.
 
-Caffe's data layers read and transform `prefetch` batches (4 unless told otherwise) in a thread of their own.
+Caffe's data layers read and transform `prefetch` batches (4 unless told otherwise) in a thread of their own. Here that
+thread rests until half of them are used: each time it starts, it takes the interpreter from those who compute.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class _Channel(Generic[T]):
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
+        self.few = depth // 2
+        """So many items are left when the producer, once it has made `depth`, goes on."""
         self.changed = threading.Condition()
         self.items: deque[tuple[T, None] | tuple[None, BaseException]] = deque()
         self.stopped = False
@@ -84,7 +87,8 @@ class Prefetcher(Generic[T]):
             if error is not None:
                 raise error
             channel.items.popleft()
-            channel.changed.notify_all()
+            if len(channel.items) <= channel.few:
+                channel.changed.notify_all()
             return item  # type: ignore[return-value]
 
     def close(self, timeout: float | None = None) -> None:
@@ -100,8 +104,9 @@ def _work(owner: weakref.ref[Prefetcher[T]], channel: _Channel[T]) -> None:
     failed = False
     while not failed:
         with channel.changed:
-            while len(channel.items) >= channel.depth and not channel.stopped:
-                channel.changed.wait()
+            if len(channel.items) >= channel.depth:
+                while len(channel.items) > channel.few and not channel.stopped:
+                    channel.changed.wait()
         prefetcher = owner()
         if channel.stopped or prefetcher is None:
             return

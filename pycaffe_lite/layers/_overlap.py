@@ -75,7 +75,8 @@ class Scattered:
         windows = rows.geometry.view(self._sums, 3, rows.rest)
         parts = self.row.reshape(windows.shape[:1] + windows.shape[2:])
         self._parts = [
-            (windows[(slice(None),) * 3 + k], parts[(slice(None),) * 2 + k]) for k in np.ndindex(*rows.geometry.kernel[1:])
+            (windows[(slice(None),) * 3 + k], parts[(slice(None),) * 2 + k])
+            for k in np.ndindex(*rows.geometry.kernel[1:])
         ]
 
     def add_up(self, h: int) -> None:
