@@ -89,7 +89,7 @@ class InnerProduct(Layer):
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
         if self.param_propagate_down(0):
             left, right = (x, dy) if self._transpose else (dy, x)
-            self._add_product(left.T, self._contiguous(right))
+            self._add_product(left.T, right)
         if self._bias and self.param_propagate_down(1):
             self._add_gradient(1, np.add.reduce(dy, axis=0, out=self._gradient_of(1)))
         if propagate_down[0]:
@@ -146,11 +146,3 @@ class InnerProduct(Layer):
         if array.flags.c_contiguous or not batch_innermost(array):
             return array.reshape(self._m, size)
         return batch_last(array).reshape(size, self._m).T
-
-    def _contiguous(self, rows: Array) -> Array:
-        """The rows, each following the other in memory: BLAS is faster by more than the copy takes."""
-        if rows.flags.c_contiguous:
-            return rows
-        copy = self._scratch("rows", rows.shape, rows.dtype)
-        copy[...] = rows
-        return copy
