@@ -66,13 +66,12 @@ def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, s
 
 def _side_by_side(rows: ImageRows, w: Array, b: Array | None) -> Array:
     """[W_0 W_1 ...] for each group, with b as one column more of W_always."""
-    of_rows = rows.by_kernel_row(w).swapaxes(2, 3).reshape(rows.group, rows.outputs, -1, rows.depth)
+    of_rows = rows.by_kernel_row(w).swapaxes(2, 3)
+    weights = np.zeros((*of_rows.shape[:3], rows.lines), w.dtype)
+    weights[..., : rows.depth].reshape(of_rows.shape)[...] = of_rows
     if b is not None and rows.always is not None:
-        wider = np.zeros((*of_rows.shape[:3], rows.lines), w.dtype)
-        wider[..., : rows.depth] = of_rows
-        wider[:, :, rows.always, rows.depth] = b.reshape(rows.group, -1)
-        of_rows = wider
-    return of_rows.reshape(rows.group, rows.outputs, -1)
+        weights[:, :, rows.always, rows.depth] = b.reshape(rows.group, -1)
+    return weights.reshape(rows.group, rows.outputs, -1)
 
 
 def backward_weight(

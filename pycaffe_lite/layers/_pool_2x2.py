@@ -30,7 +30,7 @@ def take(x: Array, y: Array, below: Array, right: Array, scratch: Scratch, most:
     """Set y to the maxima, NaN where a window sees one; below and right (int8) to -1 where the first of them lies in
     the window's second row, second column, else to 0. `most`: the largest size of y there will be.
     """
-    upper, lower, other = (work(scratch, name, most, y.shape, y.dtype) for name in ("upper", "lower", "other"))
+    upper, lower, other = work(scratch, "quarters", 3 * most, (3, *y.shape), y.dtype)
     upper[...], other[...] = x[UP_LEFT], x[UP_RIGHT]
     in_upper = np.greater(other, upper, out=right.view(np.bool_))
     np.maximum(upper, other, out=upper)
@@ -50,8 +50,7 @@ def take(x: Array, y: Array, below: Array, right: Array, scratch: Scratch, most:
 def give(dy: Array, below: Array, right: Array, dx: Array, scratch: Scratch, most: int) -> None:
     """Set dx: dy at the place that won, else 0. Bits are masked: 0 times infinity is not 0."""
     bits = np.dtype(f"i{dy.itemsize}")
-    names = ("upper", "lower", "other", "mask")
-    upper, lower, other, mask = (work(scratch, name, most, dy.shape, dy.dtype).view(bits) for name in names)
+    upper, lower, other, mask = work(scratch, "quarters of bits", 4 * most, (4, *dy.shape), bits)
     dx, dy = dx.view(bits), dy.view(bits)
     mask[...] = below
     np.bitwise_and(dy, mask, out=lower)
