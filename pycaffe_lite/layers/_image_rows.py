@@ -6,6 +6,7 @@ a core's cache holds.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -48,30 +49,21 @@ class ImageRows:
         """Rows of the output that see x through the same rows of the kernel; and where in the stacked weights these
         are.
         """
-        start = 0
-        for kernel, rows in itertools.groupby(range(self.y_rows), self._kernel):
-            stop = start + len(list(rows))
-            yield slice(start, stop), slice(kernel.start * self.lines, kernel.stop * self.lines)
-            start = stop
+        for some, kernel in _alike(self.geometry, self.x_rows, self.y_rows):
+            yield some, slice(kernel.start * self.lines, kernel.stop * self.lines)
 
     def _always(self) -> int | None:
         """A row of the kernel that every row of the output sees x through, if there is one."""
-        seen = [self._kernel(o) for o in (0, self.y_rows - 1)]
-        first, stop = max(kernel.start for kernel in seen), min(kernel.stop for kernel in seen)
+        kernels = [kernel for _, kernel in _alike(self.geometry, self.x_rows, self.y_rows)]
+        first, stop = kernels[0].start, kernels[-1].stop
         return first if first < stop else None
-
-    def _kernel(self, o: int) -> range:
-        """The rows of the kernel that row o of the output sees x through, not padding."""
-        g = self.geometry
-        first = o * g.stride[0] - g.pad[0]
-        start = min(max(0, -first), g.kernel[0])
-        return range(start, max(start, min(g.kernel[0], self.x_rows - first)))
 
     def seen(self, unrolled: Array, some: slice) -> Array:
         """What these rows of the output, alike, see of x's unrolled rows: (group, rows, (seen rows, depth), columns), a
         view.
         """
-        kernel, g = self._kernel(some.start), self.geometry
+        g = self.geometry
+        kernel = _kernel(g, self.x_rows, some.start)
         first = some.start * g.stride[0] - g.pad[0] + kernel.start
         shape = (self.group, some.stop - some.start, len(kernel) * self.lines, unrolled.shape[-1])
         group, row, line, column = unrolled.strides
@@ -149,6 +141,24 @@ class ImageRows:
         """(N, C, rows, *rest) as a view (group, rows, C / group, *rest, N)."""
         by_group = a.reshape(len(a), self.group, -1, *a.shape[2:])
         return by_group.transpose(1, 3, 2, *range(4, by_group.ndim), 0)
+
+
+@functools.lru_cache(maxsize=256)
+def _alike(geometry: Geometry, x_rows: int, y_rows: int) -> list[tuple[slice, range]]:
+    """Rows of the output with the same `_kernel`, and that."""
+    found, start = [], 0
+    for kernel, rows in itertools.groupby(range(y_rows), lambda o: _kernel(geometry, x_rows, o)):
+        stop = start + len(list(rows))
+        found.append((slice(start, stop), kernel))
+        start = stop
+    return found
+
+
+def _kernel(g: Geometry, x_rows: int, o: int) -> range:
+    """The rows of the kernel that row o of the output sees x through, not padding."""
+    first = o * g.stride[0] - g.pad[0]
+    start = min(max(0, -first), g.kernel[0])
+    return range(start, max(start, min(g.kernel[0], x_rows - first)))
 
 
 def stacked(rows: Array) -> Array:
