@@ -49,6 +49,10 @@ class NeuronLayer(Layer):
         """Write dx, which may be dy."""
         raise NotImplementedError
 
+    def _room(self, dx: Array, dy: Array) -> Array:
+        """Memory for a slope that dy is then multiplied by: dx, unless it is dy."""
+        return self._scratch_like(dx, "slope") if np.may_share_memory(dx, dy) else dx
+
 
 ONE, HALF = np.array(1, np.float32), np.array(0.5, np.float32)
 """As arrays, which numpy takes twice as fast as Python's numbers: of few numbers that is most of the time."""

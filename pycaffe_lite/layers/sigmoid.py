@@ -20,6 +20,6 @@ class Sigmoid(NeuronLayer):
         sigmoid(x, out=y)
 
     def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
-        slope = np.subtract(ONE, y, out=self._scratch_like(y, "slope"))
+        slope = np.subtract(ONE, y, out=self._room(dx, dy))
         slope *= y
         np.multiply(dy, slope, out=dx)

@@ -20,6 +20,6 @@ class TanH(NeuronLayer):
         np.tanh(x, out=y)
 
     def _gradient(self, y: Array, dy: Array, dx: Array) -> None:
-        slope = np.multiply(y, y, out=self._scratch_like(y, "slope"))
+        slope = np.multiply(y, y, out=self._room(dx, dy))
         np.subtract(1, slope, out=slope)
         np.multiply(dy, slope, out=dx)
