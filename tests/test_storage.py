@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,6 +107,27 @@ def test_who_looks_binds_the_order_whenever_that_was() -> None:
     np.testing.assert_array_equal(s.array(), range(6))
     assert not s.free
     assert s.array() is not kept, "its memory was given up"
+
+
+def test_arrays_side_by_side() -> None:
+    sizes = (1, 15, 16, 17, 100_003, 0, storage.CHUNK // 8, storage.CHUNK // 8 + 1, 1_500_000)
+    arrays = [storage.aligned(count, np.float32) for count in sizes]
+    for number, (array, count) in enumerate(zip(arrays, sizes, strict=True)):
+        assert array.shape == (count,)
+        assert not array.any()
+        assert array.ctypes.data % storage.CACHE_LINE == 0 or not count
+        array[...] = number + 1
+    assert all((array == number).all() for number, array in enumerate(arrays, start=1)), "none lies over another"
+
+
+def test_a_chunk_goes_with_its_last_array() -> None:
+    chunk = storage.CHUNK // 4
+    first, *others = (storage.aligned(chunk, np.uint8) for _ in range(9))
+    whole = weakref.ref(first.base)
+    del others
+    assert whole() is not None
+    del first
+    assert whole() is None
 
 
 def test_more_than_the_machine_has() -> None:

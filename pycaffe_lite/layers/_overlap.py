@@ -43,20 +43,19 @@ class Shifted:
         np.ndarray((parts + 1, gap), memory.dtype, memory, 0, (strides[1], size))[...] = 0
         self.row = np.ndarray((rows.group, rows.depth, run), memory.dtype, memory, gap * size, (*strides, size))
         self._shifted = np.ndarray(
-            (rows.group, rows.inputs, kernel, width * num),
+            (rows.group, rows.inputs, kernel, width, num),
             memory.dtype,
             memory,
             (gap + g.pad[1] * num) * size,
-            (strides[0], kernel * strides[1], strides[1] - g.dilation[1] * num * size, size),
+            (strides[0], kernel * strides[1], strides[1] - g.dilation[1] * num * size, num * size, size),
         )
         self._view, self._sums = view, view
         if not batch_innermost(dx):
             self._sums = rows.room("padded", view.shape, images, dx)
-        self._flat = self._sums.reshape(*view.shape[:3], width * num)
 
     def add_up(self, h: int) -> None:
         """Row h of the image is what `row` says."""
-        np.add.reduce(self._shifted, axis=2, out=self._flat[:, h])
+        np.add.reduce(self._shifted, axis=2, out=self._sums[:, h])
 
     def finish(self) -> None:
         """All rows are there."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers import _im2col, _im2col_batch, _image_rows
+from pycaffe_lite.layers import _im2col, _im2col_batch, _image_rows, _overlap
 from pycaffe_lite.layers._im2col import Geometry
 
 
@@ -59,9 +59,10 @@ def random_case(rng: np.random.Generator, pointwise: bool) -> tuple[Geometry, Ar
     return g, x, rng.normal(size=(outputs, channels // g.group, *g.kernel)), rng.normal(size=outputs)
 
 
-@pytest.fixture(params=["images", "batch"])
+@pytest.fixture(params=["images", "batch", "batch, parts added one by one"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every convolution goes the one way or, where it can, the other."""
+    monkeypatch.setattr(_overlap, "MIN_RUN", 1 if request.param == "batch" else 10**9)
     monkeypatch.setattr(_im2col_batch, "MAX_PLACES", 0 if request.param == "images" else 10**9)
     monkeypatch.setattr(_im2col_batch, "MIN_DEPTH", 1)
     monkeypatch.setattr(_im2col_batch, "MIN_ALL_COLUMNS", 1)

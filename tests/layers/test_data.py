@@ -258,3 +258,20 @@ def test_forced_channels_of_images_that_are_not_encoded(
     caplog.clear()
     net_on(database)
     assert not [m for m in caplog.messages if "force" in m]
+
+
+def test_a_batch_is_known_to_be_the_same_until_somebody_looks_or_the_next_comes(database: Path) -> None:
+    net = net_of(
+        'layer { name: "d" type: "Data" top: "x"\n'
+        f'data_param {{ source: "{database}" backend: LMDB batch_size: 3 }} }}\n'
+        'layer { name: "c" type: "Convolution" bottom: "x" top: "y"\n'
+        "convolution_param { num_output: 2 kernel_size: 3 } }"
+    )
+    x = net.blobs["x"]
+    net.forward()
+    first = x.written("data")
+    assert first is not None
+    net.forward()
+    assert x.written("data") not in (None, first)
+    x.data[...] = 0
+    assert x.written("data") is None
