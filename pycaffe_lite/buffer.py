@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.storage import aligned
+from pycaffe_lite.storage import apart
 
 
 class Buffer:
@@ -40,7 +40,7 @@ class Buffer:
         if self._memory is None or self._memory.nbytes < nbytes or self._is_held():
             self.give_away()
             self.size = max(self.size, nbytes)
-            self._memory = aligned(self.size, np.uint8)
+            self._memory = apart(self.size)
             self._references = self._holders()
         return self._memory[:nbytes].view(dtype)
 

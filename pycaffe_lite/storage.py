@@ -93,11 +93,11 @@ def aligned(count: int, dtype: npt.DTypeLike) -> Array:
     dtype = np.dtype(dtype)
     nbytes = count * dtype.itemsize
     if nbytes > CHUNK // 2:
-        return _at_a_line(nbytes).view(dtype)
+        return apart(nbytes).view(dtype)
     start = _newest.taken
     stop = start + nbytes
     if stop > len(_newest.memory):
-        _newest.memory = _at_a_line(CHUNK)
+        _newest.memory = apart(CHUNK)
         start, stop = 0, nbytes
     _newest.taken = -(-stop // CACHE_LINE) * CACHE_LINE
     return _newest.memory[start:stop].view(dtype)
@@ -113,7 +113,8 @@ class _Chunk(threading.local):
 _newest = _Chunk()
 
 
-def _at_a_line(nbytes: int) -> Array:
+def apart(nbytes: int) -> Array:
+    """Bytes, otherwise as `aligned`, with a base that is no other array's."""
     try:
         raw = np.zeros(nbytes + CACHE_LINE, np.uint8)
     except MemoryError as e:
