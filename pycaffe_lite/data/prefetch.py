@@ -105,8 +105,7 @@ def _work(owner: weakref.ref[Prefetcher[T]], channel: _Channel[T]) -> None:
     while not failed:
         with channel.changed:
             if len(channel.items) >= channel.depth:
-                while len(channel.items) > channel.few and not channel.stopped:
-                    channel.changed.wait()
+                channel.changed.wait_for(lambda: len(channel.items) <= channel.few or channel.stopped)
         prefetcher = owner()
         if channel.stopped or prefetcher is None:
             return

@@ -25,7 +25,19 @@ def overlapping(rows: ImageRows, dx: Array, images: slice) -> Shifted | Scattere
     return (Shifted if side_by_side else Scattered)(rows, dx, images)
 
 
-class Shifted:
+class _Image:
+    """The images that are made, and where: in dx itself, or in memory that lies better."""
+
+    _view: Array
+    _made: Array
+
+    def finish(self) -> None:
+        """All rows are there."""
+        if self._made is not self._view:
+            self._view[...] = self._made
+
+
+class Shifted(_Image):
     """Windows one place apart along one axis: what place k of the kernel has seen is `row`'s part k, shifted by k.
 
     With zeros between the parts, all of a row of the image is one sum over k, of views: numpy computes it twice as fast
@@ -49,29 +61,23 @@ class Shifted:
             (gap + g.pad[1] * num) * size,
             (strides[0], kernel * strides[1], strides[1] - g.dilation[1] * num * size, num * size, size),
         )
-        self._view, self._sums = view, view
-        if not batch_innermost(dx):
-            self._sums = rows.room("padded", view.shape, images, dx)
+        self._view = view
+        self._made = view if batch_innermost(dx) else rows.room("padded", view.shape, images, dx)
 
     def add_up(self, h: int) -> None:
         """Row h of the image is what `row` says."""
-        np.add.reduce(self._shifted, axis=2, out=self._sums[:, h])
-
-    def finish(self) -> None:
-        """All rows are there."""
-        if self._sums is not self._view:
-            self._view[...] = self._sums
+        np.add.reduce(self._shifted, axis=2, out=self._made[:, h])
 
 
-class Scattered:
+class Scattered(_Image):
     """Windows of any kind."""
 
     def __init__(self, rows: ImageRows, dx: Array, images: slice) -> None:
         columns = math.prod(rows.rest) * (images.stop - images.start)
         self.row = rows.room("row", (rows.group, rows.depth, columns), images, dx)
-        self._sums, self._inside, self._view = rows.with_padding(dx, images)
-        self._sums.fill(0)
-        windows = rows.geometry.view(self._sums, 3, rows.rest)
+        sums, self._made, self._view = rows.with_padding(dx, images)
+        sums.fill(0)
+        windows = rows.geometry.view(sums, 3, rows.rest)
         parts = self.row.reshape(windows.shape[:1] + windows.shape[2:])
         self._parts = [
             (windows[(slice(None),) * 3 + k], parts[(slice(None),) * 2 + k])
@@ -84,8 +90,3 @@ class Scattered:
             for seen, part in self._parts:
                 here = seen[:, h]
                 np.add(here, part, out=here)
-
-    def finish(self) -> None:
-        """As Shifted.finish."""
-        if self._sums is not self._view:
-            self._view[...] = self._inside
