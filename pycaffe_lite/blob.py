@@ -374,33 +374,30 @@ class Blob:
         return _display.blob_html(self)
 
 
-def lose_data(blobs: Sequence[Blob], why: str) -> list[Array]:
+def lose_data(blobs: Sequence[Blob], why: str) -> tuple[Array | None, int]:
     """Give the memory of `data`, the same for all of these blobs, back to its buffer: until `regain_data`, asking for
-    `data` raises MemoryReusedError, with `why`. Returns all arrays of the memory, if nobody else was ever given one.
+    `data` raises MemoryReusedError, with `why`. Returns the memory and how many arrays of it wait for that, where
+    nobody else was ever given one.
     """
     first = blobs[0]._data
     memory = None if first.buffer is None else first.lose(why)
-    left = [] if memory is None else [memory]
+    alone = memory is not None
+    for blob in blobs:
+        if blob._data_of is not memory or blob._data is not first:
+            alone = False
+    if alone:
+        return memory, 1 + len(blobs)
     for blob in blobs:
         storage = blob._data
-        if storage is not first:  # the user let it share another's
-            left.clear()
-            if storage.buffer is not None:
-                storage.lose(why)
-        if storage.buffer is not None:
-            if memory is not None and blob._data_of is memory:
-                left.append(blob._data_view)
+        if storage.buffer is not None:  # else it is the user's
+            storage.lose(why)
             blob._data_of, blob._data_view = None, _NOTHING
-    return left if len(left) == 1 + len(blobs) else []
+    return None, 0
 
 
-def regain_data(blobs: Sequence[Blob], left: Sequence[Array] = ()) -> None:
-    """Let `data` be memory again, to be overwritten whole: with the arrays that `lose_data` returned, or others."""
-    if not blobs[0]._data.regain(left[0] if left else None):
-        return
-    for blob, view in zip(blobs, left[1:], strict=True):
-        if view.shape == blob._shape:
-            blob._data_of, blob._data_view = left[0], view
+def regain_data(blobs: Sequence[Blob], same: bool) -> None:
+    """Let `data` be memory again, to be overwritten whole: with `same` that which waits, or other."""
+    blobs[0]._data.regain(same)
 
 
 _shape_of = operator.attrgetter("_shape")

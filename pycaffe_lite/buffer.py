@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +15,17 @@ class Buffer:
     """Memory that grows to what the largest of its users needs.
 
     Memory of which somebody still holds an array is never handed out again: that array keeps its numbers, and the
-    buffer takes other memory. Users leave their own arrays here while it is others' turn, and find them again.
+    buffer takes other memory. Users may keep their own arrays while it is others' turn, and say so.
     """
 
-    __slots__ = ("_left", "_memory", "_references", "size")
+    __slots__ = ("_memory", "_references", "size")
 
     def __init__(self, size: int = 0) -> None:
         self.size = size
         """Bytes that are known to be needed."""
         self._memory: Array | None = None
-        self._left: dict[Hashable, Sequence[Array]] = {}
         self._references = 0
-        """How many there are to the memory while nobody but those who left arrays has any."""
+        """How many there are to the memory while nobody has any but those who wait."""
 
     @property
     def held(self) -> int:
@@ -44,29 +42,28 @@ class Buffer:
             self._references = self._holders()
         return self._memory[:nbytes].view(dtype)
 
-    def leave(self, user: Hashable, arrays: Sequence[Array]) -> None:
-        """Keep all of its arrays for a user, which nobody else has ever been given, nor parts of them; if they are of
-        the memory that there is now.
+    def wait(self, array: Array, count: int) -> None:
+        """Note that a user whose turn is over keeps `count` arrays of the memory, this and others that nobody else was
+        ever given, nor parts of them; unless they are of memory that there was before.
         """
-        if self._memory is not None and arrays[0].base is self._memory.base:
-            self._left[user] = arrays
-            self._references += len(arrays)
+        if self._memory is not None and array.base is self._memory.base:
+            self._references += count
 
-    def find(self, user: Hashable) -> Sequence[Array]:
-        """What this user left, when nobody uses the memory; nothing where it is another one by now or is held."""
-        arrays = self._left.get(user, ())
-        if not arrays:
-            return ()
+    def resume(self, array: Array, count: int) -> bool:
+        """Whether who noted this with `wait` may use the arrays again: not where the memory is another one by now or
+        somebody holds it. Nobody else may be using it.
+        """
+        if self._memory is None or array.base is not self._memory.base:
+            return False
         if self._is_held():
             self.give_away()
-            return ()
-        self._references -= len(arrays)
-        return self._left.pop(user)
+            return False
+        self._references -= count
+        return True
 
     def give_away(self) -> None:
         """Leave the memory to those who have arrays of it."""
         self._memory = None
-        self._left.clear()
 
     def _is_held(self) -> bool:
         return self._holders() != self._references

@@ -151,6 +151,7 @@ class Storage:
     __slots__ = (
         "_count",
         "_instead",
+        "_kept",
         "_offset",
         "_parent",
         "_unfinished",
@@ -198,6 +199,8 @@ class Storage:
         self.buffer: Buffer | None = None
         self.lost = ""
         """What became of the numbers, to be told to whoever asks for them; '' while they are there."""
+        self._kept: Array | None = None
+        """The memory while it is lost, if nobody else has ever been given an array of it."""
 
     @property
     def count(self) -> int:
@@ -237,7 +240,7 @@ class Storage:
             self._part()
             self.writes += 1
             self._count = count
-            self.flat = self.settled = self.laid = None
+            self.flat = self.settled = self.laid = self._kept = None
             self._parent = None
 
     def array(self) -> Array:
@@ -363,26 +366,23 @@ class Storage:
 
     def lose(self, why: str) -> Array | None:
         """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers. Returns what
-        `regain` takes, if nobody was ever given an array of the memory.
+        waits here for `regain`, which is nothing where somebody was given an array of the memory.
         """
         private = self.settled is None and self.spares is None and self._unfinished is None
-        memory = (self.flat if self.laid is None else self.laid) if private else None
+        self._kept = (self.flat if self.laid is None else self.laid) if private else None
         self.flat = self.settled = self.laid = self._unfinished = None
         self.lost = why
-        return memory
+        return self._kept
 
-    def regain(self, memory: Array | None) -> bool:
-        """Take memory again, to be overwritten whole: that which `lose` returned, or other when there is none. Whether
-        it is that one.
-        """
-        self.lost = ""
-        if memory is None or (memory.ndim == 1 and memory.size != self._count):
-            return False
-        if memory.ndim == 1:
-            self.flat = memory
-        else:
-            self.laid = memory
-        return True
+    def regain(self, same: bool) -> None:
+        """Take memory again, to be overwritten whole: with `same` that which waits here, if there is any."""
+        kept, self._kept, self.lost = self._kept, None, ""
+        if kept is None or not same:
+            return
+        if kept.ndim > 1:
+            self.laid = kept
+        elif kept.size == self._count:
+            self.flat = kept
 
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""

@@ -55,35 +55,33 @@ def test_memory_given_away_stays_with_those_who_have_it() -> None:
     np.testing.assert_array_equal(first, [7, 7])
 
 
-def test_users_find_what_they_left_while_nobody_holds_the_memory() -> None:
+def test_users_who_wait_use_their_arrays_again_while_nobody_holds_the_memory() -> None:
     buffer = Buffer(8)
     mine = [buffer.take(2, np.float32)]
     mine.append(mine[0].reshape(2, 1))
-    buffer.leave("me", mine)
+    buffer.wait(mine[0], 2)
     his = buffer.take(1, np.float32)
     assert his.ctypes.data == mine[0].ctypes.data
-    buffer.leave("him", [his])
-    del his
-    assert buffer.find("nobody") == ()
-    assert buffer.find("me") is mine
-    assert buffer.find("me") == ()
-    buffer.leave("me", mine)
-    del mine
+    buffer.wait(his, 1)
+    assert buffer.resume(mine[0], 2)
+    buffer.wait(mine[0], 2)
 
-    (his,) = buffer.find("him")
+    assert buffer.resume(his, 1)
     held = his.view(np.int32)
     held[...] = 7
-    buffer.leave("him", [his])
-    del his
-    assert buffer.find("me") == ()
+    buffer.wait(his, 1)
+    assert not buffer.resume(mine[0], 2)
+    assert buffer.held == 0
     buffer.take(2, np.float32)[...] = 1
     np.testing.assert_array_equal(held, [7])
-    assert buffer.find("him") == ()
+    assert not buffer.resume(his, 1), "of memory that there was before"
 
     old = buffer.take(2, np.float32)
     buffer.take(3, np.float32)
-    buffer.leave("me", [old])
-    assert buffer.find("me") == ()
+    buffer.wait(old, 1)
+    assert not buffer.resume(old, 1)
+    del old
+    buffer.take(3, np.float32)
 
 
 def test_a_storage_that_has_lost_its_memory_says_so() -> None:
@@ -95,8 +93,36 @@ def test_a_storage_that_has_lost_its_memory_says_so() -> None:
     for look in (s.array, s.plain):
         with pytest.raises(MemoryReusedError, match=r"^The memory of blob 'x' is gone\. Ask for the blob by forward\("):
             look()
-    s.lost = ""
+    s.regain(same=False)
     assert s.array().shape == (6,)
+
+
+@pytest.mark.parametrize("order", [Order.PLAIN, Order.CHANNELS_INNERMOST])
+def test_a_storage_keeps_its_memory_for_its_next_turn_if_nobody_else_was_given_it(order: Order) -> None:
+    s = Storage(np.float32, 12)
+    s.buffer, s.free = Buffer(), True
+
+    def write() -> np.ndarray:
+        if order is Order.PLAIN:
+            s.lay_plain()
+            return s.plain()
+        s.lay(order, (1, 3, 2, 2))
+        assert s.laid is not None
+        return s.laid
+
+    first = write()
+    assert s.lose("gone") is first
+    s.regain(same=True)
+    assert write() is first
+    s.lose("gone")
+    s.regain(same=False)
+    assert write() is not first
+    s.lose("gone")
+    s.require(20)
+    s.regain(same=True)
+    assert not s.allocated
+    s.array()
+    assert s.lose("gone") is None
 
 
 def test_storages_in_one_buffer_one_after_the_other_in_any_order() -> None:

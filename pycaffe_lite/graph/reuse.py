@@ -31,6 +31,8 @@ class Tenant:
     last: int
     movable: bool
     buffer: Buffer | None = None
+    waiting: tuple[Array | None, int] = (None, 0)
+    """The memory and how many arrays of it there are, while others have their turn."""
 
     @property
     def nbytes(self) -> int:
@@ -62,13 +64,15 @@ class Reuse:
     def before_layer(self, index: int) -> None:
         """Give the tops of this layer their memory; those who lived there lose their numbers."""
         for tenant in self._moving_in.get(index, ()):
-            left: Sequence[Array] = ()
+            same = False
             if (buffer := tenant.buffer) is not None and (other := self._at_home.get(buffer)) is not tenant:
                 if other is not None:
                     self._lose(other, f"has been reused by layer '{self._layers[index]}'")
                 self._at_home[buffer] = tenant
-                left = buffer.find(id(tenant))
-            regain_data(tenant.blobs, left)
+                memory, count = tenant.waiting
+                same = memory is not None and buffer.resume(memory, count)
+                tenant.waiting = None, 0
+            regain_data(tenant.blobs, same)
 
     def keep(self, blobs: Iterable[Blob]) -> None:
         """Let these blobs have memory of their own from now on."""
@@ -83,9 +87,9 @@ class Reuse:
             tenant.buffer = None
 
     def _lose(self, tenant: Tenant, what: str) -> None:
-        left = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
-        if left and tenant.buffer is not None:
-            tenant.buffer.leave(id(tenant), left)
+        tenant.waiting = memory, count = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
+        if memory is not None and tenant.buffer is not None:
+            tenant.buffer.wait(memory, count)
 
 
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
