@@ -304,6 +304,10 @@ class Blob:
         """Let `data` use this buffer's memory from the next time on that they take any, or memory of their own."""
         self._data.buffer = buffer
 
+    def keeps_data_in(self, buffer: Buffer) -> bool:
+        """Whether that was said of its storage."""
+        return self._data.buffer is buffer
+
     @property
     def lost(self) -> bool:
         """Whether another blob lives in the memory of `data`."""

@@ -216,6 +216,19 @@ class Layer:
         for follower in followers:
             follower.forward(top, top)
 
+    def absorbs_beyond(self, followers: Sequence[Layer]) -> int:
+        """How many of these layers it computes in one pass with its own (`forward_beyond`), where nobody needs its top:
+        all that run in place on that, a layer that adds to it another blob, and some that run in place on the sum.
+        Asked once, after setup.
+        """
+        return 0
+
+    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> bool:
+        """As forward, and then those of each of the layers that `absorbs_beyond` says, one of which adds `other`; the
+        top is the sum. False, and nothing is done, where they must run one by one.
+        """
+        return False
+
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
         """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The
         first of them writes into memory of its own and is the only one to read this layer's top; the others run in

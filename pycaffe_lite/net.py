@@ -164,7 +164,7 @@ class Net(PycaffeNames):
         self.top_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.top_names) for n in graph.nodes)
         self.bottom_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
-        self._chains = Chains(graph.nodes)
+        self._chains = Chains(graph.nodes, graph.reuse)
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._has_users_layers = any(n.always_reshape for n in graph.nodes)

@@ -1,20 +1,19 @@
-"""Chains: layers that run in place on one blob, one after another, which its maker computes in its own forward pass.
+"""Chains: layers that one of them computes in its own pass, run as one node.
 
 What is in between is then never written anywhere, so a chain is only for passes that cover it whole and that nobody
-watches layer by layer. Backward passes need none of what is in between: no in-place layer stands where a backward pass
-does (see hazards). They have chains of one kind: a layer in place, the next one, which was to run in place and
-got memory of its own, and those in place on that; of what is in between nobody else knows.
+watches layer by layer.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.graph.absorbed import Sum, find_in_place, find_through
 from pycaffe_lite.graph.build import settle
 from pycaffe_lite.graph.plan import Node
+from pycaffe_lite.graph.reuse import Reuse
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -22,14 +21,22 @@ from pycaffe_lite.proto import caffe_pb2 as pb
 class Chains:
     """The chains among a net's nodes, each as one node to be run in the place of its members."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], reuse: Reuse | None = None) -> None:
         self._nodes = nodes
-        through = {members[0].index: members for members in _find_through(nodes)}
-        self._members = {members[0].index: members for members in _find(nodes)} | through
-        self._chains = {
-            first: _as_one(members, (_Through if first in through else _Chain)(members[0].message, members))
-            for first, members in self._members.items()
-        }
+        in_place = {members[0].index: members for members in find_in_place(nodes)}
+        through = {members[0].index: members for members in find_through(nodes)}
+        sums = {} if reuse is None else {each.maker.index: each for each in reuse.sums}
+        self._members = {**in_place, **through, **{first: each.members for first, each in sums.items()}}
+        self._chains: dict[int, Node] = {}
+        for first, members in self._members.items():
+            message = members[0].message
+            if reuse is not None and first in sums:
+                apart = [nodes[first], sums[first].taker]
+                apart = [_chain(in_place[node.index]) if node.index in in_place else node for node in apart]
+                layer: Layer = _Sum(message, members, sums[first], apart, reuse)
+            else:
+                layer = (_Through if first in through else _Chain)(message, members)
+            self._chains[first] = _as_one(members, layer)
         last = len(nodes) - 1
         self._all = list(_walk(nodes, self._members, self._chains, 0, last))
         self._through = through
@@ -49,7 +56,8 @@ class Chains:
 
     def within(self) -> dict[int, Node]:
         """The members that another computes, by index, and that other."""
-        return {node.index: first for first, *others in self._members.values() for node in others}
+        chains = (self._members[node.index] for node in self._all if node.index in self._members)
+        return {node.index: first for first, *others in chains for node in others}
 
 
 def _walk(
@@ -67,53 +75,11 @@ def _walk(
             index += 1
 
 
-def _find(nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    after = 0
-    for node in nodes:
-        if node.index < after or not _plain(node):
-            continue
-        followers = _in_place_behind(nodes, node)
-        count = type(node.layer).absorbs(node.layer, [f.layer for f in followers]) if followers else 0
-        if count:
-            after = node.index + count + 1
-            yield [node, *followers[:count]]
+def _chain(members: Sequence[Node]) -> Node:
+    return _as_one(members, _Chain(members[0].message, members))
 
 
-def _find_through(nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Chains in which the second layer was to run in place, but got memory of its own (see hazards)."""
-    for maker, node, second in zip(nodes, nodes[1:], nodes[2:], strict=False):
-        if not (_learns_in_place(node) and node.tops[0] is node.bottoms[0] and node.tops[0] in maker.tops):
-            continue
-        if type(maker.layer).views or not (_learns_in_place(second) and second.bottoms[0] is node.tops[0]):
-            continue
-        followers = [second, *itertools.takewhile(_learns_in_place, _in_place_behind(nodes, second))]
-        count = type(node.layer).absorbs_through(node.layer, [f.layer for f in followers])
-        if count and second.tops[0] is not node.tops[0]:
-            yield [node, *followers[:count]]
-
-
-def _learns_in_place(node: Node) -> bool:
-    """Whether it has one blob, by name, as bottom and as top, and both passes."""
-    simple = _plain(node) and len(node.bottoms) == 1 and node.in_place[0] and not node.bottom_weights
-    return simple and node.need_backward and node.propagate_down[0]
-
-
-def _in_place_behind(nodes: Sequence[Node], first: Node) -> list[Node]:
-    """The layers next in line that have nothing but this one's top, as bottom and as top."""
-    found: list[Node] = []
-    for node in nodes[first.index + 1 :]:
-        if not _plain(node) or len(node.bottoms) != 1 or not node.bottoms[0] is node.tops[0] is first.tops[0]:
-            break
-        found.append(node)
-    return found
-
-
-def _plain(node: Node) -> bool:
-    """One top that counts in no loss; and not a user's own layer."""
-    return len(node.tops) == 1 and not node.losses and not node.always_reshape
-
-
-def _as_one(members: list[Node], layer: Layer) -> Node:
+def _as_one(members: Sequence[Node], layer: Layer) -> Node:
     first, last = members[0], members[-1]
     return Node(
         first.spec,
@@ -162,3 +128,21 @@ class _Through(_Chain):
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         self._first.backward_through(self._followers, top, bottom)
+
+
+class _Sum(_Chain):
+    """Runs a Sum's members, of which what they add up is then lost."""
+
+    def __init__(
+        self, message: pb.LayerParameter, members: Sequence[Node], what: Sum, apart: Sequence[Node], reuse: Reuse
+    ) -> None:
+        super().__init__(message, members)
+        self._sum, self._apart, self._reuse = what, apart, reuse
+
+    def _run(self, bottom: Blobs, top: Blobs) -> None:
+        what = self._sum
+        if self._reuse.may_absorb(what) and self._first.forward_beyond(self._followers, what.other, bottom, top):
+            self._reuse.absorb(what)
+            return
+        for node in self._apart:
+            node.layer.forward(node.bottoms, node.tops)

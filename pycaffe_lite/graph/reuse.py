@@ -5,6 +5,9 @@ the layer that makes it to the last one that reads it. Tenants go into buffers b
 smallest buffer in which nobody else is needed at the same time. Shapes decide how well that packs and nothing else:
 after a reshape a buffer grows to what its largest tenant needs. Layers also share their working memory, by its names.
 
+Where a layer's top is only made to be added to another blob, the layer before may add it at once (`Sum`): there is then
+no need of memory for it, and the sum's is taken when that layer runs.
+
 Left alone are the net's outputs; the tops of layers without bottoms, where users write and data layers fill in
 constants once; and what Python layers touch: they ask for data in reshape, and may count on finding what they left in
 their tops.
@@ -19,12 +22,15 @@ from dataclasses import dataclass
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, lose_data, regain_data
 from pycaffe_lite.buffer import Buffer
+from pycaffe_lite.graph.absorbed import Sum, find_sums
 from pycaffe_lite.graph.plan import Node
 
 
 @dataclass(eq=False)
 class Tenant:
-    """What lives in one storage, from layer `first` to layer `last`."""
+    """What lives in one storage from layer `first` to layer `last`, and is made by `made`, which is `first` unless
+    another layer may compute it earlier.
+    """
 
     blobs: list[Blob]
     first: int
@@ -33,6 +39,9 @@ class Tenant:
     buffer: Buffer | None = None
     waiting: tuple[Array | None, int] = (None, 0)
     """The memory and how many arrays of it there are, while others have their turn."""
+
+    def __post_init__(self) -> None:
+        self.made = self.first
 
     @property
     def nbytes(self) -> int:
@@ -46,20 +55,22 @@ class Tenant:
 class Reuse:
     """Who lives where in a net, and who is at home."""
 
-    def __init__(self, tenants: Iterable[Tenant], layers: Sequence[str], nbytes: int) -> None:
+    def __init__(self, tenants: Iterable[Tenant], layers: Sequence[str], nbytes: int, sums: Sequence[Sum] = ()) -> None:
         self._layers = layers
+        self.sums = sums
         self._moving_in: dict[int, list[Tenant]] = defaultdict(list)
         self._tenant: dict[int, Tenant] = {}
         self._at_home: dict[Buffer, Tenant] = {}
         self.nbytes = nbytes
         """Bytes of data that the net holds as long as shapes stay as they are and nobody asks for more."""
         for tenant in tenants:
-            self._moving_in[tenant.first].append(tenant)
+            for index in {tenant.first, tenant.made}:
+                self._moving_in[index].append(tenant)
             self._tenant.update((id(blob), tenant) for blob in tenant.blobs)
             for blob in tenant.blobs:
                 blob.share_data(tenant.blobs[0])  # as views do in their first pass
             tenant.blobs[0].keep_data_in(tenant.buffer)
-            self._lose(tenant, f"has no memory before layer '{layers[tenant.first]}' runs")
+            self._lose(tenant, f"has no memory before layer '{layers[tenant.made]}' runs")
 
     def before_layer(self, index: int) -> None:
         """Give the tops of this layer their memory; those who lived there lose their numbers."""
@@ -86,6 +97,20 @@ class Reuse:
             tenant.blobs[0].keep_data_in(None)
             tenant.buffer = None
 
+    def may_absorb(self, what: Sum) -> bool:
+        """Whether nobody has asked for memory for what is added, or for its numbers elsewhere."""
+        (blob,) = what.maker.tops
+        buffer = self._tenant[id(blob)].buffer
+        return buffer is not None and blob.keeps_data_in(buffer)
+
+    def absorb(self, what: Sum) -> None:
+        """Say that it was added without having been written anywhere."""
+        tenant = self._tenant[id(what.maker.tops[0])]
+        if tenant.buffer is not None:
+            self._at_home.pop(tenant.buffer, None)
+            tenant.buffer.give_away()
+            self._lose(tenant, f"has been reused by layer '{what.taker.name}'")
+
     def _lose(self, tenant: Tenant, what: str) -> None:
         tenant.waiting = memory, count = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
         if memory is not None and tenant.buffer is not None:
@@ -95,10 +120,28 @@ class Reuse:
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     """Find the tenants of a net and give them buffers. `outputs` are shown to the user after each pass."""
     tenants = find_tenants(nodes, outputs)
-    shared = [room for room in assign(t for t in tenants if t.movable) if len(room) > 1]
-    sharing = [tenant for room in shared for tenant in room]
+    sums, absorbed = _absorb(nodes, tenants)
+    shared = [room for room in assign(t for t in tenants if t.movable and t not in absorbed) if len(room) > 1]
+    sharing = [tenant for room in shared for tenant in room] + absorbed
     own = sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing)
-    return Reuse(sharing, [n.name for n in nodes], own + sum(room[0].nbytes for room in shared))
+    nbytes = own + sum(room[0].nbytes for room in shared)
+    return Reuse(sharing, [n.name for n in nodes], nbytes, sums)
+
+
+def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> tuple[list[Sum], list[Tenant]]:
+    """The sums whose makers may add up at once, and what is then not written: each has a buffer for itself, which
+    takes memory when it is written all the same.
+    """
+    home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
+    sums, absorbed = [], []
+    for found in find_sums(nodes):
+        part, whole = (home[id(node.tops[0])] for node in (found.maker, found.taker))
+        if part.movable and whole.movable and part.last == found.taker.index and len(part.blobs) == 1:
+            part.buffer = Buffer()
+            whole.first = found.maker.index
+            sums.append(found)
+            absorbed.append(part)
+    return sums, absorbed
 
 
 def share_scratch(nodes: Sequence[Node]) -> None:

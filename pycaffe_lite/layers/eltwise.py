@@ -54,6 +54,11 @@ class Eltwise(Layer):
         self._op, self._stable = p.operation, p.stable_prod_grad
         self._coeff = list(p.coeff) or [1.0] * len(bottom)
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds its bottoms up, each once."""
+        return self._op == _OP.SUM and set(self._coeff) == {1}
+
     def backward_reads_bottom_data(self) -> bool:
         return self._message.eltwise_param.operation == _OP.PROD
 

@@ -58,8 +58,8 @@ NET = (
     + layer("prob", "Softmax", "ip2", "prob")
 )
 PASSING = ("Convolution", "Deconvolution", "LRN", "Pooling")
-LOST = ("conv1", "pool1", "left", "right", "norm", "conv2", "sum", "ip1")
-"""Blobs in whose memory others are after a pass."""
+LOST = ("conv1", "pool1", "left", "right", "norm", "conv2", "ip1")
+"""Blobs in whose memory others are after a pass, or that an engine has not written (conv2)."""
 
 
 def net_of(text: str = NET, reuse_memory: bool = True, **more: Any) -> caffe.Net:

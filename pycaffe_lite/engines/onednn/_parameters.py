@@ -8,7 +8,7 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
 from pycaffe_lite.engines.onednn._primitive import Layout, reorder
-from pycaffe_lite.layer import Layer
+from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.watched import WatchedStorage
 
@@ -44,15 +44,22 @@ class Prepared:
         return same and self._blob_changes == Blob.changes
 
 
-class WithWeights(Layer):
+class Preparing(Layer):
+    """To be mixed into a layer whose forward passes run what is Prepared."""
+
+    _prepared: dict[str, Prepared]
+    """By the name of a way to run."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self._prepared = {}
+        super().setup(bottom, top)
+
+
+class WithWeights(Preparing):
     """To be mixed into a layer whose first blob is W."""
 
     _kept: tuple[Layout, int | None, Array] | None = None
     """How the copy of W lies, which version it is of (Blob.written), and the copy."""
-    _alone: Prepared | None = None
-    """For a forward pass without a tail."""
-    _prepared: Prepared | None = None
-    """For one with a tail."""
 
     def _weights_as(self, lies: Layout, wanted: Layout) -> Array:
         """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
@@ -64,7 +71,7 @@ class WithWeights(Layer):
             layout, kept, copy = self._kept
             if layout is wanted and kept == version is not None:
                 return copy
-        self._alone = self._prepared = None  # whose copy may be in this memory
+        self._prepared.clear()  # their copy may be in this memory
         copy = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT)
         reorder(lies, wanted)(blob.stored("data"), copy)
         self._kept = wanted, version, copy

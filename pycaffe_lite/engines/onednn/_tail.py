@@ -18,8 +18,8 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
-from pycaffe_lite.engines.onednn._parameters import Prepared
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, channels_innermost
+from pycaffe_lite.engines.onednn._parameters import Prepared, Preparing
 from pycaffe_lite.engines.onednn._primitive import (
     DST,
     WEIGHTS,
@@ -32,6 +32,7 @@ from pycaffe_lite.engines.onednn._primitive import (
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.dropout import Dropout
+from pycaffe_lite.layers.eltwise import Eltwise
 from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.layers.scale import Scale
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -60,9 +61,23 @@ def absorbable(followers: Sequence[Layer], *, affine: bool = True) -> int:
     return len(list(itertools.takewhile(taken, followers)))
 
 
+def absorbable_beyond(followers: Sequence[Layer]) -> int:
+    """How many of them a tail can begin with where one adds another blob, that one among them; 0 where it can't."""
+    count = absorbable(followers)
+    behind = followers[count + 1 :]
+    adds = count < len(followers) and is_sum(followers[count])
+    return count + 1 + absorbable(behind, affine=False) if adds else 0
+
+
+def is_sum(layer: Layer) -> bool:
+    """Whether it is y = x1 + x2 + ..., each once."""
+    return isinstance(layer, Eltwise) and layer.is_sum
+
+
 class Tail:
-    """Layers that run in place on a top (N, C, ...). With `folds` the first of them that are y = x f + a are not among
-    the post-ops: `folded` makes them part of W and the biases.
+    """Layers that run in place on a top (N, C, ...), and one at most that adds another blob to it, which lies with the
+    channels innermost; behind that there is no BatchNorm and no Scale. With `folds` the first of them that are
+    y = x f + a are not among the post-ops: `folded` makes them part of W and the biases.
     """
 
     def __init__(self, layers: Sequence[Layer], *, folds: bool = False) -> None:
@@ -83,7 +98,8 @@ class Tail:
                 ops += [(MULTIPLY, vector), (ADD, vector)]
             else:
                 for layer in layers:
-                    ops += _relu(layer._message.relu_param.negative_slope)
+                    added = [(ADD, channels_innermost(y))] if is_sum(layer) else None
+                    ops += added or _relu(layer._message.relu_param.negative_slope)
         return tuple(ops)
 
     @property
@@ -102,7 +118,9 @@ class Tail:
         return [blob.written("data") for layer in self._leading for blob in layer.blobs]
 
     def numbers(self, biases: Sequence[Blob]) -> list[Array] | None:
-        """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite."""
+        """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite. The blob
+        to be added comes behind them.
+        """
         blobs = [*biases, *(blob for layer in self._layers for blob in layer.blobs)]
         versions = [blob.written("data") for blob in blobs]
         if versions != self._versions or None in versions:
@@ -153,19 +171,22 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
     return Adaptive(made, {**arguments, **operands(ops)})
 
 
-class WithTail(Layer):
+ALONE, BEHIND, BEYOND = "alone", "behind", "beyond"
+"""Ways to run: without a tail, with one in place, with one that goes on behind a sum."""
+
+
+class WithTail(Preparing):
     """To be mixed into a layer that may run with a tail. Its blobs but for the first are biases."""
 
     folds = False
     """Whether a Tail may fold into its W and biases, which `_folded` then gives."""
     _primitives: Primitives | None
-    _tail: Tail | None = None
-    _tailed: Adaptive | None = None
-    _tailed_for: Primitives | None = None
-    _prepared: Prepared | None = None
-    """For `_tailed`."""
-    _alone: Prepared | None = None
-    """For a forward pass without a tail."""
+    _tails: dict[str, tuple[Tail, Primitives | None, Adaptive | None]]
+    """By the way to run: the tail, and what runs with it, made by these primitives."""
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self._tails = {}
+        super().setup(bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         """Its own, as the primitive takes them."""
@@ -185,9 +206,7 @@ class WithTail(Layer):
         return absorbable(followers) if self.blobs.dtype == FLOAT else 0
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
-        prepared = self._prepared
-        if prepared is None or not prepared.hold(self._primitives):
-            prepared = self._prepared = self._prepare(followers)
+        prepared = self._prepared_with(BEHIND, followers)
         if prepared is None:
             super().forward_with(followers, bottom, top)
         else:
@@ -195,18 +214,27 @@ class WithTail(Layer):
 
     def _prepared_alone(self, run: Adaptive) -> Prepared:
         """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""
-        prepared = self._alone
+        prepared = self._prepared.get(ALONE)
         if prepared is None or not prepared.hold(self._primitives):
-            prepared = self._alone = Prepared(self._primitives, run, self._parameters(run), blobs=self.blobs)
+            made = self._parameters(run)  # which may forget what is prepared
+            prepared = self._prepared[ALONE] = Prepared(self._primitives, run, made, blobs=self.blobs)
         return prepared
 
-    def _prepare(self, followers: Sequence[Layer]) -> Prepared | None:
-        if (tail := self._tail) is None:
-            tail = self._tail = Tail(followers, folds=self.folds)
-        if self._primitives is not self._tailed_for:
-            self._tailed_for = self._primitives
-            self._tailed = None if self._primitives is None else self._primitives.forward_with(tail)
-        if (run := self._tailed) is None:
+    def _prepared_with(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
+        """What a forward pass with these layers, always the same, runs: as last time, if nothing can have changed."""
+        prepared = self._prepared.get(way)
+        if prepared is None or not prepared.hold(self._primitives):
+            prepared = self._prepare(way, followers)
+            if prepared is not None:
+                self._prepared[way] = prepared
+        return prepared
+
+    def _prepare(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
+        tail, made_by, run = self._tails.get(way) or (Tail(followers, folds=self.folds), None, None)
+        if self._primitives is not made_by:
+            run = None if self._primitives is None else self._primitives.forward_with(tail)
+            self._tails[way] = tail, self._primitives, run
+        if run is None:
             return None
         parameters = self._folded(run, tail) if tail.is_folded else self._parameters(run)
         numbers = tail.numbers([] if tail.is_folded else self.blobs[1:])

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout
 from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._parameters import Gradients
-from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS, reorder
-from pycaffe_lite.engines.onednn._tail import Tail, WithTail
-from pycaffe_lite.layer import Blobs
+from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, reorder
+from pycaffe_lite.engines.onednn._tail import BEYOND, Tail, WithTail, absorbable_beyond
+from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
@@ -36,6 +36,19 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
             return
         prepared = self._prepared_alone(primitives.forward())
         self._forward(prepared.run, prepared.parameters, (), bottom, top)
+
+    def absorbs_beyond(self, followers: Sequence[Layer]) -> int:
+        return absorbable_beyond(followers) if self.blobs.dtype == FLOAT else 0
+
+    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> bool:
+        if (prepared := self._prepared_with(BEYOND, followers)) is None:
+            return False
+        x, y, addend = bottom[0].stored("data"), top[0].open("data", Order.CHANNELS_INNERMOST), other.stored("data")
+        run = prepared.run
+        if layout(y) is not run.arguments[DST] or layout(addend) is not run.arguments[DST]:
+            return False
+        run.adapted(self._scratch, x, *prepared.parameters, y, *prepared.numbers, addend)
+        return True
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None

@@ -10,7 +10,6 @@ from pycaffe_lite.engines.onednn._binary import Binary
 from pycaffe_lite.engines.onednn._tail import ADD, Tail, absorbable
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.eltwise import Eltwise
-from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
 
@@ -22,11 +21,11 @@ class OneDnnEltwise(Eltwise):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         super().setup(bottom, top)
-        self._is_sum = self._op == pb.EltwiseParameter.SUM and self._coeff == [1, 1] and top[0].dtype == FLOAT
+        self._is_fast = self.is_sum and len(bottom) == 2 and top[0].dtype == FLOAT
         self._alone = Binary(ADD, lambda y: ())
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
-        return absorbable(followers, affine=False) if self._is_sum else 0
+        return absorbable(followers, affine=False) if self._is_fast else 0
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if not self._add(self._alone, bottom, top):
@@ -41,7 +40,7 @@ class OneDnnEltwise(Eltwise):
     def _add(self, binary: Binary, bottom: Blobs, top: Blobs) -> bool:
         """Whether this sum could be made, and is."""
         x, other = (blob.stored("data") for blob in bottom[:2])
-        if not (self._is_sum and x.size and x.ndim) or (lies := layout(x)) is not layout(other):
+        if not (self._is_fast and x.size and x.ndim) or (lies := layout(x)) is not layout(other):
             return False
         y = top[0].open("data", order_of(x))
         if layout(y) is not lies or (run := binary.primitive(lies, lies)) is None:

@@ -107,8 +107,8 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
     def absorbs(self, followers: Sequence[Layer]) -> int:
         return super().absorbs(followers) if self._axis == 1 else 0  # N is where a tail sees channels
 
-    def _prepare(self, followers: Sequence[Layer]) -> Prepared | None:
-        return super()._prepare(followers) if self._axis == 1 else None  # another shape may have changed it
+    def _prepare(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
+        return super()._prepare(way, followers) if self._axis == 1 else None  # another shape may have changed it
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None or primitives.only_weights:

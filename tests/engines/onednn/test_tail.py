@@ -310,7 +310,7 @@ def test_shapes_without_a_fast_primitive() -> None:
     for n in (net, numpy):
         n.layers[1]._primitives = None  # type: ignore[attr-defined]
         n.forward()
-    assert net.layers[1]._tailed is None  # type: ignore[attr-defined]
+    assert not net.layers[1]._prepared  # type: ignore[attr-defined]
     agree(net, numpy)
 
 

@@ -1,0 +1,92 @@
+"""Which layers another one computes in its own pass.
+
+Backward passes need none of what is in between: no in-place layer stands where a backward pass does (see hazards), and
+sums are for nets without backward passes, whose blobs may lose their numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.graph.plan import Node
+
+
+@dataclass(eq=False)
+class Sum:
+    """`maker` and those in place on its top; `taker`, which adds `other` to that, and those in place on the sum."""
+
+    maker: Node
+    taker: Node
+    members: list[Node]
+    """All of them in order, maker and taker too."""
+    other: Blob
+
+
+def find_in_place(nodes: Sequence[Node]) -> Iterator[list[Node]]:
+    """Layers that run in place on one blob, one after another, behind the layer that makes it and absorbs them."""
+    after = 0
+    for node in nodes:
+        if node.index < after or not _plain(node):
+            continue
+        followers = _in_place_behind(nodes, node)
+        count = type(node.layer).absorbs(node.layer, [f.layer for f in followers]) if followers else 0
+        if count:
+            after = node.index + count + 1
+            yield [node, *followers[:count]]
+
+
+def find_through(nodes: Sequence[Node]) -> Iterator[list[Node]]:
+    """A layer in place, the next one, which was to run in place but got memory of its own (see hazards), and those in
+    place on that. Of what is in between nobody else knows.
+    """
+    for maker, node, second in zip(nodes, nodes[1:], nodes[2:], strict=False):
+        if not (_learns_in_place(node) and node.tops[0] is node.bottoms[0] and node.tops[0] in maker.tops):
+            continue
+        if type(maker.layer).views or not (_learns_in_place(second) and second.bottoms[0] is node.tops[0]):
+            continue
+        followers = [second, *itertools.takewhile(_learns_in_place, _in_place_behind(nodes, second))]
+        count = type(node.layer).absorbs_through(node.layer, [f.layer for f in followers])
+        if count and second.tops[0] is not node.tops[0]:
+            yield [node, *followers[:count]]
+
+
+def find_sums(nodes: Sequence[Node]) -> Iterator[Sum]:
+    """Layers whose top is one of two blobs that the layer next in line, after those in place, adds up."""
+    for maker in nodes:
+        if not _plain(maker):
+            continue
+        before = _in_place_behind(nodes, maker)
+        at = maker.index + len(before) + 1
+        if at == len(nodes) or not _plain(taker := nodes[at]) or len(taker.bottoms) != 2:
+            continue
+        others = [blob for blob in taker.bottoms if blob is not maker.tops[0]]
+        if len(others) != 1 or taker.tops[0] in taker.bottoms:
+            continue
+        members = [maker, *before, taker, *_in_place_behind(nodes, taker)]
+        count = type(maker.layer).absorbs_beyond(maker.layer, [node.layer for node in members[1:]])
+        if count > len(before):
+            yield Sum(maker, taker, members[: 1 + count], others[0])
+
+
+def _learns_in_place(node: Node) -> bool:
+    """Whether it has one blob, by name, as bottom and as top, and both passes."""
+    simple = _plain(node) and len(node.bottoms) == 1 and node.in_place[0] and not node.bottom_weights
+    return simple and node.need_backward and node.propagate_down[0]
+
+
+def _in_place_behind(nodes: Sequence[Node], first: Node) -> list[Node]:
+    """The layers next in line that have nothing but this one's top, as bottom and as top."""
+    found: list[Node] = []
+    for node in nodes[first.index + 1 :]:
+        if not _plain(node) or len(node.bottoms) != 1 or not node.bottoms[0] is node.tops[0] is first.tops[0]:
+            break
+        found.append(node)
+    return found
+
+
+def _plain(node: Node) -> bool:
+    """One top that counts in no loss; and not a user's own layer."""
+    return len(node.tops) == 1 and not node.losses and not node.always_reshape

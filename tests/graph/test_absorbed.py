@@ -1,0 +1,268 @@
+"""Sums that the layer before makes, in nets that reuse memory: which, and that nobody can tell but by what is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pycaffe_lite import TEST, Net
+from pycaffe_lite._typing import Array
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.buffer import Buffer
+from pycaffe_lite.errors import MemoryReusedError
+from tests.graph.nets import fill, inputs, layer
+from tests.layers.nets import net_of
+
+pytestmark = pytest.mark.usefixtures("onednn")
+
+DATA = inputs(x=(3, 5, 9, 7))
+UNIFORM = 'filler { type: "uniform" min: 0.4 max: 1.3 } bias_term: true bias_filler { type: "uniform" min: -0.5 }'
+
+
+def conv(name: str, bottom: str, outputs: int = 6, kernel: int = 3, more: str = "") -> str:
+    fillers = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" min: -0.4 max: 0.3 }'
+    windows = f"num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} {more}"
+    return layer(name, "Convolution", bottom, name, f"convolution_param {{ {windows} {fillers} }}")
+
+
+def norm(blob: str) -> str:
+    return layer(f"bn_{blob}", "BatchNorm", blob, blob) + layer(
+        f"scale_{blob}", "Scale", blob, blob, f"scale_param {{ {UNIFORM} }}"
+    )
+
+
+def relu(blob: str, slope: float = 0) -> str:
+    return layer(f"relu_{blob}", "ReLU", blob, blob, f"relu_param {{ negative_slope: {slope} }}")
+
+
+def plus(name: str, bottoms: str, more: str = "") -> str:
+    return layer(name, "Eltwise", bottoms, name, f"eltwise_param {{ {more} }}")
+
+
+LAST = conv("last", "sum", 4)
+BLOCK = conv("a", "x") + norm("a") + relu("a") + conv("b", "a", kernel=1) + norm("b") + plus("sum", "a b") + relu("sum")
+"""x -> a -> b, and a + b, which is read once more."""
+NET = DATA + BLOCK + LAST
+
+
+def make(text: str = NET, reuse_memory: bool = True, **more: Any) -> Net:
+    net = net_of(text, TEST, seed=4, reuse_memory=reuse_memory, **more)
+    rng = np.random.default_rng(7)
+    for node in net._nodes:
+        if node.type == "BatchNorm":
+            mean, variance, count = (blob.data for blob in node.layer.blobs)
+            mean[...], variance[...] = rng.normal(size=mean.shape), rng.uniform(0.5, 2, variance.shape)
+            count[...] = 1
+    fill(net)
+    return net
+
+
+def absorbed(net: Net) -> list[list[str]]:
+    assert net._reuse is not None
+    return [[node.name for node in each.members] for each in net._reuse.sums]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each Sum that ran was made by one primitive."""
+    from pycaffe_lite.engines.onednn.convolution import OneDnnConvolution
+
+    found: list[bool] = []
+    forward_beyond = OneDnnConvolution.forward_beyond
+
+    def noted(self: OneDnnConvolution, *args: Any) -> bool:
+        found.append(forward_beyond(self, *args))
+        return found[-1]
+
+    monkeypatch.setattr(OneDnnConvolution, "forward_beyond", noted)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Buffer.take
+
+    def poisoned(self: Buffer, *args: Any) -> Array:
+        memory = take(self, *args)
+        memory.fill(np.nan)
+        return memory
+
+    monkeypatch.setattr(Buffer, "take", poisoned)
+
+
+def agree(net: Net, plain: Net) -> None:
+    for seed in range(2):
+        fill(net, seed), fill(plain, seed)
+        expected, got = plain.forward(), net.forward()
+        for name, array in expected.items():
+            np.testing.assert_allclose(got[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
+            assert np.ptp(array) > 0.1
+
+
+SUMS = {
+    "a shortcut": (BLOCK, ["b", "bn_b", "scale_b", "sum", "relu_sum"]),
+    "the other way round": (conv("a", "x") + conv("b", "a") + plus("sum", "b a"), ["b", "sum"]),
+    "nothing in place": (conv("a", "x") + conv("b", "a") + plus("sum", "a b"), ["b", "sum"]),
+    "of two branches": (conv("a", "x") + conv("b", "x", kernel=1) + plus("sum", "a b"), ["b", "sum"]),
+    "with a slope": (conv("a", "x") + conv("b", "a") + plus("sum", "a b") + relu("sum", 0.3), ["b", "sum", "relu_sum"]),
+    "a ReLU before": (conv("a", "x") + conv("b", "a") + relu("b") + plus("sum", "a b"), ["b", "relu_b", "sum"]),
+    "a ReLU, then a norm": (
+        conv("a", "x") + conv("b", "a") + relu("b") + norm("b") + plus("sum", "a b"),
+        ["b", "relu_b", "bn_b", "scale_b", "sum"],
+    ),
+    "no norm behind": (conv("a", "x") + conv("b", "a") + plus("sum", "a b") + norm("sum"), ["b", "sum"]),
+    "in groups": (conv("a", "x") + conv("b", "a", more="group: 3") + plus("sum", "a b"), ["b", "sum"]),
+    "coefficients of 1": (conv("a", "x") + conv("b", "a") + plus("sum", "a b", "coeff: 1 coeff: 1"), ["b", "sum"]),
+}
+
+
+@pytest.mark.parametrize(("text", "members"), SUMS.values(), ids=SUMS)
+def test_sums_of_one_primitive(text: str, members: list[str], made: list[bool]) -> None:
+    text = DATA + text + LAST
+    net = make(text)
+    assert absorbed(net) == [members]
+    agree(net, make(text, reuse_memory=False))
+    numpy_net = make(text.replace("layer {", "layer { engine: CAFFE ", 0), reuse_memory=False)
+    agree(net, numpy_net)
+    within = {net._nodes[i].name: first.name for i, first in net._chains.within().items()}
+    assert all(within[name] == members[0] for name in members[1:])
+    if "group" not in text:
+        assert made == [True] * 4
+
+
+NONE = {
+    "coefficients": conv("a", "x") + conv("b", "a") + plus("sum", "a b", "coeff: 1 coeff: -1") + LAST,
+    "a product": conv("a", "x") + conv("b", "a") + plus("sum", "a b", "operation: PROD") + LAST,
+    "of three": conv("a", "x") + conv("b", "x") + conv("c", "x") + plus("sum", "a b c") + LAST,
+    "of one with itself": conv("a", "x") + plus("sum", "a a") + LAST,
+    "read elsewhere too": conv("a", "x") + conv("b", "a") + plus("sum", "a b") + LAST + conv("more", "b"),
+    "something between": conv("a", "x") + conv("b", "x") + conv("c", "x") + plus("sum", "a b") + LAST + conv("d", "c"),
+    "an output": conv("a", "x") + conv("b", "a") + plus("sum", "a b"),
+    "not in place": conv("a", "x") + conv("b", "a") + layer("r", "ReLU", "b", "c") + plus("sum", "a c") + LAST,
+    "a sum that counts as loss": conv("a", "x")
+    + conv("b", "a")
+    + layer("sum", "Eltwise", "a b", "sum", "loss_weight: 1")
+    + LAST,
+}
+
+
+@pytest.mark.parametrize("text", NONE.values(), ids=NONE)
+def test_these_are_none(text: str) -> None:
+    net = make(DATA + text)
+    assert absorbed(net) == []
+    agree(net, make(DATA + text, reuse_memory=False))
+
+
+def test_nets_that_do_not_reuse_memory_have_none() -> None:
+    net = make(reuse_memory=False)
+    assert "sum" not in {net._nodes[i].name for i in net._chains.within()}
+    net.forward()
+    assert np.isfinite(net.blobs["b"].data).all()
+
+
+def test_what_is_added_has_no_memory(made: list[bool]) -> None:
+    net = make()
+    net.forward()
+    with pytest.raises(MemoryReusedError, match=r"^The memory of blob 'b' has been reused by layer 'sum'\. Ask for"):
+        net.blobs["b"].data  # noqa: B018
+    assert net.memory_use().data == net._reuse.nbytes  # type: ignore[union-attr]
+    assert not net.blobs["b"]._data.allocated
+
+
+def test_whoever_asks_for_it_gets_it_from_then_on(made: list[bool]) -> None:
+    net, plain = make(), make(reuse_memory=False)
+    net.forward()
+    for _ in range(2):
+        expected = plain.forward(blobs=["b"])
+        for got in (net.forward(blobs=["b"]), net.forward() and {"b": net.blobs["b"].data}):
+            np.testing.assert_allclose(got["b"], expected["b"], rtol=1e-5, atol=1e-6)
+        fill(net, 9), fill(plain, 9)
+    assert made == [True]
+    agree(net, plain)
+
+
+def test_watched_layer_by_layer_they_run_one_by_one(made: list[bool], caplog: pytest.LogCaptureFixture) -> None:
+    nets = make(), make(reuse_memory=False)
+    said = []
+    for net in nets:
+        net.forward()
+        net.debug_info = True
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            net.forward()
+        said.append([line.rpartition(" ")[0] for line in caplog.messages if "[Forward]" in line])
+        net.debug_info = False
+    assert said[0] == said[1] != []
+    assert made == [True]
+    assert nets[0].blobs["b"]._data.allocated
+    agree(*nets)
+    assert made == [True] * 3
+    assert nets[0].blobs["b"].lost
+    assert nets[0].memory_use().data == nets[0]._reuse.nbytes  # type: ignore[union-attr]
+
+
+def test_passes_from_the_middle(made: list[bool]) -> None:
+    net, plain = make(), make(reuse_memory=False)
+    expected = plain.forward()["last"]
+    net.forward()
+    for start in ("bn_b", "sum"):
+        with pytest.raises(MemoryReusedError, match=rf"blob 'b' has been reused by layer 'sum'.*\(layer '{start}' of"):
+            net.forward(start=start)
+    for start in ("b", "relu_sum"):
+        net.forward()
+        net.forward(end="relu_a")
+        np.testing.assert_allclose(net.forward(start=start)["last"], expected, rtol=1e-5, atol=1e-6)
+    for name in net.layer_dict:
+        net.forward(start=name, end=name)
+    np.testing.assert_allclose(net.blobs["last"].data, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(net.blobs["b"].data, plain.blobs["b"].data, rtol=1e-5, atol=1e-6)
+
+
+def test_a_user_who_shares_what_is_added_finds_it_there(made: list[bool]) -> None:
+    net, plain = make(), make(reuse_memory=False)
+    mine = Blob(net.blobs["b"].shape)
+    net.blobs["b"].share_data(mine)
+    agree(net, plain)
+    np.testing.assert_allclose(mine.data, plain.blobs["b"].data, rtol=1e-5, atol=1e-6)
+    assert made == []
+
+
+@pytest.mark.parametrize("blob", ["a", "sum"])
+def test_blobs_that_lie_otherwise(blob: str, made: list[bool]) -> None:
+    """Who looks keeps a blob in plain order: then the layers run one by one."""
+    net, plain = make(), make(reuse_memory=False)
+    net.forward(blobs=[blob])
+    agree(net, plain)
+    assert made == [True, False, False], "the first time nobody had looked yet"
+
+
+def test_an_input_lies_in_plain_order(made: list[bool]) -> None:
+    text = DATA + conv("a", "x", 5) + plus("sum", "x a") + LAST
+    net = make(text)
+    agree(net, make(text, reuse_memory=False))
+    assert made == [False, False]
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_weights_that_are_not_finite(value: float, made: list[bool]) -> None:
+    net, plain = make(), make(reuse_memory=False)
+    for n in (net, plain):
+        n.params["scale_b"][0].data[1] = value
+    np.testing.assert_array_equal(np.isnan(net.forward()["last"]), np.isnan(plain.forward()["last"]))
+    assert made == [False]
+    for n in (net, plain):
+        n.params["scale_b"][0].data[1] = 0.7
+    agree(net, plain)
+    assert made[1:] == [True, True]
+
+
+def test_shapes_and_weights_may_change(made: list[bool]) -> None:
+    net, plain = make(), make(reuse_memory=False)
+    for shape in ((1, 5, 9, 7), (6, 5, 4, 11), (2, 5, 9, 7)):
+        for n in (net, plain):
+            n.blobs["x"].reshape(*shape)
+            n.params["b"][0].data[...] *= 0.8
+        agree(net, plain)
+    assert made == [True] * 6
