@@ -229,6 +229,22 @@ class Layer:
         """
         return False
 
+    def joins_channels(self, bottom_shapes: Sequence[Shape]) -> bool:
+        """Whether the top is nothing but the bottoms, one behind the other along axis 1."""
+        return False
+
+    def absorbs_parts(self) -> bool:
+        """Whether it can read, where nobody needs its bottom, what that is put together from (`forward_parts`). Asked
+        once, after setup.
+        """
+        return False
+
+    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> bool:
+        """As forward, and then those of each of the layers that it absorbs, where the bottom would be these blobs one
+        behind the other along axis 1. False, and nothing is done, where the bottom is needed.
+        """
+        return False
+
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
         """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The
         first of them writes into memory of its own and is the only one to read this layer's top; the others run in

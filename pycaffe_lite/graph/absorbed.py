@@ -1,7 +1,7 @@
 """Which layers another one computes in its own pass.
 
 Backward passes need none of what is in between: no in-place layer stands where a backward pass does (see hazards), and
-sums are for nets without backward passes, whose blobs may lose their numbers.
+what is Absorbed is for nets without backward passes, whose blobs may lose their numbers.
 """
 
 from __future__ import annotations
@@ -10,19 +10,32 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.graph.plan import Node
 
 
 @dataclass(eq=False)
-class Sum:
-    """`maker` and those in place on its top; `taker`, which adds `other` to that, and those in place on the sum."""
+class Absorbed:
+    """Layers that one of them computes in its own pass without writing `blob`, which only `by` reads."""
 
-    maker: Node
-    taker: Node
     members: list[Node]
-    """All of them in order, maker and taker too."""
+    """In order, `by` among them."""
+    blob: Blob
+    by: Node
+
+
+@dataclass(eq=False)
+class Sum(Absorbed):
+    """A layer and those in place on its top, `blob`; `by`, which adds `other` to it, and those in place on the sum."""
+
     other: Blob
+
+
+@dataclass(eq=False)
+class Parts(Absorbed):
+    """A layer whose top, `blob`, is its bottoms one behind the other; `by`, which reads these, and those in place on
+    its top.
+    """
 
 
 def find_in_place(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -68,7 +81,20 @@ def find_sums(nodes: Sequence[Node]) -> Iterator[Sum]:
         members = [maker, *before, taker, *_in_place_behind(nodes, taker)]
         count = type(maker.layer).absorbs_beyond(maker.layer, [node.layer for node in members[1:]])
         if count > len(before):
-            yield Sum(maker, taker, members[: 1 + count], others[0])
+            yield Sum(members[: 1 + count], maker.tops[0], taker, others[0])
+
+
+def find_parts(nodes: Sequence[Node]) -> Iterator[Parts]:
+    """Layers next in line to one that puts channels together, whose bottoms they can read one after the other."""
+    for node, reader in itertools.pairwise(nodes):
+        if not (_plain(node) and _plain(reader) and [*reader.bottoms] == [*node.tops] != [*reader.tops]):
+            continue
+        if not type(node.layer).joins_channels(node.layer, shapes_of(node.bottoms)):
+            continue
+        if type(reader.layer).absorbs_parts(reader.layer):
+            behind = _in_place_behind(nodes, reader)
+            count = type(reader.layer).absorbs(reader.layer, [f.layer for f in behind]) if behind else 0
+            yield Parts([node, reader, *behind[:count]], node.tops[0], reader)
 
 
 def _learns_in_place(node: Node) -> bool:

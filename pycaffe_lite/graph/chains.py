@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.graph.absorbed import Sum, find_in_place, find_through
+from pycaffe_lite.graph.absorbed import Absorbed, Sum, find_in_place, find_through
 from pycaffe_lite.graph.build import settle
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.reuse import Reuse
@@ -25,18 +25,17 @@ class Chains:
         self._nodes = nodes
         in_place = {members[0].index: members for members in find_in_place(nodes)}
         through = {members[0].index: members for members in find_through(nodes)}
-        sums = {} if reuse is None else {each.maker.index: each for each in reuse.sums}
-        self._members = {**in_place, **through, **{first: each.members for first, each in sums.items()}}
-        self._chains: dict[int, Node] = {}
-        for first, members in self._members.items():
-            message = members[0].message
-            if reuse is not None and first in sums:
-                apart = [nodes[first], sums[first].taker]
-                apart = [_chain(in_place[node.index]) if node.index in in_place else node for node in apart]
-                layer: Layer = _Sum(message, members, sums[first], apart, reuse)
-            else:
-                layer = (_Through if first in through else _Chain)(message, members)
-            self._chains[first] = _as_one(members, layer)
+        absorbed = {what.members[0].index: what for what in (reuse.absorbed if reuse is not None else ())}
+        self._members = in_place | through | {first: what.members for first, what in absorbed.items()}
+        self._chains = {
+            first: _as_one(members, (_Through if first in through else _Chain)(members[0].message, members))
+            for first, members in (in_place | through).items()
+        }
+        for first, what in absorbed.items():
+            assert reuse is not None
+            apart = list(_walk(nodes, in_place, self._chains, first, what.members[-1].index))
+            kind = _Sum if isinstance(what, Sum) else _Parts
+            self._chains[first] = _as_one(what.members, kind(what.members[0].message, what, apart, reuse))
         last = len(nodes) - 1
         self._all = list(_walk(nodes, self._members, self._chains, 0, last))
         self._through = through
@@ -73,10 +72,6 @@ def _walk(
         else:
             yield nodes[index]
             index += 1
-
-
-def _chain(members: Sequence[Node]) -> Node:
-    return _as_one(members, _Chain(members[0].message, members))
 
 
 def _as_one(members: Sequence[Node], layer: Layer) -> Node:
@@ -130,19 +125,34 @@ class _Through(_Chain):
         self._first.backward_through(self._followers, top, bottom)
 
 
-class _Sum(_Chain):
-    """Runs a Sum's members, of which what they add up is then lost."""
+class _Absorbing(_Chain):
+    """Runs what is Absorbed, whose blob is then lost; or its layers `apart`, where they cannot do without it."""
 
-    def __init__(
-        self, message: pb.LayerParameter, members: Sequence[Node], what: Sum, apart: Sequence[Node], reuse: Reuse
-    ) -> None:
-        super().__init__(message, members)
-        self._sum, self._apart, self._reuse = what, apart, reuse
+    def __init__(self, message: pb.LayerParameter, what: Absorbed, apart: Sequence[Node], reuse: Reuse) -> None:
+        super().__init__(message, what.members)
+        self._what, self._apart, self._reuse = what, apart, reuse
 
     def _run(self, bottom: Blobs, top: Blobs) -> None:
-        what = self._sum
-        if self._reuse.may_absorb(what) and self._first.forward_beyond(self._followers, what.other, bottom, top):
-            self._reuse.absorb(what)
+        if self._reuse.may_absorb(self._what) and self._at_once(bottom, top):
+            self._reuse.absorb(self._what)
             return
         for node in self._apart:
-            node.layer.forward(node.bottoms, node.tops)
+            try:
+                node.layer.forward(node.bottoms, node.tops)
+            except CaffeError as e:
+                raise node.spec.blame(e) from e.__cause__
+
+    def _at_once(self, bottom: Blobs, top: Blobs) -> bool:
+        raise NotImplementedError
+
+
+class _Sum(_Absorbing):
+    def _at_once(self, bottom: Blobs, top: Blobs) -> bool:
+        assert isinstance(self._what, Sum)
+        return self._first.forward_beyond(self._followers, self._what.other, bottom, top)
+
+
+class _Parts(_Absorbing):
+    def _at_once(self, bottom: Blobs, top: Blobs) -> bool:
+        reader, *followers = self._followers
+        return reader.forward_parts(followers, bottom, top)

@@ -5,8 +5,8 @@ the layer that makes it to the last one that reads it. Tenants go into buffers b
 smallest buffer in which nobody else is needed at the same time. Shapes decide how well that packs and nothing else:
 after a reshape a buffer grows to what its largest tenant needs. Layers also share their working memory, by its names.
 
-Where a layer's top is only made to be added to another blob, the layer before may add it at once (`Sum`): there is then
-no need of memory for it, and the sum's is taken when that layer runs.
+What another layer may compute on the way, in its own pass, needs no memory (`Absorbed`): a top that is only made to be
+added to another blob, or to be read once after several were put together in it.
 
 Left alone are the net's outputs; the tops of layers without bottoms, where users write and data layers fill in
 constants once; and what Python layers touch: they ask for data in reshape, and may count on finding what they left in
@@ -16,13 +16,13 @@ their tops.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, lose_data, regain_data
 from pycaffe_lite.buffer import Buffer
-from pycaffe_lite.graph.absorbed import Sum, find_sums
+from pycaffe_lite.graph.absorbed import Absorbed, Parts, find_parts, find_sums
 from pycaffe_lite.graph.plan import Node
 
 
@@ -36,6 +36,8 @@ class Tenant:
     first: int
     last: int
     movable: bool
+    absorbed: bool = False
+    """Whether it may not be written at all."""
     buffer: Buffer | None = None
     waiting: tuple[Array | None, int] = (None, 0)
     """The memory and how many arrays of it there are, while others have their turn."""
@@ -55,9 +57,11 @@ class Tenant:
 class Reuse:
     """Who lives where in a net, and who is at home."""
 
-    def __init__(self, tenants: Iterable[Tenant], layers: Sequence[str], nbytes: int, sums: Sequence[Sum] = ()) -> None:
+    def __init__(
+        self, tenants: Iterable[Tenant], layers: Sequence[str], nbytes: int, absorbed: Sequence[Absorbed] = ()
+    ) -> None:
         self._layers = layers
-        self.sums = sums
+        self.absorbed = absorbed
         self._moving_in: dict[int, list[Tenant]] = defaultdict(list)
         self._tenant: dict[int, Tenant] = {}
         self._at_home: dict[Buffer, Tenant] = {}
@@ -97,19 +101,18 @@ class Reuse:
             tenant.blobs[0].keep_data_in(None)
             tenant.buffer = None
 
-    def may_absorb(self, what: Sum) -> bool:
-        """Whether nobody has asked for memory for what is added, or for its numbers elsewhere."""
-        (blob,) = what.maker.tops
-        buffer = self._tenant[id(blob)].buffer
-        return buffer is not None and blob.keeps_data_in(buffer)
+    def may_absorb(self, what: Absorbed) -> bool:
+        """Whether nobody has asked for memory for the blob, or for its numbers elsewhere."""
+        buffer = self._tenant[id(what.blob)].buffer
+        return buffer is not None and what.blob.keeps_data_in(buffer)
 
-    def absorb(self, what: Sum) -> None:
-        """Say that it was added without having been written anywhere."""
-        tenant = self._tenant[id(what.maker.tops[0])]
+    def absorb(self, what: Absorbed) -> None:
+        """Say that the blob was not written."""
+        tenant = self._tenant[id(what.blob)]
         if tenant.buffer is not None:
             self._at_home.pop(tenant.buffer, None)
             tenant.buffer.give_away()
-            self._lose(tenant, f"has been reused by layer '{what.taker.name}'")
+            self._lose(tenant, f"has been reused by layer '{what.by.name}'")
 
     def _lose(self, tenant: Tenant, what: str) -> None:
         tenant.waiting = memory, count = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
@@ -120,28 +123,33 @@ class Reuse:
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     """Find the tenants of a net and give them buffers. `outputs` are shown to the user after each pass."""
     tenants = find_tenants(nodes, outputs)
-    sums, absorbed = _absorb(nodes, tenants)
-    shared = [room for room in assign(t for t in tenants if t.movable and t not in absorbed) if len(room) > 1]
-    sharing = [tenant for room in shared for tenant in room] + absorbed
+    absorbed = list(_absorb(nodes, tenants))
+    shared = [room for room in assign(t for t in tenants if t.movable and t.buffer is None) if len(room) > 1]
+    sharing = [tenant for room in shared for tenant in room] + [t for t in tenants if t.absorbed]
     own = sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing)
     nbytes = own + sum(room[0].nbytes for room in shared)
-    return Reuse(sharing, [n.name for n in nodes], nbytes, sums)
+    return Reuse(sharing, [n.name for n in nodes], nbytes, absorbed)
 
 
-def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> tuple[list[Sum], list[Tenant]]:
-    """The sums whose makers may add up at once, and what is then not written: each has a buffer for itself, which
-    takes memory when it is written all the same.
+def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorbed]:
+    """What need not be written: each such blob has a buffer for itself, which takes memory when it is written all the
+    same. What is read for it is needed until then, and the top in which it ends from the first of the layers on.
     """
     home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
-    sums, absorbed = [], []
-    for found in find_sums(nodes):
-        part, whole = (home[id(node.tops[0])] for node in (found.maker, found.taker))
-        if part.movable and whole.movable and part.last == found.taker.index and len(part.blobs) == 1:
-            part.buffer = Buffer()
-            whole.first = found.maker.index
-            sums.append(found)
-            absorbed.append(part)
-    return sums, absorbed
+    taken: set[int] = set()
+    for found in (*find_sums(nodes), *find_parts(nodes)):
+        tenant, end = home[id(found.blob)], home[id(found.by.tops[0])]
+        indices = {node.index for node in found.members}
+        if not (tenant.movable and tenant.last == found.by.index and len(tenant.blobs) == 1) or indices & taken:
+            continue
+        if not (end.movable or isinstance(found, Parts)):
+            continue
+        taken |= indices
+        tenant.buffer, tenant.absorbed = Buffer(), True
+        end.first = found.members[0].index
+        for blob in found.members[0].bottoms:
+            home[id(blob)].last = max(home[id(blob)].last, found.by.index)
+        yield found
 
 
 def share_scratch(nodes: Sequence[Node]) -> None:

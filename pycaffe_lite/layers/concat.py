@@ -27,6 +27,9 @@ class Concat(Layer):
     def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
         return True
 
+    def joins_channels(self, bottom_shapes: Sequence[Shape]) -> bool:
+        return self._axis(bottom_shapes[0]) == 1
+
     def backward_reads_bottom_data(self) -> bool:
         return False
 

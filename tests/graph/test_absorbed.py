@@ -1,4 +1,6 @@
-"""Sums that the layer before makes, in nets that reuse memory: which, and that nobody can tell but by what is lost."""
+"""What nets that reuse memory do not write: which sums another layer makes on the way, which parts are read one by one,
+and that nobody can tell but by what is lost.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.errors import MemoryReusedError
+from pycaffe_lite.layer import Layer
 from tests.graph.nets import fill, inputs, layer
 from tests.layers.nets import net_of
 
@@ -61,22 +64,29 @@ def make(text: str = NET, reuse_memory: bool = True, **more: Any) -> Net:
 
 def absorbed(net: Net) -> list[list[str]]:
     assert net._reuse is not None
-    return [[node.name for node in each.members] for each in net._reuse.sums]
+    return [[node.name for node in each.members] for each in net._reuse.absorbed]
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each Sum that ran was made by one primitive."""
+    """Whether each that ran could do without the blob."""
     from pycaffe_lite.engines.onednn.convolution import OneDnnConvolution
+    from pycaffe_lite.engines.onednn.pooling import OneDnnPooling
 
     found: list[bool] = []
-    forward_beyond = OneDnnConvolution.forward_beyond
 
-    def noted(self: OneDnnConvolution, *args: Any) -> bool:
-        found.append(forward_beyond(self, *args))
-        return found[-1]
+    def note(cls: type[Layer], name: str) -> None:
+        method = getattr(cls, name)
 
-    monkeypatch.setattr(OneDnnConvolution, "forward_beyond", noted)
+        def noted(self: Layer, *args: Any) -> bool:
+            found.append(method(self, *args))
+            return found[-1]
+
+        monkeypatch.setattr(cls, name, noted)
+
+    note(OneDnnConvolution, "forward_beyond")
+    note(OneDnnConvolution, "forward_parts")
+    note(OneDnnPooling, "forward_parts")
     return found
 
 
@@ -124,12 +134,10 @@ def test_sums_of_one_primitive(text: str, members: list[str], made: list[bool]) 
     net = make(text)
     assert absorbed(net) == [members]
     agree(net, make(text, reuse_memory=False))
-    numpy_net = make(text.replace("layer {", "layer { engine: CAFFE ", 0), reuse_memory=False)
-    agree(net, numpy_net)
     within = {net._nodes[i].name: first.name for i, first in net._chains.within().items()}
     assert all(within[name] == members[0] for name in members[1:])
     if "group" not in text:
-        assert made == [True] * 4
+        assert made == [True] * 2
 
 
 NONE = {
@@ -266,3 +274,132 @@ def test_shapes_and_weights_may_change(made: list[bool]) -> None:
             n.params["b"][0].data[...] *= 0.8
         agree(net, plain)
     assert made == [True] * 6
+
+
+def join(name: str, bottoms: str, more: str = "") -> str:
+    return layer(name, "Concat", bottoms, name, f"concat_param {{ {more} }}")
+
+
+def pool(name: str, bottom: str, windows: str) -> str:
+    return layer(name, "Pooling", bottom, name, f"pooling_param {{ {windows} }}")
+
+
+BRANCHES = conv("a", "x", 7) + relu("a") + conv("b", "x", 20, kernel=1) + conv("c", "a", 5)
+ALL = BRANCHES + join("all", "b a c")
+READERS = {
+    "1 by 1": (conv("y", "all", 4, kernel=1) + relu("y"), ["relu_y"]),
+    "3 by 3": (conv("y", "all", 6), []),
+    "a slope": (conv("y", "all", 6, kernel=1) + relu("y", 0.2), ["relu_y"]),
+    "normed": (conv("y", "all", 6) + norm("y") + relu("y"), ["bn_y", "scale_y", "relu_y"]),
+    "normed later": (conv("y", "all", 6) + relu("y") + norm("y"), ["relu_y", "bn_y", "scale_y"]),
+    "strides": (conv("y", "all", 6, more="stride_h: 2 stride_w: 3"), []),
+    "no biases": (conv("y", "all", 6, more="bias_term: false") + relu("y"), ["relu_y"]),
+    "no biases, normed": (conv("y", "all", 6, more="bias_term: false") + norm("y"), ["bn_y", "scale_y"]),
+    "maxima": (pool("y", "all", "kernel_size: 3 stride: 2"), []),
+    "means": (pool("y", "all", "pool: AVE kernel_size: 3 stride: 2 pad: 1"), []),
+    "means of all": (pool("y", "all", "pool: AVE global_pooling: true"), []),
+}
+
+
+@pytest.mark.parametrize(("text", "behind"), READERS.values(), ids=READERS)
+def test_parts_are_read_one_by_one(text: str, behind: list[str], made: list[bool]) -> None:
+    text = DATA + ALL + text + conv("last", "y", 4, kernel=1)
+    net, plain = make(text), make(text, reuse_memory=False)
+    assert absorbed(net) == [["all", "y", *behind]]
+    agree(net, plain)
+    assert made == [True] * 2
+    with pytest.raises(MemoryReusedError, match="The memory of blob 'all' has been reused by layer 'y'"):
+        net.blobs["all"].data  # noqa: B018
+    for n in (net, plain):
+        n.blobs["x"].reshape(2, 5, 13, 11)
+        for blobs in n.params.values():
+            blobs[0].data[...] *= 1.1
+    agree(net, plain)
+    assert made == [True] * 4
+    expected = plain.forward(blobs=["all"])
+    for name, array in net.forward(blobs=["all"]).items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-5)
+    assert made == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BRANCHES + join("all", "b a c", "concat_dim: 1") + conv("y", "all", 1) + conv("last", "y"),
+        BRANCHES + join("all", "a a", "axis: -3") + conv("y", "all", 6) + conv("last", "y"),
+        BRANCHES + join("all", "c") + conv("y", "all", 6) + conv("last", "y"),
+    ],
+    ids=["concat_dim", "twice the same", "only one"],
+)
+def test_other_ways_to_put_together(text: str, made: list[bool]) -> None:
+    net = make(DATA + text)
+    assert absorbed(net) == [["all", "y"]]
+    agree(net, make(DATA + text, reuse_memory=False))
+    assert made == [True] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BRANCHES + join("all", "a a", "axis: 2") + conv("y", "all"),
+        ALL + conv("y", "all", 4, more="group: 2"),
+        ALL + layer("drop", "Dropout", "all", "all") + conv("y", "all"),
+        ALL + conv("y", "all") + conv("z", "all"),
+        ALL + relu("all") + pool("y", "all", "kernel_size: 2 stride: 2"),
+        ALL + layer("y", "InnerProduct", "all", "y", "inner_product_param { num_output: 3 }"),
+    ],
+    ids=["another axis", "groups", "in place", "two readers", "ReLU", "InnerProduct"],
+)
+def test_what_is_put_together_all_the_same(text: str) -> None:
+    text = DATA + text.replace("num_output: 3 }", 'num_output: 3 weight_filler { type: "gaussian" std: 0.2 } }')
+    net = make(text)
+    assert absorbed(net) == []
+    agree(net, make(text, reuse_memory=False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        conv("y", "all", 17, kernel=1) + conv("last", "y"),
+        pool("y", "all", "kernel_size: 3 stride: 1") + conv("last", "y"),
+        pool("y", "all", "kernel_size: 3 stride: 2") + relu("y") + conv("last", "y"),
+        conv("y", "all", 4),
+    ],
+    ids=["many outputs", "as many places", "ReLU behind", "an output of the net"],
+)
+def test_where_the_whole_is_better(text: str, made: list[bool]) -> None:
+    net, plain = make(DATA + ALL + text), make(DATA + ALL + text, reuse_memory=False)
+    assert len(absorbed(net)) == 1
+    agree(net, plain)
+    assert made == [False] * 2
+    assert not net.blobs["all"].lost
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_weights_of_parts_that_are_not_finite(value: float, made: list[bool]) -> None:
+    text = DATA + ALL + conv("y", "all", 4, kernel=1) + norm("y") + relu("y") + conv("last", "y")
+    net, plain = make(text), make(text, reuse_memory=False)
+    for n in (net, plain):
+        n.params["y"][1].data[1] = value
+    np.testing.assert_array_equal(np.isnan(net.forward()["last"]), np.isnan(plain.forward()["last"]))
+    assert made == [False]
+
+
+def test_blobs_that_are_replaced() -> None:
+    """A layer's own, by another blob."""
+    text = DATA + ALL + conv("y", "all", 4, kernel=1) + relu("y") + conv("last", "y")
+    net, plain = make(text), make(text, reuse_memory=False)
+    agree(net, plain)
+    for n in (net, plain):
+        other = Blob(n.params["y"][0].shape)
+        other.data[...] = np.random.default_rng(2).normal(size=other.shape)
+        n.layer_dict["y"].blobs[0] = other
+    agree(net, plain)
+
+
+def test_sums_and_parts_that_meet() -> None:
+    """A layer takes part in one only."""
+    text = DATA + ALL + conv("y", "all", 7, kernel=1) + plus("sum", "y a") + conv("z", "sum") + LAST
+    net = make(text)
+    assert absorbed(net) == [["y", "sum"]]
+    agree(net, make(text, reuse_memory=False))

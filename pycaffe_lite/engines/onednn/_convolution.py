@@ -28,7 +28,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     dims,
     plain_layout,
 )
-from pycaffe_lite.engines.onednn._tail import Tail, tailed
+from pycaffe_lite.engines.onednn._tail import Behind, tailed
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._conv import WeightedWindows
 from pycaffe_lite.layers._im2col import Geometry
@@ -77,7 +77,7 @@ class ConvolutionPrimitives:
     def forward(self) -> Adaptive:
         return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
 
-    def forward_with(self, tail: Tail) -> Adaptive | None:
+    def forward_with(self, tail: Behind) -> Adaptive | None:
         plain = self.forward_description
         assert plain is not None
         x, y = plain.layout(SRC).handle, plain.layout(DST).handle

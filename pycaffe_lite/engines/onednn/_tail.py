@@ -147,6 +147,17 @@ def _relu(slope: float) -> list[PostOp]:
     return [(RELU, slope, 0.0)] if slope else [(HARDSWISH, LARGE, 0.0), (LINEAR, 1.0, 0.0)]
 
 
+class Behind(Protocol):
+    """What comes behind a primitive's own result."""
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is partly in W and the biases."""
+
+    def post_ops(self, y: Shape) -> tuple[PostOp, ...]:
+        """What is not, for a primitive that makes y."""
+
+
 class Primitives(Protocol):
     """What a layer runs while its bottoms keep their shapes."""
 
@@ -158,7 +169,7 @@ Maker = Callable[[tuple[PostOp, ...]], Description | None]
 """Makes the description of a forward pass with post-ops."""
 
 
-def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: Tail) -> Adaptive | None:
+def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: Behind) -> Adaptive | None:
     """What `make` makes of a tail's post-ops, if it is done as `plain` and so comes to the same numbers before them.
     `arguments` are those of a primitive without a tail; the tail's come behind.
     """

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout
 from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._parameters import Gradients
+from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
 from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, reorder
 from pycaffe_lite.engines.onednn._tail import BEYOND, Tail, WithTail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
@@ -24,6 +25,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
     passing_scratch = Convolution.passing_scratch | {"x", "y"}
     folds = True
     _primitives: ConvolutionPrimitives | None = None
+    _of_parts: ConvolutionOfParts | None = None
     _kept_folded: tuple[object, list[Array] | None] | None = None
     """What W and the biases with a tail in them are made of, and they themselves."""
 
@@ -48,6 +50,25 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         if layout(y) is not run.arguments[DST] or layout(addend) is not run.arguments[DST]:
             return False
         run.adapted(self._scratch, x, *prepared.parameters, y, *prepared.numbers, addend)
+        return True
+
+    def absorbs_parts(self) -> bool:
+        return self.blobs.dtype == FLOAT and self._geometry.group == 1
+
+    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> bool:
+        if self._primitives is None:
+            return False
+        shapes = shapes_of(parts)
+        if (whole := self._of_parts) is None or whole.parts != shapes:
+            w, y_shape = self.blobs[0].shape, top[0].shape
+            whole = ConvolutionOfParts(shapes, w, y_shape, self._geometry, followers, bias=self._bias)
+            self._of_parts = whole
+        steps = whole.steps((self, *followers), self._scratch)
+        y = top[0].open("data", Order.CHANNELS_INNERMOST)
+        if not steps or layout(y) is not steps[0].run.arguments[DST]:
+            return False
+        for step, part in zip(steps, parts, strict=True):
+            step.run.adapted(self._scratch, part.stored("data"), *step.parameters, y, *step.numbers)
         return True
 
     def _parameters(self, run: Adaptive) -> list[Array]:

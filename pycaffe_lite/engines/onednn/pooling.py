@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.engines.onednn._arrays import overhang
+from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, layout, overhang, takes
+from pycaffe_lite.engines.onednn._parts import channels
 from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
-from pycaffe_lite.engines.onednn._primitive import dims
+from pycaffe_lite.engines.onednn._primitive import dims, reorder
 from pycaffe_lite.engines.onednn._tail import WithTail
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import PoolGeometry
@@ -44,10 +45,42 @@ class OneDnnPooling(Following, WithTail, Pooling):
 
     passing_scratch = Pooling.passing_scratch | PASSING
     _primitives: Passes | None = None
+    _made_of_parts: dict[tuple[Shape, Shape], Passes | None]
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
         self._primitives = self._choose(bottom, top)
         super().forward_with(followers, bottom, top)
+
+    def absorbs_parts(self) -> bool:
+        return True
+
+    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> bool:
+        shape = top[0].shape
+        if followers or len(shape) != 4 or not takes([*parts, *top]) or 2 * top[0].count > sum(x.count for x in parts):
+            return False
+        results = [(shape[0], part.shape[1], *shape[2:]) for part in parts]
+        made = [self._of_parts(part.shape, result) for part, result in zip(parts, results, strict=True)]
+        y = top[0].open("data", Order.CHANNELS_INNERMOST)
+        if None in made or layout(y) is not channels_innermost(shape):
+            return False
+        for part, result, passes, here in zip(parts, results, made, channels(results), strict=True):
+            assert passes is not None
+            place, lies = y[:, here], Order.CHANNELS_INNERMOST.shape(result)
+            pooled = self._scratch("y of a part", lies, FLOAT).reshape(-1, *result[2:], result[1]).transpose(0, 3, 1, 2)
+            passes.forward.adapted(self._scratch, part.stored("data"), pooled)
+            reorder(layout(pooled), layout(place))(pooled, place)
+        return True
+
+    def _of_parts(self, x: Shape, y: Shape) -> Passes | None:
+        """As `_make`, for parts of a bottom, which nobody runs backward."""
+        if (x, y) not in self._made_of_parts:
+            made = None if self._need_backward else self._make(Order.CHANNELS_INNERMOST, x, y)
+            self._made_of_parts[x, y] = made
+        return self._made_of_parts[x, y]
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        super().setup(bottom, top)
+        self._made_of_parts = {}
 
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
         g = self._geometry
