@@ -102,7 +102,7 @@ def race(workers: list[Worker], mode: str, flop: float, budget: float, rounds: i
                 "ms": median(times[name]) * 1e3,
                 "best_ms": min(times[name]) * 1e3,
                 "peak_mb": round(worker.ask("memory") / 1e6),
-                **({"variant": worker.variant} if worker.name == "pytorch" else {}),
+                "variant": worker.variant,
                 "of_limit": median([a / b for a, b in zip(limits, times[name], strict=True)]),
             }
             for name, (worker, _) in runners.items()

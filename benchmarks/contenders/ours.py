@@ -1,18 +1,21 @@
-"""pycaffe-lite, with the engine that the variant names: SGDSolver's steps, a TEST net's forward passes."""
+"""pycaffe-lite: SGDSolver's steps, a TEST net's forward passes. The variant names the engine and whether nets reuse
+memory.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 import pycaffe_lite as caffe
-from contenders.task import INFER, MOMENTUM, PASSES, TRAIN, WEIGHT_DECAY, Array, Task, sample
+from contenders.task import INFER, MOMENTUM, PASSES, REUSE, TRAIN, WEIGHT_DECAY, Array, Task, sample
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import read_net
 
 
 class Contender:
     def __init__(self, task: Task) -> None:
-        caffe.set_engine(task.variant)
+        engine, *more = task.variant.split()
+        caffe.set_engine(engine)
         self._mode = task.mode
         message = self._message(task)
         if task.mode == TRAIN:
@@ -28,7 +31,7 @@ class Contender:
             self._net = self._solver.net
         else:
             phase = caffe.TEST if task.mode == INFER else caffe.TRAIN
-            self._net = caffe.Net(message, phase)
+            self._net = caffe.Net(message, phase, reuse_memory=REUSE in more)
         self._net.copy_from(task.path("weights.caffemodel"))
         self._inputs = {"data": task.data()}
         if task.mode != INFER:

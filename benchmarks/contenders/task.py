@@ -17,6 +17,8 @@ Message = dict[str, Any]
 MOMENTUM = 0.9
 WEIGHT_DECAY = 0.0005
 TRAIN, INFER, PASSES = "train", "infer", "passes"
+REUSE = "reuse_memory"
+"""In the name of a variant of ours: nets with reuse_memory=True."""
 
 
 @dataclass(frozen=True)

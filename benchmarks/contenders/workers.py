@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from measure import environment
 
-from contenders.task import INFER, PASSES, TRAIN, Array, Task
+from contenders.task import INFER, PASSES, REUSE, TRAIN, Array, Task
 
 CONTENDERS = {  # name: (module, variants, its package, modes)
-    "onednn": ("ours", ["onednn"], "numpy", (TRAIN, INFER)),
-    "numpy": ("ours", ["numpy"], "numpy", (TRAIN, INFER, PASSES)),
+    "onednn": ("ours", ["onednn", f"onednn {REUSE}"], "numpy", (TRAIN, INFER)),
+    "numpy": ("ours", ["numpy", f"numpy {REUSE}"], "numpy", (TRAIN, INFER, PASSES)),
     "pytorch": ("pytorch", ["contiguous", "channels_last"], "torch", (TRAIN, INFER)),
     "opencv": ("opencv", [""], "cv2", (INFER,)),
     "onnxruntime": ("onnx_runtime", [""], "onnxruntime", (INFER,)),
@@ -83,5 +83,6 @@ def start(task: Task, names: list[str]) -> list[Worker]:
     workers = []
     for name, (module, variants, package, modes) in CONTENDERS.items():
         if name in names and task.mode in modes and find_spec(package):
-            workers += [Worker(name, module, replace(task, variant=variant)) for variant in variants]
+            able = [variant for variant in variants if task.mode == INFER or REUSE not in variant]
+            workers += [Worker(name, module, replace(task, variant=variant)) for variant in able]
     return workers

@@ -59,7 +59,7 @@ class ConvolutionOfParts:
         bias: bool,
     ) -> None:
         self.parts = parts
-        self._tail = Tail(followers, folds=True)
+        self._tail = Tail(followers, folds=True, slopes=True)
         self._steps: list[Prepared] = []
         self._runs: list[Adaptive] = []
         if (len(parts) - 1) * y[1] <= w[1]:

@@ -193,9 +193,9 @@ class Description:
         return (text.value or b"").decode()
 
 
-PostOp = tuple[int, float, float] | tuple[int, Layout] | tuple[float]
-"""An element-wise function and its two numbers; an operation with an array that lies so; or the addition of what the
-result's memory held before, times a number.
+PostOp = tuple[int, float, float] | tuple[int, Layout] | tuple[Layout] | tuple[float]
+"""An element-wise function and its two numbers; an operation with an array that lies so; PReLU, whose slopes lie so; or
+the addition of what the result's memory held before, times a number.
 """
 
 
@@ -207,7 +207,9 @@ def _attributes(post_ops: tuple[PostOp, ...], scaled: tuple[int, ...]) -> Handle
     call("primitive_attr_set_scratchpad_mode", handle, 1)
     call("post_ops_create", ctypes.byref(ops))
     for op in post_ops:
-        if len(op) == 1:
+        if len(op) == 1 and isinstance(op[0], Layout):
+            call("post_ops_append_prelu", ops, 0)
+        elif len(op) == 1:
             call("post_ops_append_sum", ops, ctypes.c_float(op[0]), 0, 0)
         elif len(op) == 2:
             call("post_ops_append_binary", ops, op[0], op[1].handle)
@@ -221,8 +223,14 @@ def _attributes(post_ops: tuple[PostOp, ...], scaled: tuple[int, ...]) -> Handle
 
 
 def operands(post_ops: tuple[PostOp, ...]) -> dict[int, Layout]:
-    """The arguments that they add to a primitive's."""
-    return {POST_OP * (i + 1) | SRC_1: op[1] for i, op in enumerate(post_ops) if len(op) == 2}
+    """The arguments that they add to a primitive's, in the order of the operations."""
+    found: dict[int, Layout] = {}
+    for i, op in enumerate(post_ops, start=1):
+        if len(op) == 2:
+            found[POST_OP * i | SRC_1] = op[1]
+        elif isinstance(op[0], Layout):
+            found[POST_OP * i | WEIGHTS] = op[0]
+    return found
 
 
 def _destroyed_with(owner: object, function: str, handle: Handle) -> None:

@@ -3,9 +3,11 @@
 BatchNorm with fixed statistics and Scale are y = x f + a with a number each for every channel; several in a row become
 one, and a layer with weights may take them into those: f (W x + b) + a = (f W) x + (f b + a).
 
-ReLU is a step up that is never taken down: x · min(1, max(0, x ∞)), and + 0, as a product with 0 may be -0. It keeps
-NaN, which oneDNN's own ReLU turns into 0. Of -∞ it would make NaN, so where a bias, f or a is infinite there is no
-tail. An overflow of the sums themselves comes out as NaN.
+oneDNN's own ReLU turns NaN into 0. Behind layers with weights it is therefore PReLU with a slope of -0, which is an
+array, so that the product is made: x (-0) is 0 where x < 0. Other primitives have no PReLU: there it is a step up that
+is never taken down, x · min(1, max(0, x ∞)), and + 0, as a product with 0 may be -0. That takes longer, up to a third
+of a convolution of few channels. Of -∞ both make NaN, so where a bias, f or a is infinite there is no tail. An overflow
+of the sums themselves comes out as NaN.
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ from pycaffe_lite.proto import caffe_pb2 as pb
 
 RELU, LINEAR, HARDSWISH, ADD, MULTIPLY = 0x20, 0x26, 0x34, 0x1FFF0, 0x1FFF1
 LARGE = float(np.finfo(np.float32).max)
+SLOPE = np.array([-0.0], FLOAT)
+ADDEND = np.empty(0, FLOAT)
+"""Stands for the blob to be added."""
 
 
 def is_affine(layer: Layer) -> bool:
@@ -80,7 +85,8 @@ class Tail:
     y = x f + a are not among the post-ops: `folded` makes them part of W and the biases.
     """
 
-    def __init__(self, layers: Sequence[Layer], *, folds: bool = False) -> None:
+    def __init__(self, layers: Sequence[Layer], *, folds: bool = False, slopes: bool = False) -> None:
+        self._slopes = slopes
         done = [layer for layer in layers if not _is_nothing(layer)]
         self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, is_affine)]
         self._leading = self._stages.pop(0)[1] if folds and self._stages[:1] and self._stages[0][0] else []
@@ -97,10 +103,21 @@ class Tail:
             if affine:
                 ops += [(MULTIPLY, vector), (ADD, vector)]
             else:
-                for layer in layers:
-                    added = [(ADD, channels_innermost(y))] if is_sum(layer) else None
-                    ops += added or _relu(layer._message.relu_param.negative_slope)
+                ops += [op for layer in layers for op in self._post_ops_of(layer, y)]
         return tuple(ops)
+
+    def _post_ops_of(self, layer: Layer, y: Shape) -> list[PostOp]:
+        if is_sum(layer):
+            return [(ADD, channels_innermost(y))]
+        slope = layer._message.relu_param.negative_slope
+        if slope:
+            return [(RELU, slope, 0.0)]
+        return [(plain_layout((1,) * len(y)),)] if self._slopes else [(HARDSWISH, LARGE, 0.0), (LINEAR, 1.0, 0.0)]
+
+    def _numbers_of(self, layer: Layer) -> list[Array]:
+        if is_sum(layer):
+            return [ADDEND]
+        return [SLOPE] if self._slopes and not layer._message.relu_param.negative_slope else []
 
     @property
     def is_folded(self) -> bool:
@@ -118,8 +135,8 @@ class Tail:
         return [blob.written("data") for layer in self._leading for blob in layer.blobs]
 
     def numbers(self, biases: Sequence[Blob]) -> list[Array] | None:
-        """The post-ops' vectors, from the layers' blobs; None where these or the biases given are not finite. The blob
-        to be added comes behind them.
+        """The post-ops' arrays, made from the layers' blobs; None where these or the biases given are not finite.
+        ADDEND is among them where another blob is added.
         """
         blobs = [*biases, *(blob for layer in self._layers for blob in layer.blobs)]
         versions = [blob.written("data") for blob in blobs]
@@ -127,7 +144,10 @@ class Tail:
             self._versions = versions
             seen = [blob.stored("data").tobytes() for blob in blobs]
             if seen != self._seen:
-                self._seen, numbers = seen, [n for affine, layers in self._stages if affine for n in _affine(layers)]
+                self._seen = seen
+                numbers: list[Array] = []
+                for affine, layers in self._stages:
+                    numbers += _affine(layers) if affine else [n for layer in layers for n in self._numbers_of(layer)]
                 all_finite = all(np.isfinite(a).all() for a in (*(b.stored("data") for b in biases), *numbers))
                 self._numbers = numbers if all_finite else None
         return self._numbers
@@ -141,10 +161,6 @@ def _affine(layers: Sequence[Layer]) -> tuple[Array, Array]:
         f, a = layer.affine()
         factor, addend = factor * f, addend * f + a
     return factor, addend
-
-
-def _relu(slope: float) -> list[PostOp]:
-    return [(RELU, slope, 0.0)] if slope else [(HARDSWISH, LARGE, 0.0), (LINEAR, 1.0, 0.0)]
 
 
 class Behind(Protocol):
@@ -191,6 +207,8 @@ class WithTail(Preparing):
 
     folds = False
     """Whether a Tail may fold into its W and biases, which `_folded` then gives."""
+    slopes = False
+    """Whether its primitives have PReLU among their post-ops."""
     _primitives: Primitives | None
     _tails: dict[str, tuple[Tail, Primitives | None, Adaptive | None]]
     """By the way to run: the tail, and what runs with it, made by these primitives."""
@@ -241,7 +259,7 @@ class WithTail(Preparing):
         return prepared
 
     def _prepare(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
-        tail, made_by, run = self._tails.get(way) or (Tail(followers, folds=self.folds), None, None)
+        tail, made_by, run = self._tails.get(way) or (Tail(followers, folds=self.folds, slopes=self.slopes), None, None)
         if self._primitives is not made_by:
             run = None if self._primitives is None else self._primitives.forward_with(tail)
             self._tails[way] = tail, self._primitives, run

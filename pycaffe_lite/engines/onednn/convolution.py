@@ -11,7 +11,7 @@ from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionP
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
 from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, reorder
-from pycaffe_lite.engines.onednn._tail import BEYOND, Tail, WithTail, absorbable_beyond
+from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, Tail, WithTail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
@@ -23,7 +23,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
     passing_scratch = Convolution.passing_scratch | {"x", "y"}
-    folds = True
+    folds = slopes = True
     _primitives: ConvolutionPrimitives | None = None
     _of_parts: ConvolutionOfParts | None = None
     _kept_folded: tuple[object, list[Array] | None] | None = None
@@ -49,7 +49,8 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         run = prepared.run
         if layout(y) is not run.arguments[DST] or layout(addend) is not run.arguments[DST]:
             return False
-        run.adapted(self._scratch, x, *prepared.parameters, y, *prepared.numbers, addend)
+        numbers = [addend if array is ADDEND else array for array in prepared.numbers]
+        run.adapted(self._scratch, x, *prepared.parameters, y, *numbers)
         return True
 
     def absorbs_parts(self) -> bool:

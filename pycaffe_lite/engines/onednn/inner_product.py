@@ -89,6 +89,7 @@ class InnerProductPrimitives:
 class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
     """The inner product of float32 blobs, unless they are so small that numpy is faster."""
 
+    slopes = True
     _primitives: InnerProductPrimitives | None = None
     _made_for: Shape | None = None
 
