@@ -254,7 +254,7 @@ class Net(PycaffeNames):
             for call in before:
                 call(node.index)
             if reuse is not None:
-                reuse.before_layer(node.index)
+                reuse.before_layer(node)
             try:
                 if node.always_reshape:
                     _forward_as_its_author_expects(node, errors)

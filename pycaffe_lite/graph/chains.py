@@ -35,7 +35,7 @@ class Chains:
             assert reuse is not None
             apart = list(_walk(nodes, in_place, self._chains, first, what.members[-1].index))
             kind = _Sum if isinstance(what, Sum) else _Parts
-            self._chains[first] = _as_one(what.members, kind(what.members[0].message, what, apart, reuse))
+            self._chains[first] = _as_one(what.members, kind(what.members[0].message, what, apart, reuse), absorbs=True)
         last = len(nodes) - 1
         self._all = list(_walk(nodes, self._members, self._chains, 0, last))
         self._through = through
@@ -74,7 +74,7 @@ def _walk(
             index += 1
 
 
-def _as_one(members: Sequence[Node], layer: Layer) -> Node:
+def _as_one(members: Sequence[Node], layer: Layer, *, absorbs: bool = False) -> Node:
     first, last = members[0], members[-1]
     return Node(
         first.spec,
@@ -84,6 +84,7 @@ def _as_one(members: Sequence[Node], layer: Layer) -> Node:
         tops=last.tops,
         need_backward=True,
         propagate_down=[True],
+        absorbs=absorbs,
     )
 
 
@@ -136,6 +137,7 @@ class _Absorbing(_Chain):
         if self._reuse.may_absorb(self._what) and self._at_once(bottom, top):
             self._reuse.absorb(self._what)
             return
+        self._reuse.write(self._what)
         for node in self._apart:
             try:
                 node.layer.forward(node.bottoms, node.tops)

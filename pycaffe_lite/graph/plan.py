@@ -45,6 +45,8 @@ class Node:
     need_backward: bool = False
     propagate_down: list[bool] = field(default_factory=list)
     always_reshape: bool = False
+    absorbs: bool = False
+    """Whether it stands for several layers, with a blob between them that they need not write (see absorbed)."""
     blobs: list[Blob] = field(default_factory=list)
     """Bottoms and tops."""
     shapes: list[Shape] = field(default_factory=list)

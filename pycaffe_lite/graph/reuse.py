@@ -68,26 +68,39 @@ class Reuse:
         self.nbytes = nbytes
         """Bytes of data that the net holds as long as shapes stay as they are and nobody asks for more."""
         for tenant in tenants:
-            for index in {tenant.first, tenant.made}:
-                self._moving_in[index].append(tenant)
+            if not tenant.absorbed:
+                for index in {tenant.first, tenant.made}:
+                    self._moving_in[index].append(tenant)
             self._tenant.update((id(blob), tenant) for blob in tenant.blobs)
             for blob in tenant.blobs:
                 blob.share_data(tenant.blobs[0])  # as views do in their first pass
             tenant.blobs[0].keep_data_in(tenant.buffer)
             self._lose(tenant, f"has no memory before layer '{layers[tenant.made]}' runs")
+        self._absorbed: dict[int, Absorbed] = {}
+        """By the layer that writes the blob where it is written."""
+        for what in absorbed:
+            tenant = self._tenant[id(what.blob)]
+            self._absorbed[tenant.made] = what
+            self._lose(tenant, _without(what))
 
-    def before_layer(self, index: int) -> None:
-        """Give the tops of this layer their memory; those who lived there lose their numbers."""
+    def before_layer(self, node: Node) -> None:
+        """Give the tops of this node, which may be a chain, their memory; those who lived there lose their numbers."""
+        index = node.index
         for tenant in self._moving_in.get(index, ()):
-            same = False
-            if (buffer := tenant.buffer) is not None and (other := self._at_home.get(buffer)) is not tenant:
-                if other is not None:
-                    self._lose(other, f"has been reused by layer '{self._layers[index]}'")
-                self._at_home[buffer] = tenant
-                memory, count = tenant.waiting
-                same = memory is not None and buffer.resume(memory, count)
-                tenant.waiting = None, 0
-            regain_data(tenant.blobs, same)
+            self._move_in(tenant, index)
+        if index in self._absorbed and not node.absorbs:
+            self.write(self._absorbed[index])
+
+    def _move_in(self, tenant: Tenant, index: int) -> None:
+        same = False
+        if (buffer := tenant.buffer) is not None and (other := self._at_home.get(buffer)) is not tenant:
+            if other is not None:
+                self._lose(other, f"has been reused by layer '{self._layers[index]}'")
+            self._at_home[buffer] = tenant
+            memory, count = tenant.waiting
+            same = memory is not None and buffer.resume(memory, count)
+            tenant.waiting = None, 0
+        regain_data(tenant.blobs, same)
 
     def keep(self, blobs: Iterable[Blob]) -> None:
         """Let these blobs have memory of their own from now on."""
@@ -106,18 +119,26 @@ class Reuse:
         buffer = self._tenant[id(what.blob)].buffer
         return buffer is not None and what.blob.keeps_data_in(buffer)
 
+    def write(self, what: Absorbed) -> None:
+        """Give the blob memory, as it is about to be written."""
+        tenant = self._tenant[id(what.blob)]
+        self._move_in(tenant, tenant.made)
+
     def absorb(self, what: Absorbed) -> None:
         """Say that the blob was not written."""
         tenant = self._tenant[id(what.blob)]
-        if tenant.buffer is not None:
-            self._at_home.pop(tenant.buffer, None)
+        if tenant.buffer is not None and self._at_home.pop(tenant.buffer, None) is not None:
             tenant.buffer.give_away()
-            self._lose(tenant, f"has been reused by layer '{what.by.name}'")
+            self._lose(tenant, _without(what))
 
     def _lose(self, tenant: Tenant, what: str) -> None:
         tenant.waiting = memory, count = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
         if memory is not None and tenant.buffer is not None:
             tenant.buffer.wait(memory, count)
+
+
+def _without(what: Absorbed) -> str:
+    return f"is saved, as layer '{what.by.name}' does without it"
 
 
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
