@@ -9,6 +9,9 @@ Every contender has a process of its own; they work in turns, never two at once,
 measures the machine's own SGEMM beside them. Ratios are medians over rounds of what one round has measured. Before
 anything is timed the contenders must agree on outputs, loss and what a step learns.
 
+Of a contender's variants the faster one runs: PyTorch's two memory formats; in use, our nets with and without
+reuse_memory=True.
+
 Training is a step: forward, backward, update (SGD with momentum and weight decay), the batch lying ready. Use is a
 forward pass of one item, and of as many as a training batch has. "passes" is forward and backward to the data.
 The limit is what the net's multiply-adds would take at the rate of SGEMM: forward, and in training the gradients of

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from contenders.task import INFER, PASSES, TRAIN
+from contenders.task import INFER, PASSES, REUSE, TRAIN
 from measure import RESULTS, ROOT
 
 README, RESULT = ROOT / "README.md", RESULTS / "compare.json"
@@ -101,14 +101,17 @@ def _summary(measured: list[Measurement]) -> str:
                 f"Where PyTorch trains {where} {100 * ROOM:.0f} % of that, oneDNN's step is {min(ratios):.2f} to "
                 f"{max(ratios):.2f} times as fast ({len(ratios)} cases)."
             )
-    used = [m["times_as_fast"] for m in measured if m["mode"] == INFER and m["net"] != OVERHEAD]
+    used = [m for m in measured if m["mode"] == INFER and m["net"] != OVERHEAD]
     ahead = []
     for name in ("pytorch", "opencv", "onnxruntime"):
-        ratios = [ratio for of in used if (ratio := of.get(f"onednn / {name}")) is not None]
+        ratios = [ratio for m in used if (ratio := m["times_as_fast"].get(f"onednn / {name}")) is not None]
         if ratios:
             ahead.append(f"of {NAMES[name]} in {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} cases")
     if ahead:
         lines.append(f"In use, {OVERHEAD} apart, oneDNN is ahead {', '.join(ahead)}.")
+    variants = [m["contenders"].get("onednn", {}).get("variant", "") for m in used]
+    if reusing := sum(REUSE in variant for variant in variants):
+        lines.append(f"There its nets were faster with {REUSE}=True in {reusing} of {len(used)} cases.")
     return "\n".join(lines) + "\n"
 
 

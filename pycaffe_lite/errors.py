@@ -147,7 +147,9 @@ class MemoryLimitError(CaffeError, MemoryError):
 
 
 class MemoryReusedError(CaffeError):
-    """A blob's numbers are gone: in a net with reuse_memory=True another one lives in their memory."""
+    """A blob's numbers are not there: in a net with reuse_memory=True another one lives in their memory, or a layer did
+    without them.
+    """
 
 
 class MissingMethodError(CaffeError, NotImplementedError):

@@ -50,9 +50,10 @@ class Net(PycaffeNames):
     may not import modules, as Python layers do.
 
     With `reuse_memory=True`, for phase TEST, blobs between layers use each other's memory, when they are no longer
-    needed. Asking for the data of one that has lost its memory raises MemoryReusedError; what has been asked for by
-    forward(blobs=[...]) keeps memory of its own from then on. An array that somebody holds keeps its numbers, but the
-    next pass may write elsewhere: ask the blob again. There is no backward pass.
+    needed, and some that an engine can do without are not computed: most nets are faster so. Asking for the data of one
+    that has no memory raises MemoryReusedError; what has been asked for by forward(blobs=[...]) keeps memory of its own
+    from then on. An array that somebody holds keeps its numbers, but the next pass may write elsewhere: ask the blob
+    again. There is no backward pass.
 
     Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
     MemoryLimitError, each naming layer and place, for what they say.

@@ -43,7 +43,7 @@ def algorithm(pool: int, geometry: PoolGeometry, x: Shape, y: Shape) -> int | No
 class OneDnnPooling(Following, WithTail, Pooling):
     """Pooling of float32 blobs that lie in plain order or with the channels innermost; otherwise numpy's."""
 
-    passing_scratch = Pooling.passing_scratch | PASSING
+    passing_scratch = Pooling.passing_scratch | PASSING | {"y of a part"}
     _primitives: Passes | None = None
     _made_of_parts: dict[tuple[Shape, Shape], Passes | None]
 
