@@ -3,7 +3,7 @@
     pip install -r benchmarks/requirements.txt
     python benchmarks/compare.py                  # all nets with one and two threads: about 20 minutes
     python benchmarks/compare.py lenet --threads 1 --budget 5 --output trial.json
-    python benchmarks/compare.py --table          # only writes README's table anew from results/compare.json
+    python benchmarks/compare.py --table          # only writes the READMEs' tables anew from results/compare.json
 
 Every contender has a process of its own; they work in turns, never two at once, in several rounds, and each round
 measures the machine's own SGEMM beside them. Ratios are medians over rounds of what one round has measured. Before
@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import aims
 import table
 from contenders.agreement import check_outputs, check_training
 from contenders.task import INFER, PASSES, TRAIN, Task
@@ -152,10 +154,12 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=table.RESULT, metavar="JSON", help="default results/compare.json"
     )
-    parser.add_argument("--table", action="store_true", help="measure nothing, write README's table")
+    parser.add_argument("--table", action="store_true", help="measure nothing, write the READMEs' tables")
     args = parser.parse_args()
     if args.table:
-        table.write()
+        result = json.loads(table.RESULT.read_text(encoding="utf-8"))
+        table.write(ROOT / "README.md", table.tables(result))
+        table.write(ROOT / "benchmarks/README.md", aims.table(result["measurements"]))
         return
     start_time, measured = time.perf_counter(), []
     for net in args.nets:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from contenders.task import INFER, PASSES, REUSE, TRAIN
-from measure import RESULTS, ROOT
+from measure import RESULTS
 
-README, RESULT = ROOT / "README.md", RESULTS / "compare.json"
+RESULT = RESULTS / "compare.json"
 BEGIN, END = "<!-- speed: written by benchmarks/compare.py --table -->\n", "<!-- end of speed -->\n"
 NAMES = {"onednn": "oneDNN", "numpy": "numpy", "pytorch": "PyTorch", "opencv": "OpenCV", "onnxruntime": "onnxruntime"}
 
@@ -73,7 +73,7 @@ def _table(title: str, measured: list[Measurement]) -> str:
     columns["PyTorch's"] = lambda m: str(m["contenders"]["pytorch"]["peak_mb"])
     head = [title, "batch", *columns]
     lines = [[r[0]["net"], str(r[0]["batch"]), *(_cell(r, show) for show in columns.values())] for r in _rows(measured)]
-    return _markdown(head, lines)
+    return markdown(head, lines)
 
 
 def _passes(measured: list[Measurement]) -> str:
@@ -85,7 +85,7 @@ def _passes(measured: list[Measurement]) -> str:
         "times its arithmetic at SGEMM's rate": lambda m: f"{1 / m['contenders']['numpy']['of_limit']:.2f}",
     }
     lines = [[r[0]["net"], str(r[0]["batch"]), *(_cell(r, show) for show in columns.values())] for r in _rows(measured)]
-    return _markdown([title, "batch", *columns], lines)
+    return markdown([title, "batch", *columns], lines)
 
 
 def _summary(measured: list[Measurement]) -> str:
@@ -133,19 +133,19 @@ def _number(milliseconds: float) -> str:
     return f"{milliseconds:.1f}" if milliseconds < 99.95 else f"{milliseconds:,.0f}"
 
 
-def _markdown(head: list[str], lines: list[list[str]]) -> str:
+def markdown(head: list[str], lines: list[list[str]]) -> str:
+    """A table; all columns but the first are numbers."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *lines))
 
 
-def write() -> bool:
-    """Write the tables into README.md, between their two lines; False, and they are printed, if README lacks these."""
-    made = tables(json.loads(RESULT.read_text(encoding="utf-8")))
-    old = README.read_text(encoding="utf-8")
+def write(path: Path, made: str) -> bool:
+    """Write this between the two lines in a file; False, and it is printed, if the file lacks these."""
+    old = path.read_text(encoding="utf-8")
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         print(made)
         return False
-    README.write_text(before + begin + made + end + after, encoding="utf-8")
+    path.write_text(before + begin + made + end + after, encoding="utf-8")
     return True

@@ -71,16 +71,47 @@ def test_rows_have_both_numbers_of_threads_and_gaps(table: ModuleType) -> None:
     )
 
 
-def test_readme(result: dict[str, Any], table: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "README", tmp_path / "README.md")
-    monkeypatch.setattr(table, "RESULT", tmp_path / "compare.json")
-    table.RESULT.write_text(json.dumps(result), encoding="utf-8")
-    table.README.write_text("Nothing", encoding="utf-8")
-    assert not table.write()
-    table.README.write_text(f"Before\n{table.BEGIN}old\n{table.END}after\n", encoding="utf-8")
-    assert table.write()
-    expected = f"Before\n{table.BEGIN}{table.tables(result)}{table.END}after\n"
-    assert table.README.read_text(encoding="utf-8") == expected
+def test_readme(result: dict[str, Any], table: ModuleType, tmp_path: Path) -> None:
+    made, readme = table.tables(result), tmp_path / "README.md"
+    readme.write_text("Nothing", encoding="utf-8")
+    assert not table.write(readme, made)
+    readme.write_text(f"Before\n{table.BEGIN}old\n{table.END}after\n", encoding="utf-8")
+    assert table.write(readme, made)
+    assert readme.read_text(encoding="utf-8") == f"Before\n{table.BEGIN}{made}{table.END}after\n"
+
+
+def test_what_falls_short_of_the_aims(monkeypatch: pytest.MonkeyPatch) -> None:
+    aims = _module("aims", monkeypatch)
+
+    def measured(net: str, mode: str, batch: int, threads: int, of_limit: float, **ratios: float) -> dict[str, Any]:
+        contenders = {name: {"of_limit": of_limit} for name in ("onednn", "numpy", "pytorch")}
+        times = {f"onednn / {rival}": ratio for rival, ratio in ratios.items()}
+        what = {"net": net, "mode": mode, "batch": batch, "threads": threads}
+        return {**what, "contenders": contenders, "times_as_fast": times}
+
+    text = aims.table(
+        [
+            measured("lenet", "train", 64, 1, 0.57, pytorch=2.1),
+            measured("lenet", "train", 64, 2, 0.61, pytorch=1.9),
+            measured("lenet", "train", 1, 1, 0.1, pytorch=2.9),
+            measured("vgg16", "train", 4, 1, 0.79, pytorch=1.19),
+            measured("vgg16", "train", 4, 2, 0.81, pytorch=1.01),
+            measured("vgg16", "infer", 1, 1, 0.5, pytorch=1.2, opencv=0.99, onnxruntime=1.0),
+            measured("lenet", "passes", 64, 1, 0.4),
+            measured("lenet", "passes", 64, 2, 0.1),
+            measured("googlenet", "passes", 10, 1, 0.6),
+        ]
+    )
+    first, _, *lines = text.splitlines()
+    assert first == "6 of 12 figures reach their aim. The others, in bold:"
+    assert lines[2:] == [
+        "| lenet | training | 64 | times as fast as PyTorch | 2.10 / **1.90** | 2.0 |",
+        "| lenet | training | 64 | of SGEMM's rate | **0.57** / 0.61 | 0.6 |",
+        "| lenet | training | 1 | times as fast as PyTorch | **2.90** | 3.0 |",
+        "| vgg16 | training | 4 | times as fast as PyTorch | **1.19** / 1.01 | 1.2 / 1.0 |",
+        "| vgg16 | use | 1 | times as fast as OpenCV | **0.99** | 1.0 |",
+        "| lenet | both passes | 64 | numpy, times its arithmetic | **2.50** | 2.1 |",
+    ]
 
 
 def test_other_results_are_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,83 @@
+"""What was aimed at, and which cases of results/compare.json fall short: the table in benchmarks/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from contenders.task import INFER, PASSES, TRAIN
+from table import NAMES, OVERHEAD, ROOM, markdown
+
+Measurement = dict[str, Any]
+HEADLINE = "lenet"
+OF_PYTORCH, OF_SGEMM, OF_PYTORCH_ALONE = 2.0, 0.6, 3.0
+"""A step of LeNet's batch: times as fast as PyTorch's, and its share of SGEMM's rate. And of nets whose time is the
+interpreter's: and_gate, LeNet with one item.
+"""
+WITH_ROOM = 1.2
+"""Times as fast as PyTorch where that stays below ROOM; elsewhere as fast."""
+BVLC = {"lenet": 2.1, "caffenet": 1.6, "googlenet": 1.7}
+"""What BVLC Caffe takes for forward and backward to the data with one thread, in multiples of the arithmetic's cost at
+SGEMM's rate. Not measured here: it is what its own speed and SGEMM's were on another machine.
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Something measured that there is an aim for."""
+
+    what: str
+    value: float
+    aim: float
+    most: bool = False
+    """Whether the aim is the most that it should be, not the least."""
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.aim if self.most else self.value >= self.aim
+
+
+def figures(m: Measurement) -> Iterator[Figure]:
+    """Those of a measurement."""
+    net, mode, contenders, ratios = m["net"], m["mode"], m["contenders"], m["times_as_fast"]
+    if mode == PASSES:
+        if m["threads"] == 1 and net in BVLC:
+            yield Figure("numpy, times its arithmetic", 1 / contenders["numpy"]["of_limit"], BVLC[net], most=True)
+        return
+    for rival in ("pytorch", "opencv", "onnxruntime"):
+        if (ratio := ratios.get(f"onednn / {rival}")) is None:
+            continue
+        aim = 1.0
+        if rival == "pytorch":
+            aim = WITH_ROOM if contenders[rival]["of_limit"] < ROOM else 1.0
+            if mode == TRAIN and (net == OVERHEAD or (net == HEADLINE and m["batch"] == 1)):
+                aim = OF_PYTORCH_ALONE
+            elif mode == TRAIN and net == HEADLINE:
+                aim = OF_PYTORCH
+        yield Figure(f"times as fast as {NAMES[rival]}", ratio, aim)
+    if (mode, net) == (TRAIN, HEADLINE) and m["batch"] > 1 and "onednn" in contenders:
+        yield Figure("of SGEMM's rate", contenders["onednn"]["of_limit"], OF_SGEMM)
+
+
+def table(measured: list[Measurement]) -> str:
+    """Markdown: the cases that fall short, and how many there are."""
+    rows: dict[tuple[str, ...], list[Figure]] = {}
+    for m in measured:
+        mode = {TRAIN: "training", INFER: "use", PASSES: "both passes"}[m["mode"]]
+        for figure in figures(m):
+            rows.setdefault((m["net"], mode, str(m["batch"]), figure.what), []).append(figure)
+    everything = [figure for row in rows.values() for figure in row]
+    short = {key: row for key, row in rows.items() if not all(figure.holds for figure in row)}
+    lines = [[*key, " / ".join(map(_cell, row)), _aims(row)] for key, row in short.items()]
+    count = sum(figure.holds for figure in everything)
+    head = ["net", "", "batch", "", "measured", "aim"]
+    return f"{count} of {len(everything)} figures reach their aim. The others, in bold:\n\n" + markdown(head, lines)
+
+
+def _cell(figure: Figure) -> str:
+    return f"{figure.value:.2f}" if figure.holds else f"**{figure.value:.2f}**"
+
+
+def _aims(row: list[Figure]) -> str:
+    return " / ".join(dict.fromkeys(f"{figure.aim:.1f}" for figure in row))
