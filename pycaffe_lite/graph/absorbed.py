@@ -23,6 +23,11 @@ class Absorbed:
     blob: Blob
     by: Node
 
+    @property
+    def worker(self) -> Node:
+        """The layer that computes them all."""
+        return self.members[0]
+
 
 @dataclass(eq=False)
 class Sum(Absorbed):
@@ -36,6 +41,10 @@ class Parts(Absorbed):
     """A layer whose top, `blob`, is its bottoms one behind the other; `by`, which reads these, and those in place on
     its top.
     """
+
+    @property
+    def worker(self) -> Node:
+        return self.by
 
 
 def find_in_place(nodes: Sequence[Node]) -> Iterator[list[Node]]:

@@ -7,6 +7,7 @@ watches layer by layer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
@@ -31,11 +32,14 @@ class Chains:
             first: _as_one(members, (_Through if first in through else _Chain)(members[0].message, members))
             for first, members in (in_place | through).items()
         }
+        self._workers = {first: members[0] for first, members in self._members.items()}
         for first, what in absorbed.items():
             assert reuse is not None
             apart = list(_walk(nodes, in_place, self._chains, first, what.members[-1].index))
             kind = _Sum if isinstance(what, Sum) else _Parts
-            self._chains[first] = _as_one(what.members, kind(what.members[0].message, what, apart, reuse), absorbs=True)
+            layer = kind(what.worker.message, what, apart, reuse)
+            self._workers[first] = what.worker
+            self._chains[first] = replace(_as_one(what.members, layer), spec=what.worker.spec, absorbs=True)
         last = len(nodes) - 1
         self._all = list(_walk(nodes, self._members, self._chains, 0, last))
         self._through = through
@@ -55,8 +59,9 @@ class Chains:
 
     def within(self) -> dict[int, Node]:
         """The members that another computes, by index, and that other."""
-        chains = (self._members[node.index] for node in self._all if node.index in self._members)
-        return {node.index: first for first, *others in chains for node in others}
+        firsts = [node.index for node in self._all if node.index in self._members]
+        pairs = ((node, self._workers[first]) for first in firsts for node in self._members[first])
+        return {node.index: worker for node, worker in pairs if node is not worker}
 
 
 def _walk(
@@ -74,7 +79,7 @@ def _walk(
             index += 1
 
 
-def _as_one(members: Sequence[Node], layer: Layer, *, absorbs: bool = False) -> Node:
+def _as_one(members: Sequence[Node], layer: Layer) -> Node:
     first, last = members[0], members[-1]
     return Node(
         first.spec,
@@ -84,7 +89,6 @@ def _as_one(members: Sequence[Node], layer: Layer, *, absorbs: bool = False) -> 
         tops=last.tops,
         need_backward=True,
         propagate_down=[True],
-        absorbs=absorbs,
     )
 
 

@@ -310,6 +310,8 @@ def test_parts_are_read_one_by_one(text: str, behind: list[str], made: list[bool
     text = DATA + ALL + text + conv("last", "y", 4, kernel=1)
     net, plain = make(text), make(text, reuse_memory=False)
     assert absorbed(net) == [["all", "y", *behind]]
+    within = {net._nodes[i].name: worker.name for i, worker in net._chains.within().items()}
+    assert {name for name, worker in within.items() if worker == "y"} == {"all", *behind}
     agree(net, plain)
     assert made == [True] * 2
     with pytest.raises(MemoryReusedError, match="The memory of blob 'all' is saved, as layer 'y' does without it"):
