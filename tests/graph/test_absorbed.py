@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import TEST, Net
-from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.layer import Layer
 from tests.graph.nets import fill, inputs, layer
 from tests.layers.nets import net_of
 
-pytestmark = pytest.mark.usefixtures("onednn")
+pytestmark = pytest.mark.usefixtures("onednn", "poisoned_buffers")
 
 DATA = inputs(x=(3, 5, 9, 7))
 UNIFORM = 'filler { type: "uniform" min: 0.4 max: 1.3 } bias_term: true bias_filler { type: "uniform" min: -0.5 }'
@@ -88,18 +86,6 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     note(OneDnnConvolution, "forward_parts")
     note(OneDnnPooling, "forward_parts")
     return found
-
-
-@pytest.fixture(autouse=True)
-def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    take = Buffer.take
-
-    def poisoned(self: Buffer, *args: Any) -> Array:
-        memory = take(self, *args)
-        memory.fill(np.nan)
-        return memory
-
-    monkeypatch.setattr(Buffer, "take", poisoned)
 
 
 def agree(net: Net, plain: Net) -> None:

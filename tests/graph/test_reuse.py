@@ -14,7 +14,6 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite import storage
-from pycaffe_lite._typing import Array
 from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.errors import GraphError, MemoryLimitError, MemoryReusedError, ParameterError
 from pycaffe_lite.graph.reuse import Tenant, assign
@@ -62,6 +61,9 @@ LOST = ("conv1", "pool1", "left", "right", "norm", "conv2", "ip1")
 """Blobs in whose memory others are after a pass, or that an engine has not written (conv2)."""
 
 
+pytestmark = pytest.mark.usefixtures("poisoned_buffers")
+
+
 def net_of(text: str = NET, reuse_memory: bool = True, **more: Any) -> caffe.Net:
     message, positions = parse_text(text, pb.NetParameter, "net.prototxt")
     message.state.phase = caffe.TEST
@@ -74,19 +76,6 @@ def fill(net: caffe.Net, seed: int = 5) -> None:
     rng = np.random.default_rng(seed)
     for name in net.inputs:
         net.blobs[name].data[...] = rng.normal(size=net.blobs[name].shape)
-
-
-@pytest.fixture(autouse=True)
-def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory that is handed out holds nothing that could be taken for a number."""
-    take = Buffer.take
-
-    def poisoned(self: Buffer, *args: Any) -> Array:
-        memory = take(self, *args)
-        memory.fill(np.nan)
-        return memory
-
-    monkeypatch.setattr(Buffer, "take", poisoned)
 
 
 def held(net: caffe.Net) -> int:

@@ -303,6 +303,15 @@ def test_layers_that_stay_outside() -> None:
     assert in_the_first(double) == []
 
 
+@pytest.mark.parametrize("maker", ["conv", "bare", "ip", "pool", "sum", "norm"])
+def test_what_is_let_not_through_is_0_without_a_sign(maker: str) -> None:
+    net = make(chain(maker, "relu"))
+    net.forward()
+    y = net.blobs["y"].data
+    assert (y == 0).any()
+    assert not np.signbit(y).any()
+
+
 def test_shapes_without_a_fast_primitive() -> None:
     """They run one after another, also where the net was built for others."""
     text = chain("conv", "bn, scale, relu")
