@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from contenders.task import INFER, PASSES, TRAIN
-from table import NAMES, OVERHEAD, ROOM, markdown
+from table import NAMES, OVERHEAD, RIVALS, ROOM, Measurement, markdown
 
-Measurement = dict[str, Any]
 HEADLINE = "lenet"
 OF_PYTORCH, OF_SGEMM, OF_PYTORCH_ALONE = 2.0, 0.6, 3.0
 """A step of LeNet's batch: times as fast as PyTorch's, and its share of SGEMM's rate. And of nets whose time is the
@@ -40,24 +38,23 @@ class Figure:
 
 def figures(m: Measurement) -> Iterator[Figure]:
     """Those of a measurement."""
-    net, mode, contenders, ratios = m["net"], m["mode"], m["contenders"], m["times_as_fast"]
+    net, mode, contenders = m["net"], m["mode"], m["contenders"]
     if mode == PASSES:
         if m["threads"] == 1 and net in BVLC:
             yield Figure("numpy, times its arithmetic", 1 / contenders["numpy"]["of_limit"], BVLC[net], most=True)
         return
-    for rival in ("pytorch", "opencv", "onnxruntime"):
-        if (ratio := ratios.get(f"onednn / {rival}")) is None:
-            continue
-        aim = 1.0
-        if rival == "pytorch":
-            aim = WITH_ROOM if contenders[rival]["of_limit"] < ROOM else 1.0
-            if mode == TRAIN and (net == OVERHEAD or (net == HEADLINE and m["batch"] == 1)):
-                aim = OF_PYTORCH_ALONE
-            elif mode == TRAIN and net == HEADLINE:
-                aim = OF_PYTORCH
-        yield Figure(f"times as fast as {NAMES[rival]}", ratio, aim)
+    for rival in RIVALS:
+        if (ratio := m["times_as_fast"].get(f"onednn / {rival}")) is not None:
+            yield Figure(f"times as fast as {NAMES[rival]}", ratio, _of_pytorch(m) if rival == "pytorch" else 1.0)
     if (mode, net) == (TRAIN, HEADLINE) and m["batch"] > 1 and "onednn" in contenders:
         yield Figure("of SGEMM's rate", contenders["onednn"]["of_limit"], OF_SGEMM)
+
+
+def _of_pytorch(m: Measurement) -> float:
+    """How many times as fast as PyTorch it should be."""
+    if m["mode"] == TRAIN and m["net"] in (OVERHEAD, HEADLINE):
+        return OF_PYTORCH if m["net"] == HEADLINE and m["batch"] > 1 else OF_PYTORCH_ALONE
+    return WITH_ROOM if m["contenders"]["pytorch"]["of_limit"] < ROOM else 1.0
 
 
 def table(measured: list[Measurement]) -> str:
@@ -71,7 +68,7 @@ def table(measured: list[Measurement]) -> str:
     short = {key: row for key, row in rows.items() if not all(figure.holds for figure in row)}
     lines = [[*key, " / ".join(map(_cell, row)), _aims(row)] for key, row in short.items()]
     count = sum(figure.holds for figure in everything)
-    head = ["net", "", "batch", "", "measured", "aim"]
+    head = ["net", "mode", "batch", "figure", "measured", "aim"]
     return f"{count} of {len(everything)} figures reach their aim. The others, in bold:\n\n" + markdown(head, lines)
 
 

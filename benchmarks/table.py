@@ -12,6 +12,7 @@ from measure import RESULTS
 RESULT = RESULTS / "compare.json"
 BEGIN, END = "<!-- speed: written by benchmarks/compare.py --table -->\n", "<!-- end of speed -->\n"
 NAMES = {"onednn": "oneDNN", "numpy": "numpy", "pytorch": "PyTorch", "opencv": "OpenCV", "onnxruntime": "onnxruntime"}
+RIVALS = ("pytorch", "opencv", "onnxruntime")
 
 ROOM = 0.8
 """Of SGEMM's rate: below it there is something to gain."""
@@ -103,7 +104,7 @@ def _summary(measured: list[Measurement]) -> str:
             )
     used = [m for m in measured if m["mode"] == INFER and m["net"] != OVERHEAD]
     ahead = []
-    for name in ("pytorch", "opencv", "onnxruntime"):
+    for name in RIVALS:
         ratios = [ratio for m in used if (ratio := m["times_as_fast"].get(f"onednn / {name}")) is not None]
         if ratios:
             ahead.append(f"of {NAMES[name]} in {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} cases")
@@ -134,7 +135,7 @@ def _number(milliseconds: float) -> str:
 
 
 def markdown(head: list[str], lines: list[list[str]]) -> str:
-    """A table; all columns but the first are numbers."""
+    """A table, its first column to the left and the others, mostly numbers, to the right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *lines))
 

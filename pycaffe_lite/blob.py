@@ -310,7 +310,7 @@ class Blob:
 
     @property
     def lost(self) -> bool:
-        """Whether another blob lives in the memory of `data`."""
+        """Whether `data` are not there: another blob lives in their memory, or a layer did without them."""
         return self._data.lost != ""
 
     def move_to(self, data: Storage, diff: Storage) -> None:
@@ -385,11 +385,10 @@ def lose_data(blobs: Sequence[Blob], why: str) -> tuple[Array | None, int]:
     """
     first = blobs[0]._data
     memory = None if first.buffer is None else first.lose(why)
-    alone = memory is not None
     for blob in blobs:
-        if blob._data_of is not memory or blob._data is not first:
-            alone = False
-    if alone:
+        if memory is None or blob._data_of is not memory or blob._data is not first:
+            break
+    else:
         return memory, 1 + len(blobs)
     for blob in blobs:
         storage = blob._data

@@ -181,7 +181,7 @@ class Layer:
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
         """How many of these layers, which run in place on its only top one after another, it computes in one pass with
-        its own (`forward_with`). Asked once, after setup.
+        its own (`forward_with`). Asked after setup.
         """
         return 0
 

@@ -53,11 +53,10 @@ def find_in_place(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     for node in nodes:
         if node.index < after or not _plain(node):
             continue
-        followers = _in_place_behind(nodes, node)
-        count = type(node.layer).absorbs(node.layer, [f.layer for f in followers]) if followers else 0
-        if count:
-            after = node.index + count + 1
-            yield [node, *followers[:count]]
+        followers = _absorbed_in_place(nodes, node)
+        if followers:
+            after = followers[-1].index + 1
+            yield [node, *followers]
 
 
 def find_through(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -101,15 +100,19 @@ def find_parts(nodes: Sequence[Node]) -> Iterator[Parts]:
         if not type(node.layer).joins_channels(node.layer, shapes_of(node.bottoms)):
             continue
         if type(reader.layer).absorbs_parts(reader.layer):
-            behind = _in_place_behind(nodes, reader)
-            count = type(reader.layer).absorbs(reader.layer, [f.layer for f in behind]) if behind else 0
-            yield Parts([node, reader, *behind[:count]], node.tops[0], reader)
+            yield Parts([node, reader, *_absorbed_in_place(nodes, reader)], node.tops[0], reader)
 
 
 def _learns_in_place(node: Node) -> bool:
     """Whether it has one blob, by name, as bottom and as top, and both passes."""
     simple = _plain(node) and len(node.bottoms) == 1 and node.in_place[0] and not node.bottom_weights
     return simple and node.need_backward and node.propagate_down[0]
+
+
+def _absorbed_in_place(nodes: Sequence[Node], maker: Node) -> list[Node]:
+    """The layers in place behind it that it absorbs."""
+    followers = _in_place_behind(nodes, maker)
+    return followers[: type(maker.layer).absorbs(maker.layer, [f.layer for f in followers])] if followers else []
 
 
 def _in_place_behind(nodes: Sequence[Node], first: Node) -> list[Node]:

@@ -58,7 +58,7 @@ class Reuse:
     """Who lives where in a net, and who is at home."""
 
     def __init__(
-        self, tenants: Iterable[Tenant], layers: Sequence[str], nbytes: int, absorbed: Sequence[Absorbed] = ()
+        self, tenants: Sequence[Tenant], layers: Sequence[str], nbytes: int, absorbed: Sequence[Absorbed] = ()
     ) -> None:
         self._layers = layers
         self.absorbed = absorbed
@@ -75,13 +75,11 @@ class Reuse:
             for blob in tenant.blobs:
                 blob.share_data(tenant.blobs[0])  # as views do in their first pass
             tenant.blobs[0].keep_data_in(tenant.buffer)
-            self._lose(tenant, f"has no memory before layer '{layers[tenant.made]}' runs")
-        self._absorbed: dict[int, Absorbed] = {}
+        self._absorbed = {self._tenant[id(what.blob)].made: what for what in absorbed}
         """By the layer that writes the blob where it is written."""
-        for what in absorbed:
-            tenant = self._tenant[id(what.blob)]
-            self._absorbed[tenant.made] = what
-            self._lose(tenant, _without(what))
+        for tenant in tenants:
+            not_yet = f"has no memory before layer '{layers[tenant.made]}' runs"
+            self._lose(tenant, _without(self._absorbed[tenant.made]) if tenant.absorbed else not_yet)
 
     def before_layer(self, node: Node) -> None:
         """Give the tops of this node, which may be a chain, their memory; those who lived there lose their numbers."""

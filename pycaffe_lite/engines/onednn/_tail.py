@@ -259,7 +259,9 @@ class WithTail(Preparing):
         return prepared
 
     def _prepare(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
-        tail, made_by, run = self._tails.get(way) or (Tail(followers, folds=self.folds, slopes=self.slopes), None, None)
+        if way not in self._tails:
+            self._tails[way] = Tail(followers, folds=self.folds, slopes=self.slopes), None, None
+        tail, made_by, run = self._tails[way]
         if self._primitives is not made_by:
             run = None if self._primitives is None else self._primitives.forward_with(tail)
             self._tails[way] = tail, self._primitives, run

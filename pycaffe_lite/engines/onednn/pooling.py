@@ -65,8 +65,8 @@ class OneDnnPooling(Following, WithTail, Pooling):
             return False
         for part, result, passes, here in zip(parts, results, made, channels(results), strict=True):
             assert passes is not None
-            place, lies = y[:, here], Order.CHANNELS_INNERMOST.shape(result)
-            pooled = self._scratch("y of a part", lies, FLOAT).reshape(-1, *result[2:], result[1]).transpose(0, 3, 1, 2)
+            place, laid = y[:, here], self._scratch("y of a part", passes.order.shape(result), FLOAT)
+            pooled = passes.order.plain(laid).reshape(result)
             passes.forward.adapted(self._scratch, part.stored("data"), pooled)
             reorder(layout(pooled), layout(place))(pooled, place)
         return True
