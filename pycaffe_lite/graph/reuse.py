@@ -136,7 +136,7 @@ class Reuse:
 
 
 def _without(what: Absorbed) -> str:
-    return f"is saved, as layer '{what.by.name}' does without it"
+    return f"was not taken, as layer '{what.by.name}' does without it"
 
 
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:

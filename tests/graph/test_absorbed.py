@@ -160,7 +160,7 @@ def test_what_is_added_has_no_memory(made: list[bool]) -> None:
     net = make()
     net.forward()
     with pytest.raises(
-        MemoryReusedError, match=r"^The memory of blob 'b' is saved, as layer 'sum' does without it\. Ask for"
+        MemoryReusedError, match=r"^The memory of blob 'b' was not taken, as layer 'sum' does without it\. Ask for"
     ):
         net.blobs["b"].data  # noqa: B018
     assert net.memory_use().data == net._reuse.nbytes  # type: ignore[union-attr]
@@ -205,7 +205,7 @@ def test_passes_from_the_middle(made: list[bool]) -> None:
     net.forward()
     for start in ("bn_b", "sum"):
         with pytest.raises(
-            MemoryReusedError, match=rf"blob 'b' is saved, as layer 'sum' does without it.*\(layer '{start}' of"
+            MemoryReusedError, match=rf"blob 'b' was not taken, as layer 'sum' does without it.*\(layer '{start}' of"
         ):
             net.forward(start=start)
     for start in ("b", "relu_sum"):
@@ -300,7 +300,7 @@ def test_parts_are_read_one_by_one(text: str, behind: list[str], made: list[bool
     assert {name for name, worker in within.items() if worker == "y"} == {"all", *behind}
     agree(net, plain)
     assert made == [True] * 2
-    with pytest.raises(MemoryReusedError, match="The memory of blob 'all' is saved, as layer 'y' does without it"):
+    with pytest.raises(MemoryReusedError, match="The memory of blob 'all' was not taken, as layer 'y' does without it"):
         net.blobs["all"].data  # noqa: B018
     for n in (net, plain):
         n.blobs["x"].reshape(2, 5, 13, 11)
