@@ -403,6 +403,11 @@ def regain_data(blobs: Sequence[Blob], same: bool) -> None:
     blobs[0]._data.regain(same)
 
 
+def storages_of(blobs: Iterable[Blob]) -> list[Storage]:
+    """Those of their data, each once."""
+    return list({id(blob._data): blob._data for blob in blobs}.values())
+
+
 _shape_of = operator.attrgetter("_shape")
 
 

@@ -32,6 +32,7 @@ from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import GraphError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -202,11 +203,16 @@ class Layer:
             if shape is not None:
                 blob.reshape(*shape)
 
-    def forward(self, bottom: Blobs, top: Blobs) -> None:
-        """Compute the tops' data from the bottoms'."""
-        self.forward_cpu(bottom, top)
+    def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
+        """Compute the tops' data from the bottoms'.
 
-    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+        Returns what has been done, if as long as shapes, weights and memory are the same doing it again comes to the
+        same as another call.
+        """
+        self.forward_cpu(bottom, top)
+        return None
+
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> Done | None:
         """As forward, and then those of each of the layers that it absorbs, always the same, in place on the top.
 
         Theirs need not run, as long as the top comes out the same to float32 rounding and backward passes find in the
@@ -215,6 +221,7 @@ class Layer:
         self.forward(bottom, top)
         for follower in followers:
             follower.forward(top, top)
+        return None
 
     def absorbs_beyond(self, followers: Sequence[Layer]) -> int:
         """How many of these layers it computes in one pass with its own (`forward_beyond`), where nobody needs its top:
@@ -223,11 +230,11 @@ class Layer:
         """
         return 0
 
-    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> bool:
+    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> Done | None:
         """As forward, and then those of each of the layers that `absorbs_beyond` says, one of which adds `other`; the
-        top is the sum. False, and nothing is done, where they must run one by one.
+        top is the sum. None, and nothing is done, where they must run one by one.
         """
-        return False
+        return None
 
     def joins_channels(self, bottom_shapes: Sequence[Shape]) -> bool:
         """Whether the top is nothing but the bottoms, one behind the other along axis 1."""
@@ -239,11 +246,11 @@ class Layer:
         """
         return False
 
-    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> bool:
+    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> Done | None:
         """As forward, and then those of each of the layers that it absorbs, where the bottom would be these blobs one
-        behind the other along axis 1. False, and nothing is done, where the bottom is needed.
+        behind the other along axis 1. None, and nothing is done, where the bottom is needed.
         """
-        return False
+        return None
 
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
         """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The

@@ -16,6 +16,7 @@ from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
+from pycaffe_lite.graph.again import Note, Repeats, loss_of
 from pycaffe_lite.graph.build import build, reshape, settle
 from pycaffe_lite.graph.chains import Chains
 from pycaffe_lite.graph.plan import Node
@@ -166,6 +167,9 @@ class Net(PycaffeNames):
         self.bottom_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
         self._chains = Chains(graph.nodes, graph.reuse)
+        self._repeats: Repeats | None = None
+        if self.phase == pb.TEST and graph.nodes and not any(n.always_reshape for n in graph.nodes):
+            self._repeats = Repeats(graph.nodes, self._chains.all, graph.reuse)
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._has_users_layers = any(n.always_reshape for n in graph.nodes)
@@ -248,10 +252,15 @@ class Net(PycaffeNames):
         return dict(np.geterr()) if self._has_users_layers else {}
 
     def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
-        loss, reuse = 0.0, self._reuse
+        loss, reuse, repeats, notes = 0.0, self._reuse, self._repeats, None
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
         watched = self.debug_info or after or before
-        for node in self._nodes[start : end + 1] if watched else self._chains.between(start, end):
+        nodes = self._nodes[start : end + 1] if watched else self._chains.between(start, end)
+        if repeats is not None and nodes is self._chains.all:
+            done, loss = repeats.run()
+            nodes = nodes[done:]
+            notes = None if done else repeats.notes()
+        for node in nodes:
             for call in before:
                 call(node.index)
             if reuse is not None:
@@ -262,15 +271,19 @@ class Net(PycaffeNames):
                 else:
                     if node.settled_at != Blob.changes:
                         settle(node)
-                    node.layer.forward(node.bottoms, node.tops)
+                    did = node.layer.forward(node.bottoms, node.tops)
+                    if notes is not None:
+                        notes.append(Note(node, did))
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
             if self.debug_info:
                 _debug_info.log_forward(node, self.learnable)
-            for top, weight in node.losses:
-                loss += weight * (top.data.item() if top.count == 1 else float(top.data.sum(dtype=np.float64)))
+            if node.losses:
+                loss += loss_of(node)
             for call in after:
                 call(node.index)
+        if repeats is not None and notes is not None:
+            repeats.keep(notes)
         return loss
 
     def _run_backward(self, start: int, end: int, errors: Mapping[str, Any]) -> None:
@@ -305,6 +318,8 @@ class Net(PycaffeNames):
         """Reshape every layer for the present shapes of its bottoms, from the inputs on. Raises what layers raise,
         mostly ShapeError.
         """
+        if self._repeats is not None:
+            self._repeats.forget()
         for node in self._nodes:
             try:
                 reshape(node)

@@ -12,7 +12,7 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -369,7 +369,7 @@ class Storage:
         waits here for `regain`, which is nothing where somebody was given an array of the memory.
         """
         private = self.settled is None and self.spares is None and self._unfinished is None
-        self._kept = (self.flat if self.laid is None else self.laid) if private else None
+        self._kept = self.newest if private else None
         self.flat = self.settled = self.laid = self._unfinished = None
         self.lost = why
         return self._kept
@@ -377,12 +377,45 @@ class Storage:
     def regain(self, same: bool) -> None:
         """Take memory again, to be overwritten whole: with `same` that which waits here, if there is any."""
         kept, self._kept, self.lost = self._kept, None, ""
-        if kept is None or not same:
-            return
-        if kept.ndim > 1:
-            self.laid = kept
-        elif kept.size == self._count:
-            self.flat = kept
+        if kept is not None and same:
+            self._let_be(kept)
+
+    @property
+    def newest(self) -> Array | None:
+        """The memory of the newest numbers, as it lies; None where none has been taken."""
+        return self.flat if self.laid is None else self.laid
+
+    def is_in(self, memory: Array | None) -> bool:
+        """Whether that memory has the numbers, or waits for `regain`."""
+        return memory is (self._kept if self.lost else self.newest)
+
+    @property
+    def waits(self) -> bool:
+        """Whether memory waits here for `regain`."""
+        return self._kept is not None
+
+    def show(self) -> None:
+        """Let layers have what waits here, with the numbers that are there, until `hide`; asking for the array raises
+        MemoryReusedError all the same.
+        """
+        if self._kept is not None:
+            self._let_be(self._kept)
+
+    def hide(self) -> None:
+        """Let it wait again, or what layers have taken in its place."""
+        if self.lost:
+            self._kept = self._kept if self.newest is None else self.newest
+            self.flat = self.laid = None
+
+    def _let_be(self, memory: Array) -> None:
+        if memory.ndim > 1:
+            self.laid = memory
+        elif memory.size == self._count:
+            self.flat = memory
+
+    def place(self) -> Place:
+        """Where the numbers are."""
+        return self.flat, self.laid, self.settled, self.buffer, self._kept
 
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
@@ -434,3 +467,21 @@ class Storage:
             hint="Ask for the blob by forward(blobs=[...]), or build the net without reuse_memory=True. "
             "Its shape is blob.shape.",
         )
+
+
+Place = tuple[Array | None, Array | None, Array | None, "Buffer | None", Array | None]
+"""What a storage's memory is, whether somebody was given an array of it, and whose it is."""
+
+
+def all_at(storages: Iterable[Storage], places: Iterable[Place]) -> bool:
+    """Whether each of these storages is where it was."""
+    for storage, (flat, laid, settled, buffer, kept) in zip(storages, places, strict=True):
+        if (
+            storage.flat is not flat
+            or storage.laid is not laid
+            or storage.settled is not settled
+            or storage.buffer is not buffer
+            or storage._kept is not kept
+        ):
+            return False
+    return True

@@ -29,7 +29,8 @@ _numbers = itertools.count(1)
 _lending = threading.RLock()
 
 
-def _next_change() -> int:
+def note_change() -> int:
+    """Say that what was made of some numbers, or they themselves, may be otherwise. Returns WatchedStorage.changes."""
     WatchedStorage.changes = number = next(_numbers)
     return number
 
@@ -46,7 +47,7 @@ class WatchedStorage(Storage):
 
     def __init__(self, dtype: npt.DTypeLike = np.float32, count: int = 0) -> None:
         super().__init__(dtype, count)
-        self._change = _next_change()
+        self._change = note_change()
         self._lease: Any = None
         self._lent: list[weakref.ref[Array]] = []
 
@@ -66,7 +67,7 @@ class WatchedStorage(Storage):
             array = np.ndarray(shape, self.dtype, self._lease)
             self._lent = [reference for reference in self._lent if reference() is not None]
             self._lent.append(weakref.ref(array))
-            self._change = _next_change()
+            self._change = note_change()
         return array
 
     def version(self) -> int | None:
@@ -82,13 +83,13 @@ class WatchedStorage(Storage):
     def note_writing(self) -> None:
         """Say that `plain` was written into."""
         with _lending:
-            self._change = _next_change()
+            self._change = note_change()
 
     def require(self, count: int) -> None:
         if count > self.count:
-            self._lease, self._lent, self._change = None, [], _next_change()
+            self._lease, self._lent, self._change = None, [], note_change()
         super().require(count)
 
     def clear(self) -> None:
         super().clear()
-        self._change = _next_change()
+        self._change = note_change()

@@ -10,6 +10,7 @@ import pytest
 
 from pycaffe_lite import engines
 from pycaffe_lite.errors import MissingPackageError
+from pycaffe_lite.graph.again import Repeats
 
 CHECKOUT = Path(__file__).parents[1]
 GOLDEN, ENGINES = Path(__file__).parent / "golden", Path(__file__).parent / "engines"
@@ -54,6 +55,12 @@ def numpy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nets that the test builds compute with oneDNN; skipped where it is not installed."""
     choose_engine("onednn", monkeypatch)
+
+
+@pytest.fixture
+def by_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every forward pass is run by layers; none is done again without them."""
+    monkeypatch.setattr(Repeats, "keep", lambda self, notes: None)
 
 
 def choose_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

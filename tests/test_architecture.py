@@ -44,6 +44,7 @@ FLOORS = [
         "blob",
         "buffer",
         "constraints",
+        "done",
         "errors",
         "fillers",
         "glog",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.graph.absorbed import Absorbed, Sum, find_in_place, find_through
 from pycaffe_lite.graph.build import settle
@@ -41,14 +42,15 @@ class Chains:
             self._workers[first] = what.worker
             self._chains[first] = replace(_as_one(what.members, layer), spec=what.worker.spec, absorbs=True)
         last = len(nodes) - 1
-        self._all = list(_walk(nodes, self._members, self._chains, 0, last))
+        self.all = list(_walk(nodes, self._members, self._chains, 0, last))
+        """What a whole forward pass runs."""
         self._through = through
         self._all_backward = list(_walk(nodes, through, self._chains, 0, last))[::-1]
 
     def between(self, start: int, end: int) -> Sequence[Node]:
         """What to run for layers start to end (indices, both included): as few nodes as there are."""
         if (start, end) == (0, len(self._nodes) - 1):
-            return self._all
+            return self.all
         return list(_walk(self._nodes, self._members, self._chains, start, end))
 
     def backward(self, start: int, end: int) -> Sequence[Node]:
@@ -59,7 +61,7 @@ class Chains:
 
     def within(self) -> dict[int, Node]:
         """The members that another computes, by index, and that other."""
-        firsts = [node.index for node in self._all if node.index in self._members]
+        firsts = [node.index for node in self.all if node.index in self._members]
         pairs = ((node, self._workers[first]) for first in firsts for node in self._members[first])
         return {node.index: worker for node, worker in pairs if node is not worker}
 
@@ -101,10 +103,10 @@ class _Chain(Layer):
         self._followers = [node.layer for node in members[1:]]
         self._settled_at = -1
 
-    def forward(self, bottom: Blobs, top: Blobs) -> None:
+    def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         if self._settled_at != Blob.changes:
             self._settle()
-        self._run(bottom, top)
+        return self._run(bottom, top)
 
     def _settle(self) -> None:
         now = Blob.changes
@@ -116,8 +118,8 @@ class _Chain(Layer):
                     raise node.spec.blame(e) from e.__cause__
         self._settled_at = now
 
-    def _run(self, bottom: Blobs, top: Blobs) -> None:
-        self._first.forward_with(self._followers, bottom, top)
+    def _run(self, bottom: Blobs, top: Blobs) -> Done | None:
+        return self._first.forward_with(self._followers, bottom, top)
 
 
 class _Through(_Chain):
@@ -137,28 +139,29 @@ class _Absorbing(_Chain):
         super().__init__(message, what.members)
         self._what, self._apart, self._reuse = what, apart, reuse
 
-    def _run(self, bottom: Blobs, top: Blobs) -> None:
-        if self._reuse.may_absorb(self._what) and self._at_once(bottom, top):
+    def _run(self, bottom: Blobs, top: Blobs) -> Done | None:
+        if self._reuse.may_absorb(self._what) and (done := self._at_once(bottom, top)) is not None:
             self._reuse.absorb(self._what)
-            return
+            return done
         self._reuse.write(self._what)
         for node in self._apart:
             try:
                 node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
+        return None
 
-    def _at_once(self, bottom: Blobs, top: Blobs) -> bool:
+    def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
         raise NotImplementedError
 
 
 class _Sum(_Absorbing):
-    def _at_once(self, bottom: Blobs, top: Blobs) -> bool:
+    def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
         assert isinstance(self._what, Sum)
         return self._first.forward_beyond(self._followers, self._what.other, bottom, top)
 
 
 class _Parts(_Absorbing):
-    def _at_once(self, bottom: Blobs, top: Blobs) -> bool:
+    def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
         reader, *followers = self._followers
         return reader.forward_parts(followers, bottom, top)

@@ -89,14 +89,26 @@ class Reuse:
         if index in self._absorbed and not node.absorbs:
             self.write(self._absorbed[index])
 
-    def _move_in(self, tenant: Tenant, index: int) -> None:
+    def catch_up(self, nodes: Iterable[Node]) -> None:
+        """Let those be at home who are when these nodes have run from the first one on: they have already, and written
+        into the memory that waits for each.
+        """
+        last = {}
+        for node in nodes:
+            for tenant in self._moving_in.get(node.index, ()):
+                if tenant.buffer is not None:
+                    last[tenant.buffer] = tenant, node.index
+        for tenant, index in last.values():
+            self._move_in(tenant, index, written=True)
+
+    def _move_in(self, tenant: Tenant, index: int, written: bool = False) -> None:
         same = False
         if (buffer := tenant.buffer) is not None and (other := self._at_home.get(buffer)) is not tenant:
             if other is not None:
                 self._lose(other, f"has been reused by layer '{self._layers[index]}'")
             self._at_home[buffer] = tenant
             memory, count = tenant.waiting
-            same = memory is not None and buffer.resume(memory, count)
+            same = memory is not None and (buffer.resume(memory, count) or written)
             tenant.waiting = None, 0
         regain_data(tenant.blobs, same)
 

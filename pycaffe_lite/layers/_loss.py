@@ -18,9 +18,9 @@ _MODE = pb.LossParameter
 
 def softmax(x: Array, axis: int, out: Array) -> Array:
     """Softmax along an axis, shifted by the maximum so that nothing overflows. `out` may be x."""
-    np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
+    np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(out, out=out)
-    out /= out.sum(axis=axis, keepdims=True)
+    out /= np.add.reduce(out, axis=axis, keepdims=True)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs, Layer, exactly
 
 
@@ -17,6 +18,10 @@ class ViewLayer(Layer):
 
     def backward_reads_top_data(self) -> bool:
         return False
+
+    def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
+        self.forward_cpu(bottom, top)
+        return NOTHING
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         for blob in top:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._loss import softmax
 from pycaffe_lite.registry import register_layer
@@ -19,6 +20,9 @@ class Softmax(Layer):
     bottoms = exactly(1)
     tops = exactly(1)
 
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
+
     def may_run_in_place(self) -> bool:
         return True
 
@@ -30,11 +34,12 @@ class Softmax(Layer):
         return [bottom_shapes[0]]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        softmax(bottom[0].data, self._message.softmax_param.axis, out=top[0].data)
+        x = bottom[0].stored("data")
+        softmax(x, self._message.softmax_param.axis, out=top[0].open("data", order_of(x)))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            y, dy = top[0].data, top[0].diff
+            y, dy = top[0].stored("data"), top[0].stored("diff")
             dot = (dy * y).sum(axis=self._message.softmax_param.axis, keepdims=True)
-            dx = np.subtract(dy, dot, out=bottom[0].diff)
+            dx = np.subtract(dy, dot, out=bottom[0].open("diff", order_of(dy)))
             dx *= y

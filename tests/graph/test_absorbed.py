@@ -11,6 +11,7 @@ import pytest
 
 from pycaffe_lite import TEST, Net
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.layer import Layer
 from tests.graph.nets import fill, inputs, layer
@@ -66,7 +67,7 @@ def absorbed(net: Net) -> list[list[str]]:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def made(monkeypatch: pytest.MonkeyPatch, by_layers: None) -> list[bool]:
     """Whether each that ran could do without the blob."""
     from pycaffe_lite.engines.onednn.convolution import OneDnnConvolution
     from pycaffe_lite.engines.onednn.pooling import OneDnnPooling
@@ -76,9 +77,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     def note(cls: type[Layer], name: str) -> None:
         method = getattr(cls, name)
 
-        def noted(self: Layer, *args: Any) -> bool:
-            found.append(method(self, *args))
-            return found[-1]
+        def noted(self: Layer, *args: Any) -> Done | None:
+            done = method(self, *args)
+            found.append(done is not None)
+            return done
 
         monkeypatch.setattr(cls, name, noted)
 

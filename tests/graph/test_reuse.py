@@ -356,7 +356,7 @@ def test_what_fits_only_so_is_built(monkeypatch: pytest.MonkeyPatch, caplog: pyt
 
 
 @pytest.mark.usefixtures("onednn")
-def test_passes_that_are_alike_find_their_arrays_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_that_are_alike_find_their_arrays_again(monkeypatch: pytest.MonkeyPatch, by_layers: None) -> None:
     plain, net = net_of(reuse_memory=False), net_of()
     taken: list[int] = []
     take = Buffer.take

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import order_of
+from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import FLOAT, is_fast, layout
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
@@ -51,7 +52,7 @@ class AffineHead(Layer):
     def absorbs(self, followers: Sequence[Layer]) -> int:
         return absorbable(followers) if is_affine(self) and self.blobs.dtype == FLOAT else 0
 
-    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> Done | None:
         if self._tail is None or self._binary is None:
             self._tail = tail = Tail([self, *followers])
             self._binary = Binary(MULTIPLY, lambda y: tail.post_ops(y)[1:])  # the first is the primitive's own
@@ -64,6 +65,6 @@ class AffineHead(Layer):
         if numbers is not None and x.size and places > 1 and (lies := layout(x)) is layout(y):
             run = self._binary.primitive(lies, plain_layout((1, x.shape[1], *[1] * (x.ndim - 2))))
         if run is None or numbers is None:
-            super().forward_with(followers, bottom, top)
-        else:
-            run(x, numbers[0], y, *numbers[1:])
+            return super().forward_with(followers, bottom, top)
+        run(x, numbers[0], y, *numbers[1:])
+        return run

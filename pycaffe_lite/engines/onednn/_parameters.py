@@ -10,7 +10,7 @@ from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
 from pycaffe_lite.engines.onednn._primitive import Layout, reorder
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import Scratch
-from pycaffe_lite.watched import WatchedStorage
+from pycaffe_lite.watched import WatchedStorage, note_change
 
 
 def learns(layer: Layer) -> bool:
@@ -71,7 +71,8 @@ class WithWeights(Preparing):
             layout, kept, copy = self._kept
             if layout is wanted and kept == version is not None:
                 return copy
-        self._prepared.clear()  # their copy may be in this memory
+            note_change()  # who goes by the copy that was in this memory
+            self._prepared.clear()
         copy = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT)
         reorder(lies, wanted)(blob.stored("data"), copy)
         self._kept = wanted, version, copy

@@ -12,6 +12,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
+from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, is_fast, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
@@ -119,21 +120,20 @@ class Following(Layer):
         fast = self._choose_for(Order.CHANNELS_INNERMOST, bottom, top) is not None
         return fast or super().takes_any_order(bottom, top)
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         self._primitives = passes = self._choose(bottom, top)
         if passes is None:
-            super().forward_cpu(bottom, top)
-        else:
-            self._forward(passes.forward, [], [], bottom, top)
+            return super().forward(bottom, top)
+        return self._forward(passes.forward, [], [], bottom, top)
 
     def _forward(
         self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
-    ) -> None:
+    ) -> Done | None:
         """The forward pass by this primitive of the passes chosen, which takes these numbers last."""
         passes = self._primitives
         assert passes is not None
         x, y = bottom[0].stored("data"), top[0].open("data", passes.order)
-        run.adapted(self._scratch, x, y, *self._workspace(passes), *numbers)
+        return run.adapted(self._scratch, x, y, *self._workspace(passes), *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (passes := self._primitives) is None:

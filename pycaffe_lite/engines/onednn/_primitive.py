@@ -266,6 +266,7 @@ class Primitive:
         self._library, self._working_memory = library(), _NONE_YET
         self._memories = [_memory(layout, self) for layout in arguments.values()]
         self._seen: list[Callable[[], Array | None]] = [_nothing] * len(arguments)
+        self._pointings = 0
         self._create(description.for_threads_now())
         self._keep_to_its_threads()
 
@@ -319,6 +320,23 @@ class Primitive:
             if self._seen[i]() is not array:
                 _point(self._memories[i], array)
                 self._seen[i] = weakref.ref(array)
+        self._pointings += 1
+
+    def again(self) -> Callable[[], None] | None:
+        """What runs it once more with the arrays of last time, which it keeps, wherever it was pointed to meanwhile."""
+        arrays = [array for seen in self._seen if (array := seen()) is not None]
+        if len(arrays) < len(self._seen):
+            return None
+        pointings = self._pointings
+
+        def run() -> None:
+            nonlocal pointings
+            if pointings != self._pointings:
+                self._point_to(arrays)
+                pointings = self._pointings
+            self._run()
+
+        return run
 
 
 _NONE_YET = aligned(0, "u1")

@@ -20,6 +20,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, channels_innermost
 from pycaffe_lite.engines.onednn._parameters import Prepared, Preparing
 from pycaffe_lite.engines.onednn._primitive import (
@@ -227,19 +228,18 @@ class WithTail(Preparing):
 
     def _forward(
         self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
-    ) -> None:
+    ) -> Done | None:
         """The forward pass by this primitive, which takes these numbers last."""
         raise NotImplementedError
 
     def absorbs(self, followers: Sequence[Layer]) -> int:
         return absorbable(followers) if self.blobs.dtype == FLOAT else 0
 
-    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> Done | None:
         prepared = self._prepared_with(BEHIND, followers)
         if prepared is None:
-            super().forward_with(followers, bottom, top)
-        else:
-            self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
+            return super().forward_with(followers, bottom, top)
+        return self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
 
     def _prepared_alone(self, run: Adaptive) -> Prepared:
         """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""

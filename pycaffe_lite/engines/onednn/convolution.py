@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, shapes_of
+from pycaffe_lite.done import Done, Several
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout
 from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._parameters import Gradients
@@ -32,33 +33,33 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
         return ConvolutionPrimitives(bottom, self.blobs[0].shape, top, self._geometry, self._bias)
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         if (primitives := self._primitives) is None:
-            super().forward_cpu(bottom, top)
-            return
+            return super().forward(bottom, top)
         prepared = self._prepared_alone(primitives.forward())
-        self._forward(prepared.run, prepared.parameters, (), bottom, top)
+        return self._forward(prepared.run, prepared.parameters, (), bottom, top)
 
     def absorbs_beyond(self, followers: Sequence[Layer]) -> int:
         return absorbable_beyond(followers) if self.blobs.dtype == FLOAT else 0
 
-    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> bool:
+    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> Done | None:
         if (prepared := self._prepared_with(BEYOND, followers)) is None:
-            return False
-        x, y, addend = bottom[0].stored("data"), top[0].open("data", Order.CHANNELS_INNERMOST), other.stored("data")
-        run = prepared.run
-        if layout(y) is not run.arguments[DST] or layout(addend) is not run.arguments[DST]:
-            return False
+            return None
+        run, addend = prepared.run, other.stored("data")
+        if layout(addend) is not run.arguments[DST]:
+            return None
+        x, y = bottom[0].stored("data"), top[0].open("data", Order.CHANNELS_INNERMOST)
+        if layout(y) is not run.arguments[DST]:
+            return None
         numbers = [addend if array is ADDEND else array for array in prepared.numbers]
-        run.adapted(self._scratch, x, *prepared.parameters, y, *numbers)
-        return True
+        return run.adapted(self._scratch, x, *prepared.parameters, y, *numbers)
 
     def absorbs_parts(self) -> bool:
         return self.blobs.dtype == FLOAT and self._geometry.group == 1
 
-    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> bool:
+    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> Done | None:
         if self._primitives is None:
-            return False
+            return None
         shapes = shapes_of(parts)
         if (whole := self._of_parts) is None or whole.parts != shapes:
             w, y_shape = self.blobs[0].shape, top[0].shape
@@ -67,10 +68,11 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         steps = whole.steps((self, *followers), self._scratch)
         y = top[0].open("data", Order.CHANNELS_INNERMOST)
         if not steps or layout(y) is not steps[0].run.arguments[DST]:
-            return False
-        for step, part in zip(steps, parts, strict=True):
+            return None
+        return Several(
             step.run.adapted(self._scratch, part.stored("data"), *step.parameters, y, *step.numbers)
-        return True
+            for step, part in zip(steps, parts, strict=True)
+        )
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
@@ -91,10 +93,12 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
 
     def _forward(
         self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
-    ) -> None:
+    ) -> Done | None:
+        done: Done | None = None
         for x, y in zip(bottom, top, strict=True):
             target = y.open("data", Order.CHANNELS_INNERMOST)
-            run.adapted(self._scratch, x.stored("data"), *parameters, target, *numbers)
+            done = run.adapted(self._scratch, x.stored("data"), *parameters, target, *numbers)
+        return done if len(bottom) == 1 else None
 
     def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
         run, dy = primitives.backward_data(), y.stored("diff")

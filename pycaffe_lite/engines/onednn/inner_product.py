@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
+from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
@@ -111,12 +112,11 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
     def _prepare(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
         return super()._prepare(way, followers) if self._axis == 1 else None  # another shape may have changed it
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         if (primitives := self._primitives) is None or primitives.only_weights:
-            super().forward_cpu(bottom, top)
-            return
+            return super().forward(bottom, top)
         prepared = self._prepared_alone(primitives.forward)
-        self._forward(prepared.run, prepared.parameters, (), bottom, top)
+        return self._forward(prepared.run, prepared.parameters, (), bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
@@ -124,9 +124,9 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
 
     def _forward(
         self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
-    ) -> None:
+    ) -> Done | None:
         y = top[0].open("data", Order.PLAIN)
-        run.adapted(self._scratch, bottom[0].stored("data"), *parameters, y, *numbers)
+        return run.adapted(self._scratch, bottom[0].stored("data"), *parameters, y, *numbers)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if (primitives := self._primitives) is None:

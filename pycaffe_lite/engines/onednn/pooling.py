@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.done import BY_LAYER, Done
 from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, layout, overhang, takes
 from pycaffe_lite.engines.onednn._parts import channels
 from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
@@ -47,29 +48,29 @@ class OneDnnPooling(Following, WithTail, Pooling):
     _primitives: Passes | None = None
     _made_of_parts: dict[tuple[Shape, Shape], Passes | None]
 
-    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
+    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> Done | None:
         self._primitives = self._choose(bottom, top)
-        super().forward_with(followers, bottom, top)
+        return super().forward_with(followers, bottom, top)
 
     def absorbs_parts(self) -> bool:
         return True
 
-    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> bool:
+    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> Done | None:
         shape = top[0].shape
         if followers or len(shape) != 4 or not takes([*parts, *top]) or 2 * top[0].count > sum(x.count for x in parts):
-            return False
+            return None
         results = [(shape[0], part.shape[1], *shape[2:]) for part in parts]
         made = [self._of_parts(part.shape, result) for part, result in zip(parts, results, strict=True)]
         y = top[0].open("data", Order.CHANNELS_INNERMOST)
         if None in made or layout(y) is not channels_innermost(shape):
-            return False
+            return None
         for part, result, passes, here in zip(parts, results, made, channels(results), strict=True):
             assert passes is not None
             place, laid = y[:, here], self._scratch("y of a part", passes.order.shape(result), FLOAT)
             pooled = passes.order.plain(laid).reshape(result)
             passes.forward.adapted(self._scratch, part.stored("data"), pooled)
             reorder(layout(pooled), layout(place))(pooled, place)
-        return True
+        return BY_LAYER
 
     def _of_parts(self, x: Shape, y: Shape) -> Passes | None:
         """As `_make`, for parts of a bottom, which nobody runs backward."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite import TEST, TRAIN, Net
-from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.done import Done
+from pycaffe_lite.layer import Blobs
 from tests.graph.nets import inputs, layer
 from tests.layers.nets import net_of
 
@@ -120,7 +122,7 @@ CHAINS = [(maker, tail) for maker in MAKERS for tail in TAILS if maker != "sum" 
 
 
 @pytest.mark.parametrize(("maker", "tail"), CHAINS)
-def test_whole_passes(maker: str, tail: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_passes(maker: str, tail: str, monkeypatch: pytest.MonkeyPatch, by_layers: None) -> None:
     text = chain(maker, tail)
     net, apart, numpy = make(text), alone(make(text)), make(text, engine="numpy")
     assert len(in_the_first(net)) == len(tail.split(", "))
@@ -133,14 +135,18 @@ def test_whole_passes(maker: str, tail: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def one_piece(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a forward pass, in which no layer runs alone that is said to be in the first."""
-    ran, forward = [], Layer.forward
+    ran: list[str] = []
 
-    def noted(self: Layer, bottom: Blobs, top: Blobs) -> None:
-        ran.append(self._message.name)
-        forward(self, bottom, top)
+    def noted(name: str, forward: Callable[[Blobs, Blobs], Done | None]) -> Callable[[Blobs, Blobs], Done | None]:
+        def run(bottom: Blobs, top: Blobs) -> Done | None:
+            ran.append(name)
+            return forward(bottom, top)
+
+        return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(Layer, "forward", noted)
+        for name, layer in net.layer_dict.items():
+            patch.setattr(layer, "forward", noted(name, layer.forward))
         net.forward()
     assert not {"first", *in_the_first(net)} & set(ran)
     assert "last" in ran

@@ -1,0 +1,40 @@
+"""What a layer has done in a pass: enough to have it done again without asking the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+Call = Callable[[], object]
+
+
+class Done(Protocol):
+    """Of a layer's last pass."""
+
+    def again(self) -> Call | None:
+        """What does it once more with the same memory, which it keeps; None where only the layer can."""
+
+
+class Several(tuple[Done, ...]):
+    """One after another, all of them different."""
+
+    def again(self) -> Call | None:
+        calls = [call for done in self if (call := done.again()) is not None]
+        if len(calls) < len(self):
+            return None
+
+        def run() -> None:
+            for call in calls:
+                call()
+
+        return run
+
+
+class _ByLayer:
+    def again(self) -> Call | None:
+        return None
+
+
+NOTHING = Several()
+BY_LAYER = _ByLayer()
+"""What only the layer can do again."""

@@ -1,0 +1,204 @@
+"""Forward passes done again: what layers did last time, without the layers.
+
+Most of what a layer does before it computes is to find out that all is as it was: shapes, weights, where its blobs lie.
+Between two whole passes of a net in phase TEST that is found out for all layers together. Where no blob has taken
+another shape, nobody can have written into weights and all memory is where it was, what each layer did is done again
+(`Done`). Layers that have not said what they did run as ever.
+
+In a net that reuses memory, blobs then do not take turns: they have lost their numbers at the end of a pass if they had
+at the end of the one before. Layers that run find the memory of their blobs all the same.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.blob import Blob, storages_of
+from pycaffe_lite.done import NOTHING, Call, Done
+from pycaffe_lite.errors import CaffeError, MemoryReusedError
+from pycaffe_lite.graph.plan import Node
+from pycaffe_lite.graph.reuse import Reuse
+from pycaffe_lite.storage import Storage, all_at
+from pycaffe_lite.watched import WatchedStorage
+
+LONGEST_REST = 63
+"""Passes."""
+
+
+class Repeats:
+    """The whole forward passes of a net's `nodes`, of which each runs `runs`: these and chains in the place of some."""
+
+    def __init__(self, nodes: Sequence[Node], runs: Sequence[Node], reuse: Reuse | None) -> None:
+        self._nodes, self._runs, self._reuse = nodes, runs, reuse
+        self._last: _Pass | None = None
+        self._rest = self._resting = 0
+        """For how many passes none is noted after the next that is noted in vain, and for how many now."""
+
+    def run(self) -> tuple[int, float]:
+        """Do the last pass again. Returns how many of `runs` that was, and their loss: none where things may be
+        otherwise now, and not all where they turned out to be.
+        """
+        done, loss, last = 0, 0.0, self._last
+        if last is None:
+            return 0, 0.0
+        if last.holds():
+            done, loss = last.run()
+        if done == len(self._runs):
+            self._rest = 0
+        else:
+            self._last = None
+            self._pause()
+        return done, loss
+
+    def _pause(self) -> None:
+        self._resting, self._rest = self._rest, min(2 * self._rest + 1, LONGEST_REST)
+
+    def notes(self) -> list[Note] | None:
+        """For a whole pass, to `note` there what each of `runs` did; None where that is not worth while."""
+        if self._resting:
+            self._resting -= 1
+            return None
+        return []
+
+    def keep(self, notes: Sequence[Note]) -> None:
+        """Have the pass that has just run, and that these are of, done again: not where somebody might write into
+        weights unnoticed, where a blob was in one memory after the other, or where lost memory is not at hand.
+        """
+        unneeded = storages_of(what.blob for what in (self._reuse.absorbed if self._reuse is not None else ()))
+        storages = storages_of(top for node in self._nodes for top in node.tops)
+        lost = [storage for storage in storages if storage.lost and storage not in unneeded]
+        if (
+            all(blob.written("data") is not None for node in self._nodes for blob in node.layer.blobs)
+            and all(note.is_there() for note in notes)
+            and all(storage.waits for storage in lost)
+        ):
+            steps = [_step(node, note) for node, note in zip(self._runs, notes, strict=True)]
+            shown = [storage for storage in self._of_layers(steps) if storage in lost]
+            self._last = _Pass(self._runs, steps, storages, shown, self._reuse)
+        else:
+            self._pause()
+
+    def _of_layers(self, steps: Sequence[_Step]) -> list[Storage]:
+        """What those read and write that have not said what they did."""
+        ends = [*(node.index for node in self._runs[1:]), len(self._nodes)]
+        return storages_of(
+            blob
+            for node, end, step in zip(self._runs, ends, steps, strict=True)
+            if step.by_layer
+            for member in self._nodes[node.index : end]
+            for blob in (*member.bottoms, *member.tops)
+        )
+
+    def forget(self) -> None:
+        """Let the memory of the last pass go."""
+        self._last = None
+
+
+class Note:
+    """What a node has just done, if the layer says so, and where its tops are now. It keeps no memory."""
+
+    def __init__(self, node: Node, done: Done | None) -> None:
+        self.done = done
+        self.written = storages_of(node.tops)
+        self._memories = [_reference(storage.newest) for storage in self.written]
+
+    def is_there(self) -> bool:
+        """Whether the tops have not moved."""
+        return all(s.is_in(memory()) for s, memory in zip(self.written, self._memories, strict=True))
+
+
+def _reference(memory: Array | None) -> Callable[[], Array | None]:
+    return _nothing if memory is None else weakref.ref(memory)
+
+
+def _nothing() -> None:
+    """As a weak reference to what is gone, and as what does nothing."""
+
+
+def loss_of(node: Node) -> float:
+    """What a node's tops add to the net's loss."""
+    loss = 0.0
+    for top, weight in node.losses:
+        loss += weight * (top.data.item() if top.count == 1 else float(top.data.sum(dtype="f8")))
+    return loss
+
+
+@dataclass
+class _Step:
+    """What to call for a node, and whose numbers that writes without saying so."""
+
+    node: Node
+    call: Call
+    written: list[Storage]
+    by_layer: bool
+
+
+def _step(node: Node, note: Note) -> _Step:
+    if note.done is NOTHING:
+        return _Step(node, _nothing, [], False)
+    call = None if note.done is None else note.done.again()
+    if call is None:
+        return _Step(node, lambda: node.layer.forward(node.bottoms, node.tops), [], True)
+    return _Step(node, call, note.written, False)
+
+
+class _Pass:
+    """A pass that can be done again."""
+
+    def __init__(
+        self,
+        runs: Sequence[Node],
+        steps: Sequence[_Step],
+        storages: Sequence[Storage],
+        lost: Sequence[Storage],
+        reuse: Reuse | None,
+    ) -> None:
+        self._runs, self._reuse, self._lost = runs, reuse, lost
+        self._storages, self._places = storages, [storage.place() for storage in storages]
+        self._changes = Blob.changes, WatchedStorage.changes
+        self._steps = [
+            (i, step.node, step.call, step.written)
+            for i, step in enumerate(steps)
+            if step.call is not _nothing or step.node.losses
+        ]
+
+    def holds(self) -> bool:
+        """Whether nothing but numbers can have changed."""
+        return self._changes == (Blob.changes, WatchedStorage.changes) and all_at(self._storages, self._places)
+
+    def run(self) -> tuple[int, float]:
+        """As Repeats.run."""
+        changes, loss, i = Blob.changes, 0.0, 0
+        for storage in self._lost:
+            storage.show()
+        try:
+            for i, node, call, written in self._steps:
+                call()
+                for storage in written:
+                    storage.writes += 1
+                if node.losses:
+                    loss += loss_of(node)
+                if Blob.changes != changes:
+                    self._take_turns(i + 1)
+                    return i + 1, loss
+        except MemoryReusedError:  # a layer asks for what it did not ask for last time
+            self._take_turns(i)
+            return i, loss
+        except BaseException as e:
+            self._take_turns(i + 1)
+            if isinstance(e, CaffeError):
+                raise node.spec.blame(e) from e.__cause__
+            raise
+        for storage in self._lost:
+            storage.hide()
+        return len(self._runs), loss
+
+    def _take_turns(self, count: int) -> None:
+        """Let those be where they are when so many of `runs` have run one by one."""
+        for storage in self._lost:
+            storage.hide()
+        if self._reuse is not None:
+            self._reuse.catch_up(self._runs[:count])
