@@ -390,9 +390,9 @@ class Storage:
         return memory is (self._kept if self.lost else self.newest)
 
     @property
-    def waits(self) -> bool:
-        """Whether memory waits here for `regain`."""
-        return self._kept is not None
+    def unseen(self) -> bool:
+        """Whether there is memory, or some that waits for `regain`, of which nobody was given an array."""
+        return self._kept is not None if self.lost else self.settled is None
 
     def show(self) -> None:
         """Let layers have what waits here, with the numbers that are there, until `hide`; asking for the array raises

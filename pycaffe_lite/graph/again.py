@@ -65,18 +65,19 @@ class Repeats:
 
     def keep(self, notes: Sequence[Note]) -> None:
         """Have the pass that has just run, and that these are of, done again: not where somebody might write into
-        weights unnoticed, where a blob was in one memory after the other, or where lost memory is not at hand.
+        weights unnoticed, where a blob was in one memory after the other, or where somebody might have an array of
+        memory that is others' next.
         """
         unneeded = storages_of(what.blob for what in (self._reuse.absorbed if self._reuse is not None else ()))
         storages = storages_of(top for node in self._nodes for top in node.tops)
-        lost = [storage for storage in storages if storage.lost and storage not in unneeded]
+        of_buffers = [storage for storage in storages if storage.buffer is not None and storage not in unneeded]
         if (
             all(blob.written("data") is not None for node in self._nodes for blob in node.layer.blobs)
             and all(note.is_there() for note in notes)
-            and all(storage.waits for storage in lost)
+            and all(storage.unseen for storage in of_buffers)
         ):
             steps = [_step(node, note) for node, note in zip(self._runs, notes, strict=True)]
-            shown = [storage for storage in self._of_layers(steps) if storage in lost]
+            shown = [storage for storage in self._of_layers(steps) if storage in of_buffers and storage.lost]
             self._last = _Pass(self._runs, steps, storages, shown, self._reuse)
         else:
             self._pause()

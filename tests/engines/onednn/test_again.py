@@ -1,0 +1,23 @@
+"""Forward passes done again: the engine's layers say what they did, and are not asked any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.graph.test_again import NET, agree, pair
+
+pytestmark = pytest.mark.usefixtures("onednn")
+
+
+@pytest.mark.parametrize("reuse_memory", [False, True])
+def test_most_layers_are_not_asked(reuse_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = pair(NET, reuse_memory=reuse_memory)
+    agree(nets, 2)
+
+    def asked(*args: object) -> None:
+        raise AssertionError("a layer was asked that has said what it did")
+
+    for name in "a b left right norm pool c d".split():
+        for method in ("forward", "forward_with", "forward_beyond", "forward_parts"):
+            monkeypatch.setattr(nets[0].layer_dict[name], method, asked)
+    agree(nets, 2, seed=9)
