@@ -369,7 +369,7 @@ class Storage:
         waits here for `regain`, which is nothing where somebody was given an array of the memory.
         """
         private = self.settled is None and self.spares is None and self._unfinished is None
-        self._kept = self.newest if private else None
+        self._kept = self.memory if private else None
         self.flat = self.settled = self.laid = self._unfinished = None
         self.lost = why
         return self._kept
@@ -381,13 +381,13 @@ class Storage:
             self._let_be(kept)
 
     @property
-    def newest(self) -> Array | None:
+    def memory(self) -> Array | None:
         """The memory of the newest numbers, as it lies; None where none has been taken."""
         return self.flat if self.laid is None else self.laid
 
     def is_in(self, memory: Array | None) -> bool:
         """Whether that memory has the numbers, or waits for `regain`."""
-        return memory is (self._kept if self.lost else self.newest)
+        return memory is (self._kept if self.lost else self.memory)
 
     @property
     def unseen(self) -> bool:
@@ -404,7 +404,7 @@ class Storage:
     def hide(self) -> None:
         """Let it wait again, or what layers have taken in its place."""
         if self.lost:
-            self._kept = self._kept if self.newest is None else self.newest
+            self._kept = self._kept if self.memory is None else self.memory
             self.flat = self.laid = None
 
     def _let_be(self, memory: Array) -> None:

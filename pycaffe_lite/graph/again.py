@@ -104,7 +104,7 @@ class Note:
     def __init__(self, node: Node, done: Done | None) -> None:
         self.done = done
         self.written = storages_of(node.tops)
-        self._memories = [_reference(storage.newest) for storage in self.written]
+        self._memories = [_reference(storage.memory) for storage in self.written]
 
     def is_there(self) -> bool:
         """Whether the tops have not moved."""

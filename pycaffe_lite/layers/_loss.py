@@ -106,4 +106,4 @@ def ignore_label(p: pb.LossParameter | pb.AccuracyParameter) -> int | None:
 
 def weight_of(top: Blobs) -> float:
     """The loss's weight, from its top's diff."""
-    return float(top[0].diff.reshape(-1)[0])
+    return float(top[0].diff.item(0))

@@ -99,10 +99,12 @@ class InnerProduct(Layer):
         """Set dx, which lies as x."""
         w = self._weights(self.blobs[0].stored("data"))
         dx = self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous)
-        if dx.flags.c_contiguous:
-            rows_times(dy, w, dx, self._scratch)
-        else:
+        if not dx.flags.c_contiguous:
             np.dot(w.T, dy.T, out=dx.T)
+        elif w.nbytes <= BLOCK_BYTES:
+            np.dot(dy, w, out=dx)
+        else:
+            rows_times(dy, w, dx, self._scratch)
 
     def _add_product(self, left: Array, right: Array) -> None:
         """dW += left · right. Of few items the product is made faster than it is written to memory and fetched again:
