@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite import engines
+from pycaffe_lite import engines, threads
 from pycaffe_lite.engines.onednn import _library
 from pycaffe_lite.errors import EngineError, MissingPackageError, ParameterError
 
@@ -134,10 +134,12 @@ def test_there_is_at_least_one_thread(count: int) -> None:
 
 
 @pytest.mark.usefixtures("onednn")
-def test_threads_of_numpy_and_of_the_library() -> None:
+def test_threads_of_numpy_and_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     threadpoolctl = pytest.importorskip("threadpoolctl")
     library = _library.library()
     before = library.threads
+    for module, name in ((threads, "_chosen"), (engines, "_threads")):
+        monkeypatch.setattr(module, name, getattr(module, name))
     with threadpoolctl.threadpool_limits():  # puts back numpy's
         try:
             for count in (2, 1):
@@ -163,6 +165,7 @@ def test_threads_and_who_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "threadpoolctl", module)
     monkeypatch.setattr(engines, "_chosen", "numpy")
     monkeypatch.setattr(engines, "_threads", None)
+    monkeypatch.setattr(threads, "_chosen", None)
     monkeypatch.setattr(engines, "ENGINES", ("numpy",))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)

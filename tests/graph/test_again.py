@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numpy as np
 import pytest
@@ -62,6 +62,20 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(again._Pass, "run", counted)
     return found
+
+
+@pytest.fixture
+def threads_as_before(engine: str, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A test that sets their number changes nothing for others."""
+    monkeypatch.setattr(of_numpy, "_chosen", of_numpy._chosen)
+    if engine == "numpy":
+        yield
+        return
+    from pycaffe_lite.engines.onednn._library import library
+
+    before = library().threads
+    yield
+    library().set_num_threads(before)
 
 
 @pytest.fixture(params=[False, True], ids=["", "reuse_memory"])
@@ -146,7 +160,11 @@ def callback(net: Net) -> None:
 
 
 def threads(net: Net) -> None:
-    caffe.set_num_threads(2)
+    of_numpy.set_num_threads(2)
+    if net.summary().rows[1].engine == "onednn":
+        from pycaffe_lite.engines.onednn._library import library
+
+        library().set_num_threads(2)
 
 
 def other_blobs(net: Net) -> None:
@@ -170,10 +188,8 @@ BETWEEN: list[Callable[[Net], None]] = [
 
 @pytest.mark.parametrize("between", BETWEEN)
 def test_whatever_happens_between(
-    nets: tuple[Net, Net], between: Callable[[Net], None], request: pytest.FixtureRequest
+    nets: tuple[Net, Net], between: Callable[[Net], None], threads_as_before: None
 ) -> None:
-    count = of_numpy.num_threads()
-    request.addfinalizer(lambda: caffe.set_num_threads(count))
     agree(nets, 3)
     for net in nets:
         between(net)
