@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,12 @@ NET = (
     + ip("fc", "d", "fc", 7)
     + layer("prob", "Softmax", "fc", "prob")
 )
+
+
+@pytest.fixture(autouse=True)
+def even_by_layers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes are done again that are not worth it, such as those of numpy's layers."""
+    monkeypatch.setattr(again, "MOST_BY_LAYERS", 1.0)
 
 
 @pytest.fixture
@@ -294,6 +301,20 @@ def test_a_layer_that_asks_for_more_than_last_time(monkeypatch: pytest.MonkeyPat
     assert len(seen) >= 6
     monkeypatch.undo()
     agree(nets, 3, seed=5)
+
+
+def test_users_layers_may_return_anything(
+    nets: tuple[Net, Net], monkeypatch: pytest.MonkeyPatch, done: list[int]
+) -> None:
+    forward = TanH.forward
+
+    def returns(self: TanH, bottom: Blobs, top: Blobs) -> Any:
+        forward(self, bottom, top)
+        return top[0].stored("data")
+
+    monkeypatch.setattr(TanH, "forward", returns)
+    agree(nets, 3)
+    assert done == ([] if looks(nets[0]) else [all_of(nets[0])] * 2)
 
 
 LABELLED = NET + layer("loss", "SoftmaxWithLoss", "fc label", "loss")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.graph.nets import inputs, ip, layer
 from tests.graph.test_again import NET, agree, pair
 
 pytestmark = pytest.mark.usefixtures("onednn")
@@ -21,3 +22,11 @@ def test_most_layers_are_not_asked(reuse_memory: bool, monkeypatch: pytest.Monke
         for method in ("forward", "forward_with", "forward_beyond", "forward_parts"):
             monkeypatch.setattr(nets[0].layer_dict[name], method, asked)
     agree(nets, 2, seed=9)
+
+
+def test_where_numpys_layers_are_most_nothing_is_done_again() -> None:
+    text = inputs(x=(2, 3)) + layer("a", "TanH", "x", "a") + layer("b", "Exp", "a", "b") + ip("c", "b", "c", 2)
+    net, by_layers = pair(text)
+    agree((net, by_layers), 3)
+    assert net._repeats is not None
+    assert net._repeats._last is None
