@@ -258,8 +258,10 @@ class Net(PycaffeNames):
         nodes = self._nodes[start : end + 1] if watched else self._chains.between(start, end)
         if repeats is not None and nodes is self._chains.all:
             done, loss = repeats.run()
-            nodes = nodes[done:]
-            notes = None if done else repeats.notes()
+            if done:
+                nodes = nodes[done:]
+            else:
+                notes = repeats.notes()
         for node in nodes:
             for call in before:
                 call(node.index)

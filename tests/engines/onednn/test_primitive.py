@@ -143,7 +143,7 @@ def test_what_cannot_be_done_alike_by_other_threads_is_done_by_as_many(
         return with_threads(self, count, call)
 
     monkeypatch.setattr(Library, "with_threads", noted)
-    monkeypatch.setattr(Description, "for_threads_now", lambda self: self)
+    monkeypatch.setattr(Description, "for_threads", lambda self, count: self)
     before, lies = lib.threads, (plain_layout(x.shape), channels_innermost(x.shape))
     try:
         lib.set_num_threads(3)
@@ -151,14 +151,37 @@ def test_what_cannot_be_done_alike_by_other_threads_is_done_by_as_many(
         assert made is not None
         run, y = Primitive(made, {SRC: lies[0], DST: lies[1]}), np.empty_like(x)
         run(x, y)
-        assert used == [3], "to make it"
+        assert used == [3, 3], "to plan and to make it"
         lib.set_num_threads(2)
         run(x, y)
-        assert used == [3, 3], "to run it"
+        assert used == [3, 3, 3], "to run it"
         assert lib._openmp.omp_get_max_threads() == 2
     finally:
         lib.set_num_threads(before)
     np.testing.assert_array_equal(y.reshape(2, 5, 7, 20), np.moveaxis(x, 1, -1))
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(30, 1), (300, 2)])
+def test_what_is_small_keeps_to_one_thread(rows: int, threads: int) -> None:
+    from pycaffe_lite.engines.onednn._library import library
+    from pycaffe_lite.engines.onednn._primitive import DST, SRC, Description, Primitive, plain_layout, strided_layout
+
+    lib, before = library(), library().threads
+    x = np.random.default_rng(0).normal(size=(rows, 100)).astype(np.float32)
+    lies, turned = plain_layout(x.shape), strided_layout(x.shape, (1, rows))
+    try:
+        for count in (2, 1, 2):
+            lib.set_num_threads(count)
+            made = Description.make("reorder", lies.handle, lib.engine, turned.handle, lib.engine)
+            assert made is not None
+            run, y = Primitive(made, {SRC: lies, DST: turned}), np.empty((100, rows), np.float32)
+            run(x, y)
+            np.testing.assert_array_equal(y, x.T)
+            assert made.threads == count
+            assert run.description.threads == min(count, threads)
+            assert lib._openmp.omp_get_max_threads() == count
+    finally:
+        lib.set_num_threads(before)
 
 
 def test_what_the_library_refuses() -> None:
