@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 Call = Callable[[], object]
@@ -20,14 +20,17 @@ class Several(tuple[Done, ...]):
 
     def again(self) -> Call | None:
         calls = [call for done in self if (call := done.again()) is not None]
-        if len(calls) < len(self):
-            return None
+        return one_after_another(calls) if len(calls) == len(self) else None
 
-        def run() -> None:
-            for call in calls:
-                call()
 
-        return run
+def one_after_another(calls: Sequence[Call]) -> Call:
+    """All of these as one."""
+
+    def run() -> None:
+        for call in calls:
+            call()
+
+    return run
 
 
 class _ByLayer:

@@ -29,6 +29,13 @@ def ip(name: str, bottom: str, top: str, outputs: int, more: str = "") -> str:
     return layer(name, "InnerProduct", bottom, top, f"inner_product_param {{ num_output: {outputs} {fillers} }} {more}")
 
 
+def conv(name: str, bottom: str, outputs: int = 6, kernel: int = 3, more: str = "") -> str:
+    """A Convolution that keeps height and width, with weights and biases that are not zero. The top has its name."""
+    fillers = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" min: -0.4 max: 0.3 }'
+    windows = f"num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} {more}"
+    return layer(name, "Convolution", bottom, name, f"convolution_param {{ {windows} {fillers} }}")
+
+
 def power(
     name: str, bottom: str, top: str, power: float = 1, scale: float = 1.5, shift: float = 0.25, more: str = ""
 ) -> str:

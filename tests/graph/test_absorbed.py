@@ -14,19 +14,13 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.layer import Layer
-from tests.graph.nets import fill, inputs, layer
+from tests.graph.nets import conv, fill, inputs, layer
 from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("onednn", "poisoned_buffers")
 
 DATA = inputs(x=(3, 5, 9, 7))
 UNIFORM = 'filler { type: "uniform" min: 0.4 max: 1.3 } bias_term: true bias_filler { type: "uniform" min: -0.5 }'
-
-
-def conv(name: str, bottom: str, outputs: int = 6, kernel: int = 3, more: str = "") -> str:
-    fillers = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" min: -0.4 max: 0.3 }'
-    windows = f"num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} {more}"
-    return layer(name, "Convolution", bottom, name, f"convolution_param {{ {windows} {fillers} }}")
 
 
 def norm(blob: str) -> str:

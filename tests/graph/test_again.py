@@ -19,16 +19,10 @@ from pycaffe_lite.layers.softmax import Softmax
 from pycaffe_lite.layers.tanh import TanH
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
-from tests.graph.nets import fill, inputs, ip, layer
+from tests.graph.nets import conv, fill, inputs, ip, layer
 from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("engine")
-
-
-def conv(name: str, bottom: str, outputs: int, kernel: int = 3) -> str:
-    fillers = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" min: -0.4 max: 0.3 }'
-    windows = f"num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2}"
-    return layer(name, "Convolution", bottom, name, f"convolution_param {{ {windows} {fillers} }}")
 
 
 NET = (

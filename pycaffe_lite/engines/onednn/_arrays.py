@@ -10,7 +10,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, Side
-from pycaffe_lite.done import Call, Done, Several
+from pycaffe_lite.done import Call, one_after_another
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
     DIFF_SRC,
@@ -19,6 +19,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     Description,
     Layout,
     Primitive,
+    all_there,
     plain_layout,
     reorder,
     strided_layout,
@@ -91,17 +92,18 @@ class Adaptive(Primitive):
         self._given = self._seen
         self._copies: list[tuple[int, int, Layout, Layout]] = []
 
-    def adapted(self, scratch: Scratch, *arrays: Array) -> Done:
+    def adapted(self, scratch: Scratch, *arrays: Array) -> Adaptive:
         """Run it, with copies of bottoms and tops that lie otherwise; all others are just memory, as in calls. Returns
-        what was done.
+        itself, as what was done.
         """
         for given, array in zip(self._given, arrays):  # noqa: B905  lengths are equal, and asking takes time
             if given() is not array:
                 self._look_at(arrays)
                 break
         if self._copies:
-            return self._run_with_copies(scratch, list(arrays))
-        self._run()
+            self._run_with_copies(scratch, list(arrays))
+        else:
+            self._run()
         return self
 
     def _look_at(self, arrays: Sequence[Array]) -> None:
@@ -119,31 +121,35 @@ class Adaptive(Primitive):
             self._point_to(arrays)
             self._given = self._seen
 
-    def _run_with_copies(self, scratch: Scratch, arrays: list[Array]) -> Done:
-        done: list[Done] = []
+    def _run_with_copies(self, scratch: Scratch, arrays: list[Array]) -> None:
         written = []
         for i, number, lies, wanted in self._copies:
             given, arrays[i] = arrays[i], scratch(_NAMES[number], (wanted.nbytes // 4,), FLOAT)
             if number in _WRITTEN:
-                written.append((wanted, lies, arrays[i], given))
+                written.append((reorder(wanted, lies), arrays[i], given))
             else:
-                done.append(_Copy(lies, wanted, given, arrays[i]))
+                reorder(lies, wanted)(given, arrays[i])
         self(*arrays)
-        return Several([*done, self, *(_Copy(*copy) for copy in written)])
-
-
-class _Copy:
-    """Of an array, in another layout."""
-
-    __slots__ = ("_arrays", "_layouts")
-
-    def __init__(self, source: Layout, target: Layout, array: Array, copy: Array) -> None:
-        reorder(source, target)(array, copy)
-        self._layouts, self._arrays = (source, target), (weakref.ref(array), weakref.ref(copy))
+        for give, memory, array in written:
+            give(memory, array)
 
     def again(self) -> Call | None:
-        layouts, arrays = self._layouts, [array for seen in self._arrays if (array := seen()) is not None]
-        return (lambda: reorder(*layouts)(*arrays)) if len(arrays) == 2 else None
+        run, given, taken = super().again(), all_there(self._given), all_there(self._seen)
+        if run is None or given is None or taken is None:
+            return None
+        if not self._copies:
+            return run
+        calls: list[Call] = [run]
+        for i, number, lies, wanted in self._copies:
+            if number in _WRITTEN:
+                calls.append(functools.partial(_copy, wanted, lies, taken[i], given[i]))
+            else:
+                calls.insert(0, functools.partial(_copy, lies, wanted, given[i], taken[i]))
+        return one_after_another(calls)
+
+
+def _copy(source: Layout, target: Layout, array: Array, copy: Array) -> None:
+    reorder(source, target)(array, copy)
 
 
 _NAMES = {SRC: "x", DST: "y", DIFF_SRC: "dx", DIFF_DST: "dy"}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.done import Call
 from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, library
 from pycaffe_lite.storage import aligned
 
@@ -335,12 +336,12 @@ class Primitive:
                 self._seen[i] = weakref.ref(array)
         self._pointings += 1
 
-    def again(self) -> Callable[[], None] | None:
+    def again(self) -> Call | None:
         """What runs it once more with the arrays of last time, which it keeps, wherever it was pointed to meanwhile."""
-        arrays = [array for seen in self._seen if (array := seen()) is not None]
-        if len(arrays) < len(self._seen):
+        there = all_there(self._seen)
+        if there is None:
             return None
-        pointings = self._pointings
+        arrays, pointings = there, self._pointings
 
         def run() -> None:
             nonlocal pointings
@@ -350,6 +351,12 @@ class Primitive:
             self._run()
 
         return run
+
+
+def all_there(seen: Sequence[Callable[[], Array | None]]) -> list[Array] | None:
+    """The arrays of these weak references; None where one is gone."""
+    arrays = [array for reference in seen if (array := reference()) is not None]
+    return arrays if len(arrays) == len(seen) else None
 
 
 _NONE_YET = aligned(0, "u1")
