@@ -308,6 +308,11 @@ class Blob:
         """Whether that was said of its storage."""
         return self._data.buffer is buffer
 
+    def lies_with(self, other: Blob) -> bool:
+        """Whether `data` are in the memory of the other's."""
+        mine, others = self._data.memory, other._data.memory
+        return mine is not None and others is not None and np.may_share_memory(mine, others)
+
     @property
     def lost(self) -> bool:
         """Whether `data` are not there: another blob lives in their memory, or a layer did without them."""

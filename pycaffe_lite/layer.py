@@ -232,7 +232,8 @@ class Layer:
 
     def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> Done | None:
         """As forward, and then those of each of the layers that `absorbs_beyond` says, one of which adds `other`; the
-        top is the sum. None, and nothing is done, where they must run one by one.
+        top is the sum. Its memory may be the other's, with the numbers in it, which nobody else needs. None, and
+        nothing is done, where they must run one by one, or have two memories.
         """
         return None
 

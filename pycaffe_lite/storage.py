@@ -407,6 +407,12 @@ class Storage:
             self._kept = self._kept if self.memory is None else self.memory
             self.flat = self.laid = None
 
+    def lie_with(self, other: Storage) -> None:
+        """Have the other's memory as it lies there, if there is some and none here."""
+        if self.memory is None and other.memory is not None:
+            self.order = other.order
+            self._let_be(other.memory.view())
+
     def _let_be(self, memory: Array) -> None:
         if memory.ndim > 1:
             self.laid = memory

@@ -143,22 +143,41 @@ class _Absorbing(_Chain):
         if self._reuse.may_absorb(self._what) and (done := self._at_once(bottom, top)) is not None:
             self._reuse.absorb(self._what)
             return done
+        self._one_by_one()
+        return None
+
+    def _one_by_one(self) -> None:
         self._reuse.write(self._what)
         for node in self._apart:
             try:
                 node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
-        return None
 
     def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
         raise NotImplementedError
 
 
 class _Sum(_Absorbing):
+    _what: Sum
+
+    def _run(self, bottom: Blobs, top: Blobs) -> Done | None:
+        self._reuse.begin(self._what)
+        try:
+            done = super()._run(bottom, top)
+        finally:
+            self._reuse.end(self._what)
+        return done
+
     def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
-        assert isinstance(self._what, Sum)
-        return self._first.forward_beyond(self._followers, self._what.other, bottom, top)
+        done = self._first.forward_beyond(self._followers, self._what.other, bottom, top)
+        if done is None and self._reuse.part(self._what):
+            done = self._first.forward_beyond(self._followers, self._what.other, bottom, top)
+        return done
+
+    def _one_by_one(self) -> None:
+        self._reuse.part(self._what)
+        super()._one_by_one()
 
 
 class _Parts(_Absorbing):

@@ -6,7 +6,8 @@ smallest buffer in which nobody else is needed at the same time. Shapes decide h
 after a reshape a buffer grows to what its largest tenant needs. Layers also share their working memory, by its names.
 
 What another layer may compute on the way, in its own pass, needs no memory (`Absorbed`): a top that is only made to be
-added to another blob, or to be read once after several were put together in it.
+added to another blob, or to be read once after several were put together in it. Such a sum may be written over the
+other blob, where nobody reads that any more: it then takes its memory, with the numbers in it (`Tenant.over`).
 
 Left alone are the net's outputs; the tops of layers without bottoms, where users write and data layers fill in
 constants once; and what Python layers touch: they ask for data in reshape, and may count on finding what they left in
@@ -20,9 +21,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, lose_data, regain_data
+from pycaffe_lite.blob import Blob, lose_data, regain_data, storages_of
 from pycaffe_lite.buffer import Buffer
-from pycaffe_lite.graph.absorbed import Absorbed, Parts, find_parts, find_sums
+from pycaffe_lite.graph.absorbed import Absorbed, Parts, Sum, find_parts, find_sums
 from pycaffe_lite.graph.plan import Node
 
 
@@ -39,6 +40,8 @@ class Tenant:
     absorbed: bool = False
     """Whether it may not be written at all."""
     buffer: Buffer | None = None
+    over: Tenant | None = None
+    """Who is in the same buffer, and needed until this one has been written over it."""
     waiting: tuple[Array | None, int] = (None, 0)
     """The memory and how many arrays of it there are, while others have their turn."""
 
@@ -85,9 +88,65 @@ class Reuse:
         """Give the tops of this node, which may be a chain, their memory; those who lived there lose their numbers."""
         index = node.index
         for tenant in self._moving_in.get(index, ()):
-            self._move_in(tenant, index)
+            if tenant.over is None:
+                self._move_in(tenant, index)
+            elif index == tenant.made:  # not before, as long as layers run one by one, and a chain sees to it itself
+                self._part(tenant)
+                self._move_in(tenant, index)
         if index in self._absorbed and not node.absorbs:
             self.write(self._absorbed[index])
+
+    def begin(self, what: Sum) -> None:
+        """Give the sum its memory. Where that is the other blob's, layers still find the other's numbers in it, until
+        the `end`.
+        """
+        if (tenant := self._written_over(what)) is None or (over := tenant.over) is None:
+            return
+        others = storages_of(over.blobs)
+        is_there = over.buffer is tenant.buffer is not None and self._at_home.get(tenant.buffer) is over
+        if not (is_there and all(storage.buffer is over.buffer and storage.unseen for storage in others)):
+            self._part(tenant)
+            self._move_in(tenant, tenant.first)
+            return
+        for blob in over.blobs:
+            blob.stored("data")  # such arrays may wait
+        self._move_in(tenant, tenant.first)
+        for storage in others:
+            storage.show()
+        for storage in storages_of(tenant.blobs):
+            storage.lie_with(others[0])
+
+    def end(self, what: Sum) -> None:
+        """Let nobody find the other blob's numbers where the sum has been written over them, or was to be."""
+        if (tenant := self._written_over(what)) is not None and tenant.over is not None:
+            for storage in storages_of(tenant.over.blobs):
+                storage.hide()
+
+    def part(self, what: Sum) -> bool:
+        """Let the sum have memory of its own from now on, and the other blob have its numbers, which are still there;
+        whether they had one memory.
+        """
+        if (tenant := self._written_over(what)) is None or (over := tenant.over) is None:
+            return False
+        self._lose(tenant, "")
+        self._part(tenant)
+        self._move_in(over, over.made, written=True)
+        self._move_in(tenant, tenant.first)
+        return True
+
+    def _written_over(self, what: Sum) -> Tenant | None:
+        """The sum, if it is to be written over another blob."""
+        tenant = self._tenant.get(id(what.by.tops[0]))
+        return None if tenant is None or tenant.over is None else tenant
+
+    def _part(self, tenant: Tenant) -> None:
+        """Let it be written over nobody from now on."""
+        over, tenant.over = tenant.over, None
+        if over is not None and over.buffer is tenant.buffer is not None:
+            if self._at_home.get(tenant.buffer) is tenant:
+                del self._at_home[tenant.buffer]
+            tenant.buffer, tenant.waiting = Buffer(tenant.nbytes), (None, 0)
+            tenant.blobs[0].keep_data_in(tenant.buffer)
 
     def catch_up(self, nodes: Iterable[Node]) -> None:
         """Let those be at home who are when these nodes have run from the first one on: they have already, and written
@@ -155,6 +214,7 @@ def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     """Find the tenants of a net and give them buffers. `outputs` are shown to the user after each pass."""
     tenants = find_tenants(nodes, outputs)
     absorbed = list(_absorb(nodes, tenants))
+    _write_over(tenants, absorbed)
     shared = [room for room in assign(t for t in tenants if t.movable and t.buffer is None) if len(room) > 1]
     sharing = [tenant for room in shared for tenant in room] + [t for t in tenants if t.absorbed]
     own = sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing)
@@ -181,6 +241,18 @@ def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorb
         for blob in found.members[0].bottoms:
             home[id(blob)].last = max(home[id(blob)].last, found.by.index)
         yield found
+
+
+def _write_over(tenants: Sequence[Tenant], absorbed: Iterable[Absorbed]) -> None:
+    """Let sums be written over the blob that is added, where neither the layer that writes reads that nor any after."""
+    home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
+    for found in absorbed:
+        if not isinstance(found, Sum):
+            continue
+        over, end = home[id(found.other)], home[id(found.by.tops[0])]
+        read = [home[id(blob)] for blob in found.worker.bottoms]
+        if over.movable and not over.absorbed and over.last == found.by.index and over not in read:
+            end.over = over
 
 
 def share_scratch(nodes: Sequence[Node]) -> None:
@@ -216,14 +288,20 @@ def find_tenants(nodes: Sequence[Node], outputs: Iterable[Blob]) -> list[Tenant]
 
 
 def assign(tenants: Iterable[Tenant]) -> list[list[Tenant]]:
-    """Give each a buffer; returns who shares one, the largest first."""
+    """Give each a buffer, who is written over another the other's; returns who shares one, the largest first."""
+    together: dict[Tenant, list[Tenant]] = {}
+    for tenant in tenants:
+        group = [tenant] if tenant.over is None else together[tenant.over]
+        together[tenant] = group
+        if tenant.over is not None:
+            group.append(tenant)
     rooms: list[list[Tenant]] = []
-    for tenant in sorted(tenants, key=lambda t: -t.nbytes):
-        room = next((r for r in reversed(rooms) if not any(map(tenant.meets, r))), None)
+    for group in sorted({id(g): g for g in together.values()}.values(), key=lambda g: -g[0].nbytes):
+        room = next((r for r in reversed(rooms) if not any(t.meets(o) for t in group for o in r)), None)
         if room is None:
-            tenant.buffer = Buffer(tenant.nbytes)
-            rooms.append([tenant])
-        else:
-            tenant.buffer = room[0].buffer
-            room.append(tenant)
+            room = []
+            rooms.append(room)
+        room += group
+        for tenant in group:
+            tenant.buffer = room[0].buffer or Buffer(room[0].nbytes)
     return rooms

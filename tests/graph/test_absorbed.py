@@ -89,7 +89,8 @@ def agree(net: Net, plain: Net) -> None:
         fill(net, seed), fill(plain, seed)
         expected, got = plain.forward(), net.forward()
         for name, array in expected.items():
-            np.testing.assert_allclose(got[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
+            atol = 1e-6 * max(10, np.abs(array).max())
+            np.testing.assert_allclose(got[name], array, rtol=1e-5, atol=atol, err_msg=name)
             assert np.ptp(array) > 0.1
 
 
@@ -260,6 +261,111 @@ def test_shapes_and_weights_may_change(made: list[bool]) -> None:
             n.params["b"][0].data[...] *= 0.8
         agree(net, plain)
     assert made == [True] * 6
+
+
+STEM = conv("x1", "x")
+SHORT = conv("a", "x1") + norm("a") + relu("a") + conv("b", "a") + norm("b") + plus("sum1", "x1 b") + relu("sum1")
+WIDE = conv("p", "sum1", 7, kernel=1) + conv("c", "sum1", 7) + conv("d", "c", 7) + plus("sum", "d p")
+RESIDUAL = DATA + STEM + SHORT + WIDE + LAST
+"""Two sums, of a blob and what two layers make of it, and of what one layer makes and two."""
+
+
+def onto(net: Net) -> list[str]:
+    """The layers that have written a sum over what is added."""
+    return [node.name for node in net._nodes if "onto" in getattr(node.layer, "_tails", ())]
+
+
+def test_sums_are_written_over_what_is_added(made: list[bool]) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    agree(net, plain)
+    assert made == [True] * 4
+    assert onto(net) == ["b", "d"]
+    assert net.memory_use().data == net._reuse.nbytes  # type: ignore[union-attr]
+    for name, layer_name in (("x1", "b"), ("p", "d")):
+        with pytest.raises(MemoryReusedError, match=f"of blob '{name}' has been reused by layer '{layer_name}'"):
+            net.blobs[name].data  # noqa: B018
+    np.testing.assert_allclose(net.blobs["sum"].data, plain.blobs["sum"].data, rtol=1e-5, atol=1e-5)
+
+
+OTHERS = {
+    "read afterwards": DATA + STEM + SHORT + LAST.replace('"sum"', '"sum1"') + conv("more", "x1"),
+    "read by the layer that adds": NET,
+    "an input": DATA + conv("a", "x", 5) + conv("b", "a", 5) + plus("sum", "x b") + LAST,
+    "an output": DATA + STEM + conv("a", "x") + conv("b", "a") + plus("sum", "x1 b") + LAST + conv("x2", "x1"),
+}
+
+
+@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
+def test_what_is_still_needed_is_not_written_over(text: str, by_layers: None) -> None:
+    net = make(text)
+    assert len(absorbed(net)) == 1
+    agree(net, make(text, reuse_memory=False))
+    assert onto(net) == []
+
+
+@pytest.mark.parametrize("name", ["x1", "b", "sum1", "p", "d", "sum"])
+@pytest.mark.parametrize("before", [0, 2])
+def test_whoever_asks_for_a_blob_of_a_sum_gets_it(name: str, before: int, by_layers: None) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    for _ in range(before):
+        net.forward()
+    expected, got = plain.forward(blobs=[name]), net.forward(blobs=[name])
+    for key, array in expected.items():
+        np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
+    agree(net, plain)
+    np.testing.assert_allclose(got[name], plain.blobs[name].data, rtol=1e-5, atol=1e-5, err_msg="live")
+
+
+@pytest.mark.parametrize("end", ["x1", "b", "sum1", "p", "d"])
+def test_sums_of_passes_that_end_early(end: str, by_layers: None) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    for seed in range(3):
+        fill(net, seed), fill(plain, seed)
+        expected, got = plain.forward(end=end), net.forward(end=end)
+        for key, array in expected.items():
+            np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
+        agree(net, plain)
+
+
+def test_sums_watched_layer_by_layer(by_layers: None) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    net.forward()
+    seen = []
+    net.after_forward(lambda index: seen.extend(net._nodes[index].top_names))
+    agree(net, plain)
+    assert {"x1", "b", "sum1"} < set(seen)
+    net._callbacks.after_forward.clear()
+    agree(net, plain)
+
+
+def test_a_user_who_shares_what_sums_are_written_over(by_layers: None) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    net.forward(), plain.forward()
+    mine = Blob(net.blobs["x1"].shape)
+    net.blobs["x1"].share_data(mine)
+    agree(net, plain)
+    np.testing.assert_allclose(mine.data, plain.blobs["x1"].data, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_sums_with_weights_that_are_not_finite(value: float, by_layers: None) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    net.forward()
+    for n in (net, plain):
+        n.params["scale_b"][0].data[1] = value
+    np.testing.assert_array_equal(np.isnan(net.forward()["last"]), np.isnan(plain.forward()["last"]))
+    for n in (net, plain):
+        n.params["scale_b"][0].data[1] = 0.7
+    agree(net, plain)
+
+
+def test_sums_of_other_shapes(by_layers: None) -> None:
+    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    for shape in ((1, 5, 9, 7), (6, 5, 4, 11), (2, 5, 9, 7)):
+        for n in (net, plain):
+            n.blobs["x"].reshape(*shape)
+        agree(net, plain)
+    assert onto(net) == ["b", "d"]
 
 
 def join(name: str, bottoms: str, more: str = "") -> str:

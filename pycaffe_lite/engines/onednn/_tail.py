@@ -82,12 +82,15 @@ def is_sum(layer: Layer) -> bool:
 
 class Tail:
     """Layers that run in place on a top (N, C, ...), and one at most that adds another blob to it, which lies with the
-    channels innermost; behind that there is no BatchNorm and no Scale. With `folds` the first of them that are
+    channels innermost, or with `onto` is what the top's memory held before; behind that there is no BatchNorm and no
+    Scale. With `folds` the first of them that are
     y = x f + a are not among the post-ops: `folded` makes them part of W and the biases.
     """
 
-    def __init__(self, layers: Sequence[Layer], *, folds: bool = False, slopes: bool = False) -> None:
-        self._slopes = slopes
+    def __init__(
+        self, layers: Sequence[Layer], *, folds: bool = False, slopes: bool = False, onto: bool = False
+    ) -> None:
+        self._slopes, self._onto = slopes, onto
         done = [layer for layer in layers if not _is_nothing(layer)]
         self._stages = [(affine, list(group)) for affine, group in itertools.groupby(done, is_affine)]
         self._leading = self._stages.pop(0)[1] if folds and self._stages[:1] and self._stages[0][0] else []
@@ -109,7 +112,7 @@ class Tail:
 
     def _post_ops_of(self, layer: Layer, y: Shape) -> list[PostOp]:
         if is_sum(layer):
-            return [(ADD, channels_innermost(y))]
+            return [(1.0,) if self._onto else (ADD, channels_innermost(y))]
         slope = layer._message.relu_param.negative_slope
         if slope:
             return [(RELU, slope, 0.0)]
@@ -117,7 +120,7 @@ class Tail:
 
     def _numbers_of(self, layer: Layer) -> list[Array]:
         if is_sum(layer):
-            return [ADDEND]
+            return [] if self._onto else [ADDEND]
         return [SLOPE] if self._slopes and not layer._message.relu_param.negative_slope else []
 
     @property
@@ -199,8 +202,10 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
     return Adaptive(made, {**arguments, **operands(ops)})
 
 
-ALONE, BEHIND, BEYOND = "alone", "behind", "beyond"
-"""Ways to run: without a tail, with one in place, with one that goes on behind a sum."""
+ALONE, BEHIND, BEYOND, ONTO = "alone", "behind", "beyond", "onto"
+"""Ways to run: without a tail, with one in place, with one that goes on behind a sum, which is a blob of its own or
+written over what is added.
+"""
 
 
 class WithTail(Preparing):
@@ -260,7 +265,7 @@ class WithTail(Preparing):
 
     def _prepare(self, way: str, followers: Sequence[Layer]) -> Prepared | None:
         if way not in self._tails:
-            self._tails[way] = Tail(followers, folds=self.folds, slopes=self.slopes), None, None
+            self._tails[way] = Tail(followers, folds=self.folds, slopes=self.slopes, onto=way == ONTO), None, None
         tail, made_by, run = self._tails[way]
         if self._primitives is not made_by:
             run = None if self._primitives is None else self._primitives.forward_with(tail)

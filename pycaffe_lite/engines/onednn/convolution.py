@@ -12,7 +12,7 @@ from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionP
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
 from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, reorder
-from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, Tail, WithTail, absorbable_beyond
+from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, ONTO, Tail, WithTail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
@@ -43,7 +43,7 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
         return absorbable_beyond(followers) if self.blobs.dtype == FLOAT else 0
 
     def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> Done | None:
-        if (prepared := self._prepared_with(BEYOND, followers)) is None:
+        if (prepared := self._prepared_with(ONTO if top[0].lies_with(other) else BEYOND, followers)) is None:
             return None
         run, addend = prepared.run, other.stored("data")
         if layout(addend) is not run.arguments[DST]:
