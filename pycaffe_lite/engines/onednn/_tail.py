@@ -193,7 +193,7 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
     """What `make` makes of a tail's post-ops, if it is done as `plain` and so comes to the same numbers before them.
     `arguments` are those of a primitive without a tail; the tail's come behind.
     """
-    ops = tail.post_ops(arguments[DST].shape)
+    ops = tail.post_ops(plain.layout(DST).shape)
     made = make(ops)
     if made is None or made.implementation != plain.implementation:
         return None

@@ -52,6 +52,30 @@ def test_reorders(x: np.ndarray) -> None:
     assert Target(back, layout(back), scratch, "y").memory is back
 
 
+def test_small_images_are_one_for_pointwise_convolutions() -> None:
+    from pycaffe_lite.engines.onednn._arrays import channels_innermost
+    from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
+    from pycaffe_lite.engines.onednn._primitive import DIFF_SRC, DST, SRC
+    from pycaffe_lite.layers._geometry import Geometry
+
+    def seen(num: int, size: int, stride: int = 1) -> tuple[int, ...]:
+        x = (num, 16, size, size + 1)
+        y = (num, 32, (size - 1) // stride + 1, size // stride + 1)
+        geometry = Geometry((1, 1), (stride, stride), (0, 0), (1, 1))
+        made = ConvolutionPrimitives(x, (32, 16, 1, 1), y, geometry, bias=True)
+        forward, data, weights = made.forward(), made.backward_data(), made.backward_weights()
+        assert forward.arguments[SRC] is data.arguments[DIFF_SRC] is channels_innermost(x)
+        assert forward.arguments[DST] is channels_innermost(y)
+        assert data.description.layout(DIFF_SRC) is forward.description.layout(SRC)
+        assert weights.description.layout(SRC).shape == x
+        return forward.description.layout(SRC).shape
+
+    assert seen(3, 7) == (1, 16, 21, 8)
+    assert seen(1, 7) == (1, 16, 7, 8)
+    assert seen(3, 28) == (3, 16, 28, 29)
+    assert seen(3, 7, stride=2) == (3, 16, 7, 8)
+
+
 def test_a_primitive_runs_in_any_thread() -> None:
     """Convolutions take working memory, which is each thread's own."""
     from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
@@ -65,7 +89,7 @@ def test_a_primitive_runs_in_any_thread() -> None:
     run = made.forward()
     from pycaffe_lite.engines.onednn._primitive import DST, SRC, WEIGHTS, plain_layout, reorder
 
-    lies = [run.description.layout(a) for a in (SRC, WEIGHTS, DST)]
+    lies = [run.arguments[a] for a in (SRC, WEIGHTS, DST)]
     plain = [rng.normal(size=s).astype(np.float32) for s in ((2, 16, 6, 6), (16, 16, 1, 1), (2, 16, 6, 6))]
     memory = [layout.memory(np.float32) for layout in lies]
     for array, layout, into in zip(plain, lies, memory, strict=True):
