@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from pycaffe_lite._typing import Array
 
 Call = Callable[[], object]
 
@@ -21,6 +25,23 @@ class Several(tuple[Done, ...]):
     def again(self) -> Call | None:
         calls = [call for done in self if (call := done.again()) is not None]
         return one_after_another(calls) if len(calls) == len(self) else None
+
+
+class Called:
+    """A function, with arrays, which it does not keep."""
+
+    def __init__(self, function: Callable[..., object], *arrays: Array) -> None:
+        self._function, self._arrays = function, [weakref.ref(array) for array in arrays]
+
+    def again(self) -> Call | None:
+        arrays = all_there(self._arrays)
+        return None if arrays is None else functools.partial(self._function, *arrays)
+
+
+def all_there(seen: Sequence[Callable[[], Array | None]]) -> list[Array] | None:
+    """The arrays of these weak references; None where one is gone."""
+    arrays = [array for reference in seen if (array := reference()) is not None]
+    return arrays if len(arrays) == len(seen) else None
 
 
 def one_after_another(calls: Sequence[Call]) -> Call:

@@ -32,7 +32,7 @@ from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
-from pycaffe_lite.done import Done
+from pycaffe_lite.done import Called, Done
 from pycaffe_lite.errors import GraphError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -209,8 +209,7 @@ class Layer:
         Returns what has been done, if as long as shapes, weights and memory are the same doing it again comes to the
         same as another call.
         """
-        self.forward_cpu(bottom, top)
-        return None
+        return self.forward_cpu(bottom, top)
 
     def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> Done | None:
         """As forward, and then those of each of the layers that it absorbs, always the same, in place on the top.
@@ -280,7 +279,8 @@ class Layer:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""
         self.backward_cpu(top, propagate_down, bottom)
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
+        """The forward pass of a built-in layer; returns as `forward`."""
         raise MissingMethodError(
             f"{type(self).__name__} has no forward", hint="Write forward(self, bottom, top), which sets the tops' data."
         )
@@ -344,6 +344,11 @@ class Layer:
         if self._rng_made is None:
             self._rng_made = self._rng_of()
         return self._rng_made
+
+    def _do(self, function: Callable[..., object], *arrays: Array) -> Done | None:
+        """Call a function of arrays that is all of a forward pass; returns what `forward` returns for that."""
+        function(*arrays)
+        return Called(function, *arrays) if self.phase == pb.TEST else None
 
     def _scratch(self, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
         """Working memory kept between passes: the same array as last time while shape and dtype are the same.

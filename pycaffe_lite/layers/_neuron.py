@@ -8,6 +8,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
+from pycaffe_lite.done import Done
 from pycaffe_lite.layer import Blobs, Layer, exactly
 
 
@@ -29,9 +30,9 @@ class NeuronLayer(Layer):
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         return [bottom_shapes[0]]
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         x = bottom[0].stored("data")
-        self._value(x, top[0].open("data", order_of(x)))
+        return self._do(self._value, x, top[0].open("data", order_of(x)))
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if not self.has_backward:

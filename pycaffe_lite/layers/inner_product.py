@@ -15,6 +15,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._geometry import Scratch, batch_last
@@ -69,10 +70,14 @@ class InnerProduct(Layer):
         self._axis, self._m = axis, math.prod(bottom[0].shape[:axis])  # axis: -1 is another one of more axes
         super().reshape(bottom, top)
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, w = self._read(bottom[0], "data", self._k), self._weights(self.blobs[0].stored("data"))
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
+        w, *biases = (blob.stored("data") for blob in self.blobs)
         y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
-        # Each branch is y = x Wᵀ; the first two compute yᵀ = W xᵀ.
+        return self._do(self._value, self._read(bottom[0], "data", self._k), y, w, *biases)
+
+    def _value(self, x: Array, y: Array, w: Array, *biases: Array) -> None:
+        """Set y. Each branch is y = x Wᵀ; the first two compute yᵀ = W xᵀ."""
+        w = self._weights(w)
         if not y.flags.c_contiguous:
             times_columns(w, x.T, y.T)
         elif self._n >= 4 * self._m > 4 and not self._transpose:
@@ -82,8 +87,8 @@ class InnerProduct(Layer):
             y[...] = product.T
         else:
             np.dot(x, w.T, out=y)
-        if self._bias:
-            y += self.blobs[1].stored("data")
+        for b in biases:
+            y += b
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, Layer, at_least, exactly
 from pycaffe_lite.registry import register_layer
@@ -38,5 +39,6 @@ class Input(Layer):
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Nothing: the user may have reshaped the tops."""
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done:
         """Nothing: the data are the user's."""
+        return NOTHING

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite._typing import Shape
+from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
+from pycaffe_lite.done import Done
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._loss import softmax
 from pycaffe_lite.registry import register_layer
@@ -29,17 +30,23 @@ class Softmax(Layer):
     def backward_reads_bottom_data(self) -> bool:
         return False
 
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self._axis = self._message.softmax_param.axis
+
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         canonical_axis(self._message.softmax_param.axis, bottom_shapes[0], "softmax_param.axis")
         return [bottom_shapes[0]]
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         x = bottom[0].stored("data")
-        softmax(x, self._message.softmax_param.axis, out=top[0].open("data", order_of(x)))
+        return self._do(self._probabilities, x, top[0].open("data", order_of(x)))
+
+    def _probabilities(self, x: Array, y: Array) -> None:
+        softmax(x, self._axis, out=y)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
             y, dy = top[0].stored("data"), top[0].stored("diff")
-            dot = (dy * y).sum(axis=self._message.softmax_param.axis, keepdims=True)
+            dot = (dy * y).sum(axis=self._axis, keepdims=True)
             dx = np.subtract(dy, dot, out=bottom[0].open("diff", order_of(dy)))
             dx *= y

@@ -10,7 +10,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, Side
-from pycaffe_lite.done import Call, one_after_another
+from pycaffe_lite.done import Call, all_there, one_after_another
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
     DIFF_SRC,
@@ -19,7 +19,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     Description,
     Layout,
     Primitive,
-    all_there,
     plain_layout,
     reorder,
     strided_layout,

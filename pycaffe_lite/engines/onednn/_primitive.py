@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.done import Call
+from pycaffe_lite.done import Call, all_there
 from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, library
 from pycaffe_lite.storage import aligned
 
@@ -351,12 +351,6 @@ class Primitive:
             self._run()
 
         return run
-
-
-def all_there(seen: Sequence[Callable[[], Array | None]]) -> list[Array] | None:
-    """The arrays of these weak references; None where one is gone."""
-    arrays = [array for reference in seen if (array := reference()) is not None]
-    return arrays if len(arrays) == len(seen) else None
 
 
 _NONE_YET = aligned(0, "u1")

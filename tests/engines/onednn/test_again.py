@@ -25,8 +25,28 @@ def test_most_layers_are_not_asked(reuse_memory: bool, monkeypatch: pytest.Monke
 
 
 def test_where_numpys_layers_are_most_nothing_is_done_again() -> None:
-    text = inputs(x=(2, 3)) + layer("a", "TanH", "x", "a") + layer("b", "Exp", "a", "b") + ip("c", "b", "c", 2)
+    text = (
+        inputs(x=(2, 3)) + layer("a", "PReLU", "x", "a") + layer("b", "PReLU", "a", "b") + layer("c", "PReLU", "b", "c")
+    )
     net, by_layers = pair(text)
     agree((net, by_layers), 3)
     assert net._repeats is not None
     assert net._repeats._last is None
+
+
+def test_few_numbers() -> None:
+    """What numpy's layers compute is done again as well, and nobody is asked."""
+    text = (
+        inputs(x=(4, 2))
+        + ip("a", "x", "a", 3)
+        + layer("b", "Sigmoid", "a", "b")
+        + ip("c", "b", "c", 5)
+        + layer("d", "Power", "c", "c", "power_param { scale: 2 shift: 0.5 }")
+        + layer("prob", "Softmax", "c", "prob")
+    )
+    net, by_layers = pair(text)
+    agree((net, by_layers), 3)
+    assert net._repeats is not None
+    assert net._repeats._last is not None
+    assert net._repeats._last._calls is not None
+    agree((net, by_layers), 3, seed=7)
