@@ -252,6 +252,19 @@ class Layer:
         """
         return None
 
+    def absorbs_line(self, followers: Sequence[Layer], shapes: Sequence[Shape]) -> int:
+        """How many of these layers, each of which reads only the top of the one before, it computes in one pass with
+        its own (`forward_line`), where nobody needs what is between them. `shapes` are those of its bottom, its top and
+        theirs. Asked once, after setup.
+        """
+        return 0
+
+    def forward_line(self, followers: Sequence[Layer], bottom: Blobs, tops: Blobs) -> Done | None:
+        """As forward, and then those of each of the layers that `absorbs_line` says, of whose tops, which begin with
+        its own, only the last is written. None, and nothing is done, where they must run one by one.
+        """
+        return None
+
     def absorbs_through(self, followers: Sequence[Layer]) -> int:
         """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The
         first of them writes into memory of its own and is the only one to read this layer's top; the others run in

@@ -7,7 +7,7 @@ what is Absorbed is for nets without backward passes, whose blobs may lose their
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pycaffe_lite.blob import Blob, shapes_of
@@ -16,12 +16,13 @@ from pycaffe_lite.graph.plan import Node
 
 @dataclass(eq=False)
 class Absorbed:
-    """Layers that one of them computes in its own pass without writing `blob`, which only `by` reads."""
+    """Layers that one of them computes in its own pass without writing `blobs`, which others of them read alone."""
 
     members: list[Node]
     """In order, `by` among them."""
-    blob: Blob
+    blobs: list[Blob]
     by: Node
+    """The layer that does without the blobs."""
 
     @property
     def worker(self) -> Node:
@@ -31,20 +32,23 @@ class Absorbed:
 
 @dataclass(eq=False)
 class Sum(Absorbed):
-    """A layer and those in place on its top, `blob`; `by`, which adds `other` to it, and those in place on the sum."""
+    """A layer and those in place on its top; `by`, which adds `other` to that, and those in place on the sum."""
 
     other: Blob
 
 
 @dataclass(eq=False)
 class Parts(Absorbed):
-    """A layer whose top, `blob`, is its bottoms one behind the other; `by`, which reads these, and those in place on
-    its top.
-    """
+    """A layer whose top is its bottoms one behind the other; `by`, which reads these, and those in place on its top."""
 
     @property
     def worker(self) -> Node:
         return self.by
+
+
+@dataclass(eq=False)
+class Line(Absorbed):
+    """Layers that read the top of the one before and nothing else; `by` is the first."""
 
 
 def find_in_place(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -89,7 +93,7 @@ def find_sums(nodes: Sequence[Node]) -> Iterator[Sum]:
         members = [maker, *before, taker, *_in_place_behind(nodes, taker)]
         count = type(maker.layer).absorbs_beyond(maker.layer, [node.layer for node in members[1:]])
         if count > len(before):
-            yield Sum(members[: 1 + count], maker.tops[0], taker, others[0])
+            yield Sum(members[: 1 + count], [maker.tops[0]], taker, others[0])
 
 
 def find_parts(nodes: Sequence[Node]) -> Iterator[Parts]:
@@ -100,7 +104,31 @@ def find_parts(nodes: Sequence[Node]) -> Iterator[Parts]:
         if not type(node.layer).joins_channels(node.layer, shapes_of(node.bottoms)):
             continue
         if type(reader.layer).absorbs_parts(reader.layer):
-            yield Parts([node, reader, *_absorbed_in_place(nodes, reader)], node.tops[0], reader)
+            yield Parts([node, reader, *_absorbed_in_place(nodes, reader)], [node.tops[0]], reader)
+
+
+def find_lines(nodes: Sequence[Node], is_private: Callable[[Blob, Node], bool]) -> Iterator[Line]:
+    """Layers next in line to each other that the first computes with its own, as far as what is between them is private
+    to the node that reads it.
+    """
+    after = 0
+    for first in nodes:
+        if first.index < after or not _plain(first) or len(first.bottoms) != 1:
+            continue
+        members = [first]
+        for node in nodes[first.index + 1 :]:
+            (x,) = members[-1].tops
+            in_place = [*node.bottoms] == [*node.tops]
+            if not _plain(node) or [*node.bottoms] != [x] or not (in_place or is_private(x, node)):
+                break
+            members.append(node)
+        shapes = shapes_of([*first.bottoms, *(node.tops[0] for node in members)])
+        count = type(first.layer).absorbs_line(first.layer, [node.layer for node in members[1:]], shapes)
+        del members[1 + count :]
+        tops = {id(node.tops[0]): node.tops[0] for node in members}
+        if len(tops) > 1:
+            after = members[-1].index + 1
+            yield Line(members, list(tops.values())[:-1], first)
 
 
 def _learns_in_place(node: Node) -> bool:

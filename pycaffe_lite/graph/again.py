@@ -73,7 +73,8 @@ class Repeats:
         that is others' next, nor where most layers would run all the same.
         """
         steps = [_step(node, note) for node, note in zip(self._runs, notes, strict=True)]
-        unneeded = storages_of(what.blob for what in (self._reuse.absorbed if self._reuse is not None else ()))
+        absorbed = self._reuse.absorbed if self._reuse is not None else ()
+        unneeded = storages_of(blob for what in absorbed for blob in what.blobs)
         storages = storages_of(top for node in self._nodes for top in node.tops)
         of_buffers = [storage for storage in storages if storage.buffer is not None and storage not in unneeded]
         if (

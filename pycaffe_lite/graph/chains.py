@@ -12,7 +12,7 @@ from dataclasses import replace
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.graph.absorbed import Absorbed, Sum, find_in_place, find_through
+from pycaffe_lite.graph.absorbed import Absorbed, Line, Parts, Sum, find_in_place, find_through
 from pycaffe_lite.graph.build import settle
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.reuse import Reuse
@@ -37,8 +37,7 @@ class Chains:
         for first, what in absorbed.items():
             assert reuse is not None
             apart = list(_walk(nodes, in_place, self._chains, first, what.members[-1].index))
-            kind = _Sum if isinstance(what, Sum) else _Parts
-            layer = kind(what.worker.message, what, apart, reuse)
+            layer = _KINDS[type(what)](what.worker.message, what, apart, reuse)
             self._workers[first] = what.worker
             self._chains[first] = replace(_as_one(what.members, layer), spec=what.worker.spec, absorbs=True)
         last = len(nodes) - 1
@@ -184,3 +183,11 @@ class _Parts(_Absorbing):
     def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
         reader, *followers = self._followers
         return reader.forward_parts(followers, bottom, top)
+
+
+class _Line(_Absorbing):
+    def _at_once(self, bottom: Blobs, top: Blobs) -> Done | None:
+        return self._first.forward_line(self._followers, bottom, [node.tops[0] for node in self._what.members])
+
+
+_KINDS: dict[type[Absorbed], type[_Absorbing]] = {Sum: _Sum, Parts: _Parts, Line: _Line}

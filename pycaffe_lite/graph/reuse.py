@@ -6,8 +6,9 @@ smallest buffer in which nobody else is needed at the same time. Shapes decide h
 after a reshape a buffer grows to what its largest tenant needs. Layers also share their working memory, by its names.
 
 What another layer may compute on the way, in its own pass, needs no memory (`Absorbed`): a top that is only made to be
-added to another blob, or to be read once after several were put together in it. Such a sum may be written over the
-other blob, where nobody reads that any more: it then takes its memory, with the numbers in it (`Tenant.over`).
+added to another blob, to be read once after several were put together in it, or to be read by the next layer in a line.
+A sum may be written over the other blob, where nobody reads that any more: it then takes its memory, with the numbers
+in it (`Tenant.over`).
 
 Left alone are the net's outputs; the tops of layers without bottoms, where users write and data layers fill in
 constants once; and what Python layers touch: they ask for data in reshape, and may count on finding what they left in
@@ -16,6 +17,7 @@ their tops.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, lose_data, regain_data, storages_of
 from pycaffe_lite.buffer import Buffer
-from pycaffe_lite.graph.absorbed import Absorbed, Parts, Sum, find_parts, find_sums
+from pycaffe_lite.graph.absorbed import Absorbed, Line, Sum, find_lines, find_parts, find_sums
 from pycaffe_lite.graph.plan import Node
 
 
@@ -78,11 +80,15 @@ class Reuse:
             for blob in tenant.blobs:
                 blob.share_data(tenant.blobs[0])  # as views do in their first pass
             tenant.blobs[0].keep_data_in(tenant.buffer)
-        self._absorbed = {self._tenant[id(what.blob)].made: what for what in absorbed}
+        self._absorbed: dict[int, tuple[Tenant, Absorbed]] = {}
         """By the layer that writes the blob where it is written."""
+        for what in absorbed:
+            for blob in what.blobs:
+                tenant = self._tenant[id(blob)]
+                self._absorbed[tenant.made] = tenant, what
         for tenant in tenants:
             not_yet = f"has no memory before layer '{layers[tenant.made]}' runs"
-            self._lose(tenant, _without(self._absorbed[tenant.made]) if tenant.absorbed else not_yet)
+            self._lose(tenant, _without(self._absorbed[tenant.made][1]) if tenant.absorbed else not_yet)
 
     def before_layer(self, node: Node) -> None:
         """Give the tops of this node, which may be a chain, their memory; those who lived there lose their numbers."""
@@ -94,7 +100,7 @@ class Reuse:
                 self._part(tenant)
                 self._move_in(tenant, index)
         if index in self._absorbed and not node.absorbs:
-            self.write(self._absorbed[index])
+            self._move_in(self._absorbed[index][0], index)
 
     def begin(self, what: Sum) -> None:
         """Give the sum its memory. Where that is the other blob's, layers still find the other's numbers in it, until
@@ -184,21 +190,23 @@ class Reuse:
             tenant.buffer = None
 
     def may_absorb(self, what: Absorbed) -> bool:
-        """Whether nobody has asked for memory for the blob, or for its numbers elsewhere."""
-        buffer = self._tenant[id(what.blob)].buffer
-        return buffer is not None and what.blob.keeps_data_in(buffer)
+        """Whether nobody has asked for memory for one of the blobs, or for its numbers elsewhere."""
+        buffers = [self._tenant[id(blob)].buffer for blob in what.blobs]
+        return all(b is not None and blob.keeps_data_in(b) for b, blob in zip(buffers, what.blobs, strict=True))
 
     def write(self, what: Absorbed) -> None:
-        """Give the blob memory, as it is about to be written."""
-        tenant = self._tenant[id(what.blob)]
-        self._move_in(tenant, tenant.made)
+        """Give the blobs memory, as they are about to be written."""
+        for blob in what.blobs:
+            tenant = self._tenant[id(blob)]
+            self._move_in(tenant, tenant.made)
 
     def absorb(self, what: Absorbed) -> None:
-        """Say that the blob was not written."""
-        tenant = self._tenant[id(what.blob)]
-        if tenant.buffer is not None and self._at_home.pop(tenant.buffer, None) is not None:
-            tenant.buffer.give_away()
-            self._lose(tenant, _without(what))
+        """Say that the blobs were not written."""
+        for blob in what.blobs:
+            tenant = self._tenant[id(blob)]
+            if tenant.buffer is not None and self._at_home.pop(tenant.buffer, None) is not None:
+                tenant.buffer.give_away()
+                self._lose(tenant, _without(what))
 
     def _lose(self, tenant: Tenant, what: str) -> None:
         tenant.waiting = memory, count = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
@@ -228,15 +236,23 @@ def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorb
     """
     home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
     taken: set[int] = set()
-    for found in (*find_sums(nodes), *find_parts(nodes)):
-        tenant, end = home[id(found.blob)], home[id(found.by.tops[0])]
+
+    def is_private(blob: Blob, reader: Node) -> bool:
+        """Whether nobody else reads it, or knows it."""
+        tenant = home[id(blob)]
+        alone = tenant.movable and tenant.last == reader.index and len(tenant.blobs) == 1
+        return alone and reader.index not in taken
+
+    for found in itertools.chain(find_sums(nodes), find_parts(nodes), find_lines(nodes, is_private)):
+        made, end = [home[id(blob)] for blob in found.blobs], home[id(found.members[-1].tops[0])]
         indices = {node.index for node in found.members}
-        if not (tenant.movable and tenant.last == found.by.index and len(tenant.blobs) == 1) or indices & taken:
+        if indices & taken or (isinstance(found, Sum) and not end.movable):
             continue
-        if not (end.movable or isinstance(found, Parts)):
+        if not (isinstance(found, Line) or is_private(found.blobs[0], found.by)):
             continue
         taken |= indices
-        tenant.buffer, tenant.absorbed = Buffer(), True
+        for tenant in made:
+            tenant.buffer, tenant.absorbed = Buffer(), True
         end.first = found.members[0].index
         for blob in found.members[0].bottoms:
             home[id(blob)].last = max(home[id(blob)].last, found.by.index)

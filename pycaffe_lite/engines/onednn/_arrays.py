@@ -141,13 +141,14 @@ class Adaptive(Primitive):
         calls: list[Call] = [run]
         for i, number, lies, wanted in self._copies:
             if number in _WRITTEN:
-                calls.append(functools.partial(_copy, wanted, lies, taken[i], given[i]))
+                calls.append(functools.partial(put, wanted, lies, taken[i], given[i]))
             else:
-                calls.insert(0, functools.partial(_copy, lies, wanted, given[i], taken[i]))
+                calls.insert(0, functools.partial(put, lies, wanted, given[i], taken[i]))
         return one_after_another(calls)
 
 
-def _copy(source: Layout, target: Layout, array: Array, copy: Array) -> None:
+def put(source: Layout, target: Layout, array: Array, copy: Array) -> None:
+    """Write the numbers of an array that lies as `source` to one that lies as `target`."""
     reorder(source, target)(array, copy)
 
 

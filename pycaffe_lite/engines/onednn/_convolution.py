@@ -8,7 +8,7 @@ from typing import Any
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, first_fast, overhang, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, first_fast, is_fast, overhang, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -27,6 +27,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     PostOp,
     any_layout,
     dims,
+    operands,
     plain_layout,
 )
 from pycaffe_lite.engines.onednn._tail import Behind, tailed
@@ -94,6 +95,17 @@ class ConvolutionPrimitives:
         bias = self._biases if tail.is_folded else self.bias
         arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST), bias)
         return tailed(plain, lambda ops: self._make("forward", x, y, bias, ops), arguments, tail)
+
+    def forward_from(self, lies: Layout | None, tail: Behind) -> Adaptive | None:
+        """The forward pass with the tail's, for a bottom that lies so, or in plain order, and a top that lies as the
+        primitive likes; None where there is none that is fast.
+        """
+        x = plain_layout(self._x) if lies is None else lies
+        y, bias, ops = any_layout(self._y, DST), self._biases if tail.is_folded else self.bias, tail.post_ops(self._y)
+        made = self._make("forward", x.handle, y, bias, ops)
+        if made is None or not is_fast(made):
+            return None
+        return Adaptive(made, {**self._lie(made, (SRC, WEIGHTS, BIAS, DST), bias), **operands(ops)})
 
     def backward_data(self) -> Adaptive:
         return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))

@@ -270,11 +270,15 @@ class WithTail(Preparing):
         if self._primitives is not made_by:
             run = None if self._primitives is None else self._primitives.forward_with(tail)
             self._tails[way] = tail, self._primitives, run
-        if run is None:
-            return None
+        return None if run is None else self._prepare_with(tail, run, self._primitives, followers)
+
+    def _prepare_with(
+        self, tail: Tail, run: Adaptive, primitives: object, followers: Sequence[Layer]
+    ) -> Prepared | None:
+        """One of these primitives, with what it takes; None where that is not finite."""
         parameters = self._folded(run, tail) if tail.is_folded else self._parameters(run)
         numbers = tail.numbers([] if tail.is_folded else self.blobs[1:])
         if parameters is None or numbers is None:
             return None
         blobs = (blob for layer in (self, *followers) for blob in layer.blobs)
-        return Prepared(self._primitives, run, parameters, numbers, blobs)
+        return Prepared(primitives, run, parameters, numbers, blobs)

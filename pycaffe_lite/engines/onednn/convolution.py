@@ -8,11 +8,12 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.done import Done, Several
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout
-from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._convolution import FEW_CHANNELS, ByConvolution, ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._line import BETWEEN, InLine, Line, length
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
-from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, reorder
-from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, ONTO, Tail, WithTail, absorbable_beyond
+from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, Layout, reorder
+from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, ONTO, Tail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
@@ -20,13 +21,14 @@ from pycaffe_lite.storage import Order
 
 
 @register_layer("Convolution", engine="onednn")
-class OneDnnConvolution(WithTail, ByConvolution, Convolution):
+class OneDnnConvolution(InLine, ByConvolution, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
-    passing_scratch = Convolution.passing_scratch | {"x", "y"}
+    passing_scratch = Convolution.passing_scratch | {"x", "y", *BETWEEN}
     folds = slopes = True
     _primitives: ConvolutionPrimitives | None = None
     _of_parts: ConvolutionOfParts | None = None
+    _line: Line | None = None
     _kept_folded: tuple[object, list[Array] | None] | None = None
     """What W and the biases with a tail in them are made of, and they themselves."""
 
@@ -73,6 +75,21 @@ class OneDnnConvolution(WithTail, ByConvolution, Convolution):
             step.run.adapted(self._scratch, part.stored("data"), *step.parameters, y, *step.numbers)
             for step, part in zip(steps, parts, strict=True)
         )
+
+    def absorbs_line(self, followers: Sequence[Layer], shapes: Sequence[Shape]) -> int:
+        return max(0, length((self, *followers), shapes) - 1) if shapes[0][1] <= FEW_CHANNELS else 0
+
+    def forward_line(self, followers: Sequence[Layer], bottom: Blobs, tops: Blobs) -> Done | None:
+        shapes = shapes_of([*bottom, *tops])
+        if (line := self._line) is None or line.shapes != shapes:
+            line = self._line = Line((self, *followers), shapes)
+        return line.forward(bottom[0], tops[-1], self._scratch)
+
+    def suits_line(self, x: Shape, y: Shape) -> bool:
+        return self._primitives is not None and self._geometry.group in (1, x[1])
+
+    def run_in_line(self, lies: Layout | None, x: Shape, y: Shape, tail: Tail) -> Adaptive | None:
+        return None if self._primitives is None else self._primitives.forward_from(lies, tail)
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None

@@ -8,14 +8,35 @@ one where no window hangs over that, the other where there is no padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.done import BY_LAYER, Done
-from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, layout, overhang, takes
+from pycaffe_lite.engines.onednn._arrays import (
+    FLOAT,
+    Adaptive,
+    channels_innermost,
+    is_fast,
+    layout,
+    overhang,
+    takes,
+)
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._line import InLine
 from pycaffe_lite.engines.onednn._parts import channels
 from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
-from pycaffe_lite.engines.onednn._primitive import dims, reorder
-from pycaffe_lite.engines.onednn._tail import WithTail
+from pycaffe_lite.engines.onednn._primitive import (
+    DST,
+    FORWARD_INFERENCE,
+    SRC,
+    Description,
+    Layout,
+    any_layout,
+    dims,
+    operands,
+    reorder,
+)
+from pycaffe_lite.engines.onednn._tail import Tail
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import PoolGeometry
 from pycaffe_lite.layers.pooling import Pooling
@@ -41,7 +62,7 @@ def algorithm(pool: int, geometry: PoolGeometry, x: Shape, y: Shape) -> int | No
 
 
 @register_layer("Pooling", engine="onednn")
-class OneDnnPooling(Following, WithTail, Pooling):
+class OneDnnPooling(Following, InLine, Pooling):
     """Pooling of float32 blobs that lie in plain order or with the channels innermost; otherwise numpy's."""
 
     passing_scratch = Pooling.passing_scratch | PASSING | {"y of a part"}
@@ -72,6 +93,19 @@ class OneDnnPooling(Following, WithTail, Pooling):
             reorder(layout(pooled), layout(place))(pooled, place)
         return BY_LAYER
 
+    def suits_line(self, x: Shape, y: Shape) -> bool:
+        return self.blobs.dtype == FLOAT and algorithm(self._pool, self._geometry, x, y) is not None
+
+    def run_in_line(self, lies: Layout | None, x: Shape, y: Shape, tail: Tail) -> Adaptive | None:
+        kind, ops = algorithm(self._pool, self._geometry, x, y), tail.post_ops(y)
+        if lies is None or kind is None:
+            return None
+        arguments = library().engine, FORWARD_INFERENCE, kind, lies.handle, any_layout(y, DST), *self._windows(x, y)
+        made = Description.make("pooling_forward", *arguments, post_ops=ops)
+        if made is None or not is_fast(made):
+            return None
+        return Adaptive(made, {SRC: lies, DST: made.layout(DST), **operands(ops)})
+
     def _of_parts(self, x: Shape, y: Shape) -> Passes | None:
         """As `_make`, for parts of a bottom, which nobody runs backward."""
         if (x, y) not in self._made_of_parts:
@@ -84,10 +118,12 @@ class OneDnnPooling(Following, WithTail, Pooling):
         self._made_of_parts = {}
 
     def _make(self, order: Order, x: Shape, y: Shape) -> Passes | None:
-        g = self._geometry
-        kind = algorithm(self._pool, g, x, y)
+        kind = algorithm(self._pool, self._geometry, x, y)
         if kind is None:
             return None
-        windows = [dims(v) for v in (g.stride, g.kernel, (0, 0), g.pad, overhang(g.kernel, g.stride, g.pad, x, y))]
-        need = self._need_backward
+        need, windows = self._need_backward, self._windows(x, y)
         return Passes.make("pooling", order, x, y, windows, kind, need_backward=need, reads_x=False)
+
+    def _windows(self, x: Shape, y: Shape) -> list[Any]:
+        g = self._geometry
+        return [dims(v) for v in (g.stride, g.kernel, (0, 0), g.pad, overhang(g.kernel, g.stride, g.pad, x, y))]
