@@ -14,7 +14,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.layer import Layer
-from tests.graph.nets import conv, fill, inputs, layer
+from tests.graph.nets import conv, fill, inputs, layer, power
 from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("onednn", "poisoned_buffers")
@@ -357,6 +357,14 @@ def test_sums_with_weights_that_are_not_finite(value: float, by_layers: None) ->
     for n in (net, plain):
         n.params["scale_b"][0].data[1] = 0.7
     agree(net, plain)
+
+
+def test_sums_of_one_channel_that_lies_in_either_order(by_layers: None) -> None:
+    short = power("p", "x1", "p") + conv("a", "p", 1, kernel=1) + conv("b", "a", 1, kernel=1) + plus("sum", "p b")
+    text = DATA + conv("x1", "x", 1) + short + LAST
+    net = make(text)
+    assert len(absorbed(net)) == 1
+    agree(net, make(text, reuse_memory=False))
 
 
 def test_sums_of_other_shapes(by_layers: None) -> None:

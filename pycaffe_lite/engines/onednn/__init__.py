@@ -30,6 +30,7 @@ LAYERS = (
     "recurrent",
     "relu",
     "scale",
+    "softmax",
     "split",
 )
 

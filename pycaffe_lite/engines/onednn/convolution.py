@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.done import Done, Several
@@ -18,6 +20,7 @@ from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
+from pycaffe_lite.watched import note_change
 
 
 @register_layer("Convolution", engine="onednn")
@@ -29,8 +32,8 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
     _primitives: ConvolutionPrimitives | None = None
     _of_parts: ConvolutionOfParts | None = None
     _line: Line | None = None
-    _kept_folded: tuple[object, list[Array] | None] | None = None
-    """What W and the biases with a tail in them are made of, and they themselves."""
+    _kept_folded: tuple[tuple[Layout, list[int | None]], list[Array]] | None = None
+    """How W with a tail in it lies, what that and the biases are made of, and they themselves."""
 
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
         return ConvolutionPrimitives(bottom, self.blobs[0].shape, top, self._geometry, self._bias)
@@ -45,13 +48,14 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
         return absorbable_beyond(followers) if self.blobs.dtype == FLOAT else 0
 
     def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> Done | None:
-        if (prepared := self._prepared_with(ONTO if top[0].lies_with(other) else BEYOND, followers)) is None:
+        onto = top[0].lies_with(other)
+        if (prepared := self._prepared_with(ONTO if onto else BEYOND, followers)) is None:
             return None
         run, addend = prepared.run, other.stored("data")
         if layout(addend) is not run.arguments[DST]:
             return None
         x, y = bottom[0].stored("data"), top[0].open("data", Order.CHANNELS_INNERMOST)
-        if layout(y) is not run.arguments[DST]:
+        if layout(y) is not run.arguments[DST] or np.may_share_memory(addend, y) is not onto:
             return None
         numbers = [addend if array is ADDEND else array for array in prepared.numbers]
         return run.adapted(self._scratch, x, *prepared.parameters, y, *numbers)
@@ -86,7 +90,9 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
         return line.forward(bottom[0], tops[-1], self._scratch)
 
     def suits_line(self, x: Shape, y: Shape) -> bool:
-        return self._primitives is not None and self._geometry.group in (1, x[1])
+        g = self._geometry
+        alone = g.group == x[1] or (g.group == 1 and (g.pointwise or x[1] <= FEW_CHANNELS))
+        return self._primitives is not None and alone
 
     def run_in_line(self, lies: Layout | None, x: Shape, y: Shape, tail: Tail) -> Adaptive | None:
         return None if self._primitives is None else self._primitives.forward_from(lies, tail)
@@ -99,14 +105,17 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
         assert self._primitives is not None
         lies, wanted = self._primitives.weights, run.arguments[WEIGHTS]
         versions = [*(blob.written("data") for blob in self.blobs), *tail.folded_version()]
-        if self._kept_folded is None or None in versions or self._kept_folded[0] != (wanted, versions):
+        kept = self._kept_folded
+        if kept is None or None in versions or kept[0] != (wanted, versions):
             w, *biases = (blob.stored("data") for blob in self.blobs)
             if (made := tail.folded(w, biases)) is None:
                 return None
+            if kept is not None and kept[0][0] is not wanted:
+                note_change()  # who goes by the copy that was in this memory
             copy = self._scratch("folded weights", (wanted.nbytes // 4,), FLOAT)
             reorder(lies, wanted)(made[0], copy)
-            self._kept_folded = (wanted, versions), [copy, made[1]]
-        return self._kept_folded[1]
+            kept = self._kept_folded = (wanted, versions), [copy, made[1]]
+        return kept[1]
 
     def _forward(
         self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs

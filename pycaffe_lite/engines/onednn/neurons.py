@@ -53,12 +53,13 @@ class Elementwise(NeuronLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         x = bottom[0].stored("data")
-        if self.phase == pb.TEST and x.dtype == FLOAT and x.size:  # done again, few numbers take no longer than numpy's
-            y = top[0].open("data", order_of(x))
-            if x.strides == y.strides and (run := self._primitives(x.size)[0]) is not None:
+        y = top[0].open("data", order_of(x))
+        if self.phase == pb.TEST and x.dtype == FLOAT and x.size and x.strides == y.strides:
+            run = self._primitives(x.size)[0]  # done again, few numbers take no longer than numpy's
+            if run is not None:
                 run(x, y)
                 return run
-        return super().forward_cpu(bottom, top)
+        return self._do(self._value, x, y)
 
     def _value(self, x: Array, y: Array) -> None:
         run = self._primitives(x.size)[0] if many_alike(x, y) else None

@@ -26,6 +26,7 @@ TYPES = {
     "recurrent": "LSTM RNN",
     "relu": "ReLU",
     "scale": "Scale",
+    "softmax": "Softmax",
     "split": "Split",
 }
 NAMES = " ".join(TYPES.values()).split()

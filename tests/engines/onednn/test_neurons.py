@@ -105,3 +105,25 @@ def test_golden(kind: str, ran: list[Primitive]) -> None:
         ran.clear()
         assert_close(computed(golden), golden.expected, tolerance=1e-4, at_least=0.01)
         assert ran
+
+
+@pytest.mark.parametrize("name", ["Sigmoid", "TanH", "ELU"])
+@pytest.mark.parametrize("order", [Order.PLAIN, Order.CHANNELS_INNERMOST])
+@pytest.mark.parametrize("shape", [SHAPE, (3, 1, 4, 7)])
+def test_in_phase_test_few_numbers_too(
+    name: str, order: Order, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place, too, where one channel lies in both orders at once."""
+    monkeypatch.setattr(_arrays, "MIN_COUNT", 1 << 15)
+    x = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+    results = []
+    for engines in (["onednn"], ["numpy"]):
+        layer = make(name, engines)
+        layer.phase = pb.TEST
+        for tops in ([], [blob(order, np.zeros_like(x))]):
+            bottom = [blob(order, x)]
+            layer.setup(bottom, tops or bottom)
+            assert layer.forward(bottom, tops or bottom) is not None
+            results.append((tops or bottom)[0].data.copy())
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], rtol=2e-6, atol=1e-7)
