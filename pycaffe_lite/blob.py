@@ -383,13 +383,13 @@ class Blob:
         return _display.blob_html(self)
 
 
-def lose_data(blobs: Sequence[Blob], why: str) -> tuple[Array | None, int]:
+def lose_data(blobs: Sequence[Blob], why: str, keep: bool = True) -> tuple[Array | None, int]:
     """Give the memory of `data`, the same for all of these blobs, back to its buffer: until `regain_data`, asking for
     `data` raises MemoryReusedError, with `why`. Returns the memory and how many arrays of it wait for that, where
-    nobody else was ever given one.
+    nobody else was ever given one, and arrays are to be kept.
     """
     first = blobs[0]._data
-    memory = None if first.buffer is None else first.lose(why)
+    memory = None if first.buffer is None else first.lose(why, keep)
     for blob in blobs:
         if memory is None or blob._data_of is not memory or blob._data is not first:
             break
@@ -398,7 +398,7 @@ def lose_data(blobs: Sequence[Blob], why: str) -> tuple[Array | None, int]:
     for blob in blobs:
         storage = blob._data
         if storage.buffer is not None:  # else it is the user's
-            storage.lose(why)
+            storage.lose(why, keep=False)
             blob._data_of, blob._data_view = None, _NOTHING
     return None, 0
 

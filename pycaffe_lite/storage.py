@@ -364,12 +364,12 @@ class Storage:
         else:
             self.laid = memory
 
-    def lose(self, why: str) -> Array | None:
+    def lose(self, why: str, keep: bool = True) -> Array | None:
         """Give the memory up; `why` is a sentence without a full stop for whoever asks for the numbers. Returns what
-        waits here for `regain`, which is nothing where somebody was given an array of the memory.
+        waits here for `regain`, which is nothing without `keep`, and where somebody was given an array of the memory.
         """
         private = self.settled is None and self.spares is None and self._unfinished is None
-        self._kept = self.memory if private else None
+        self._kept = self.memory if private and keep else None
         self.flat = self.settled = self.laid = self._unfinished = None
         self.lost = why
         return self._kept

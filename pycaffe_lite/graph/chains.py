@@ -146,8 +146,8 @@ class _Absorbing(_Chain):
         return None
 
     def _one_by_one(self) -> None:
-        self._reuse.write(self._what)
         for node in self._apart:
+            self._reuse.write(node)
             try:
                 node.layer.forward(node.bottoms, node.tops)
             except CaffeError as e:

@@ -99,8 +99,8 @@ class Reuse:
             elif index == tenant.made:  # not before, as long as layers run one by one, and a chain sees to it itself
                 self._part(tenant)
                 self._move_in(tenant, index)
-        if index in self._absorbed and not node.absorbs:
-            self._move_in(self._absorbed[index][0], index)
+        if not node.absorbs:
+            self.write(node)
 
     def begin(self, what: Sum) -> None:
         """Give the sum its memory. Where that is the other blob's, layers still find the other's numbers in it, until
@@ -194,24 +194,31 @@ class Reuse:
         buffers = [self._tenant[id(blob)].buffer for blob in what.blobs]
         return all(b is not None and blob.keeps_data_in(b) for b, blob in zip(buffers, what.blobs, strict=True))
 
-    def write(self, what: Absorbed) -> None:
-        """Give the blobs memory, as they are about to be written."""
-        for blob in what.blobs:
-            tenant = self._tenant[id(blob)]
-            self._move_in(tenant, tenant.made)
+    def write(self, node: Node) -> None:
+        """Give what is absorbed memory where this node is about to write it."""
+        if node.index in self._absorbed:
+            self._move_in(self._absorbed[node.index][0], node.index)
 
     def absorb(self, what: Absorbed) -> None:
-        """Say that the blobs were not written."""
+        """Say that the blobs were not written: memory that they had goes."""
         for blob in what.blobs:
             tenant = self._tenant[id(blob)]
-            if tenant.buffer is not None and self._at_home.pop(tenant.buffer, None) is not None:
-                tenant.buffer.give_away()
-                self._lose(tenant, _without(what))
+            if (buffer := tenant.buffer) is None:
+                continue
+            if at_home := self._at_home.get(buffer) is tenant:
+                del self._at_home[buffer]
+                buffer.give_away()
+            if at_home or tenant.waiting[0] is not None:
+                tenant.waiting = lose_data(tenant.blobs, _lost(tenant, _without(what)), keep=False)
 
     def _lose(self, tenant: Tenant, what: str) -> None:
-        tenant.waiting = memory, count = lose_data(tenant.blobs, f"The memory of blob '{tenant.blobs[0].name}' {what}")
+        tenant.waiting = memory, count = lose_data(tenant.blobs, _lost(tenant, what))
         if memory is not None and tenant.buffer is not None:
             tenant.buffer.wait(memory, count)
+
+
+def _lost(tenant: Tenant, what: str) -> str:
+    return f"The memory of blob '{tenant.blobs[0].name}' {what}"
 
 
 def _without(what: Absorbed) -> str:
@@ -231,8 +238,9 @@ def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
 
 
 def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorbed]:
-    """What need not be written: each such blob has a buffer for itself, which takes memory when it is written all the
-    same. What is read for it is needed until then, and the top in which it ends from the first of the layers on.
+    """What need not be written: such blobs have buffers of their own, two for a line, which take memory when they are
+    written all the same. What is read for them is needed until then, and the top in which they end from the first of
+    the layers on.
     """
     home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
     taken: set[int] = set()
@@ -251,8 +259,9 @@ def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorb
         if not (isinstance(found, Line) or is_private(found.blobs[0], found.by)):
             continue
         taken |= indices
-        for tenant in made:
-            tenant.buffer, tenant.absorbed = Buffer(), True
+        turns = itertools.cycle((Buffer(), Buffer()))  # of a line's blobs each is read when the next one is written
+        for tenant, buffer in zip(made, turns, strict=False):
+            tenant.buffer, tenant.absorbed = buffer, True
         end.first = found.members[0].index
         for blob in found.members[0].bottoms:
             home[id(blob)].last = max(home[id(blob)].last, found.by.index)

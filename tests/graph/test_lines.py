@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,22 @@ def test_watched_layer_by_layer(by_layers: None) -> None:
     net._callbacks.after_forward.clear()
     agree(net, plain)
     assert in_line(net)
+
+
+def test_memory_of_watched_passes(by_layers: None) -> None:
+    """Two of the blobs between are there at a time, and none once they are not written any more."""
+    net = make(NET)
+    before = net.memory_use().data
+    net.after_forward(lambda index: None)
+    net.forward()
+    sizes = sorted(net.blobs[name].nbytes for name in BETWEEN)
+    assert net.memory_use().data - before <= sum(sizes[-2:]) + net.blobs["last"].nbytes + net.blobs["thin"].nbytes
+    memories = [weakref.ref(net.blobs[name]._data.buffer._memory.base) for name in BETWEEN]  # type: ignore[union-attr]
+    assert len({id(memory()) for memory in memories}) == 2
+    net._callbacks.after_forward.clear()
+    net.forward()
+    assert in_line(net)
+    assert [memory() for memory in memories] == [None] * 4
 
 
 def test_a_user_who_shares_a_blob(by_layers: None) -> None:
