@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import TEST, Net
+from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done
 from pycaffe_lite.errors import MemoryReusedError
@@ -306,25 +307,39 @@ def test_what_is_still_needed_is_not_written_over(text: str, by_layers: None) ->
 @pytest.mark.parametrize("name", ["x1", "b", "sum1", "p", "d", "sum"])
 @pytest.mark.parametrize("before", [0, 2])
 def test_whoever_asks_for_a_blob_of_a_sum_gets_it(name: str, before: int, by_layers: None) -> None:
-    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    ask(RESIDUAL, name, before)
+
+
+def ask(text: str, name: str, before: int) -> None:
+    """After so many passes; the blob is right from then on."""
+    net, plain = make(text), make(text, reuse_memory=False)
     for _ in range(before):
         net.forward()
-    expected, got = plain.forward(blobs=[name]), net.forward(blobs=[name])
-    for key, array in expected.items():
-        np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
+    got = same_tops(net, plain, blobs=[name])
     agree(net, plain)
     np.testing.assert_allclose(got[name], plain.blobs[name].data, rtol=1e-5, atol=1e-5, err_msg="live")
 
 
+def same_tops(net: Net, plain: Net, **what: Any) -> dict[str, Array]:
+    expected, got = plain.forward(**what), net.forward(**what)
+    for key, array in expected.items():
+        np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
+    return got
+
+
 @pytest.mark.parametrize("end", ["x1", "b", "sum1", "p", "d"])
 def test_sums_of_passes_that_end_early(end: str, by_layers: None) -> None:
-    net, plain = make(RESIDUAL), make(RESIDUAL, reuse_memory=False)
+    end_early(RESIDUAL, end)
+
+
+def end_early(text: str, end: str) -> Net:
+    """In turn with whole passes."""
+    net, plain = make(text), make(text, reuse_memory=False)
     for seed in range(3):
         fill(net, seed), fill(plain, seed)
-        expected, got = plain.forward(end=end), net.forward(end=end)
-        for key, array in expected.items():
-            np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
+        same_tops(net, plain, end=end)
         agree(net, plain)
+    return net
 
 
 def test_sums_watched_layer_by_layer(by_layers: None) -> None:

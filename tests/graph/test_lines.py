@@ -10,8 +10,8 @@ import pytest
 from pycaffe_lite import TEST, Net
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import MemoryReusedError
-from tests.graph.nets import conv, fill, inputs, layer
-from tests.graph.test_absorbed import absorbed, agree, make, norm, relu
+from tests.graph.nets import conv, inputs, layer
+from tests.graph.test_absorbed import absorbed, agree, ask, end_early, make, norm, relu
 from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("onednn", "poisoned_buffers")
@@ -78,26 +78,12 @@ def test_only_in_nets_that_reuse_memory() -> None:
 @pytest.mark.parametrize("name", [*BETWEEN, "thin"])
 @pytest.mark.parametrize("before", [0, 2])
 def test_whoever_asks_gets_it_from_then_on(name: str, before: int, by_layers: None) -> None:
-    net, plain = make(NET), make(NET, reuse_memory=False)
-    for _ in range(before):
-        net.forward()
-    expected, got = plain.forward(blobs=[name]), net.forward(blobs=[name])
-    for key, array in expected.items():
-        np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
-    agree(net, plain)
-    np.testing.assert_allclose(got[name], plain.blobs[name].data, rtol=1e-5, atol=1e-5, err_msg="live")
+    ask(NET, name, before)
 
 
 @pytest.mark.parametrize("end", [*BETWEEN, "thin"])
 def test_passes_that_end_early(end: str, by_layers: None) -> None:
-    net, plain = make(NET), make(NET, reuse_memory=False)
-    for seed in range(3):
-        fill(net, seed), fill(plain, seed)
-        expected, got = plain.forward(end=end), net.forward(end=end)
-        for key, array in expected.items():
-            np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5, err_msg=key)
-        agree(net, plain)
-        assert in_line(net)
+    assert in_line(end_early(NET, end))
 
 
 def test_watched_layer_by_layer(by_layers: None) -> None:
