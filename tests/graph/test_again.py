@@ -407,7 +407,8 @@ def test_gradients() -> None:
 
 def test_a_solvers_test_net_follows_its_weights() -> None:
     message, _ = parse_text(LABELLED, pb.NetParameter, "net")
-    param = pb.SolverParameter(net_param=message, base_lr=0.0003, lr_policy="fixed", test_iter=[2], test_interval=1000)
+    often = {"test_iter": [2], "test_interval": 1000}
+    param = pb.SolverParameter(net_param=message, base_lr=0.0003, lr_policy="fixed", random_seed=3, **often)
     solver = caffe.SGDSolver(param)
     train, test = solver.net, solver.test_nets[0]
     for n in (train, test):
