@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pycaffe_lite._typing import Array
@@ -106,8 +106,9 @@ class Reuse:
         """Give the sum its memory. Where that is the other blob's, layers still find the other's numbers in it, until
         the `end`.
         """
-        if (tenant := self._written_over(what)) is None or (over := tenant.over) is None:
+        if (both := self._written_over(what)) is None:
             return
+        tenant, over = both
         others = storages_of(over.blobs)
         is_there = over.buffer is tenant.buffer is not None and self._at_home.get(tenant.buffer) is over
         if not (is_there and all(storage.buffer is over.buffer and storage.unseen for storage in others)):
@@ -124,26 +125,27 @@ class Reuse:
 
     def end(self, what: Sum) -> None:
         """Let nobody find the other blob's numbers where the sum has been written over them, or was to be."""
-        if (tenant := self._written_over(what)) is not None and tenant.over is not None:
-            for storage in storages_of(tenant.over.blobs):
+        if (both := self._written_over(what)) is not None:
+            for storage in storages_of(both[1].blobs):
                 storage.hide()
 
     def part(self, what: Sum) -> bool:
         """Let the sum have memory of its own from now on, and the other blob have its numbers, which are still there;
         whether they had one memory.
         """
-        if (tenant := self._written_over(what)) is None or (over := tenant.over) is None:
+        if (both := self._written_over(what)) is None:
             return False
+        tenant, over = both
         self._lose(tenant, "")
         self._part(tenant)
         self._move_in(over, over.made, written=True)
         self._move_in(tenant, tenant.first)
         return True
 
-    def _written_over(self, what: Sum) -> Tenant | None:
-        """The sum, if it is to be written over another blob."""
+    def _written_over(self, what: Sum) -> tuple[Tenant, Tenant] | None:
+        """The sum, and the other blob, if it is to be written over that."""
         tenant = self._tenant.get(id(what.by.tops[0]))
-        return None if tenant is None or tenant.over is None else tenant
+        return None if tenant is None or tenant.over is None else (tenant, tenant.over)
 
     def _part(self, tenant: Tenant) -> None:
         """Let it be written over nobody from now on."""
@@ -228,8 +230,9 @@ def _without(what: Absorbed) -> str:
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     """Find the tenants of a net and give them buffers. `outputs` are shown to the user after each pass."""
     tenants = find_tenants(nodes, outputs)
-    absorbed = list(_absorb(nodes, tenants))
-    _write_over(tenants, absorbed)
+    home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
+    absorbed = list(_absorb(nodes, home))
+    _write_over(home, absorbed)
     shared = [room for room in assign(t for t in tenants if t.movable and t.buffer is None) if len(room) > 1]
     sharing = [tenant for room in shared for tenant in room] + [t for t in tenants if t.absorbed]
     own = sum(t.nbytes for t in tenants) - sum(t.nbytes for t in sharing)
@@ -237,12 +240,11 @@ def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:
     return Reuse(sharing, [n.name for n in nodes], nbytes, absorbed)
 
 
-def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorbed]:
+def _absorb(nodes: Sequence[Node], home: Mapping[int, Tenant]) -> Iterator[Absorbed]:
     """What need not be written: such blobs have buffers of their own, two for a line, which take memory when they are
     written all the same. What is read for them is needed until then, and the top in which they end from the first of
     the layers on.
     """
-    home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
     taken: set[int] = set()
 
     def is_private(blob: Blob, reader: Node) -> bool:
@@ -268,9 +270,8 @@ def _absorb(nodes: Sequence[Node], tenants: Sequence[Tenant]) -> Iterator[Absorb
         yield found
 
 
-def _write_over(tenants: Sequence[Tenant], absorbed: Iterable[Absorbed]) -> None:
+def _write_over(home: Mapping[int, Tenant], absorbed: Iterable[Absorbed]) -> None:
     """Let sums be written over the blob that is added, where neither the layer that writes reads that nor any after."""
-    home = {id(blob): tenant for tenant in tenants for blob in tenant.blobs}
     for found in absorbed:
         if not isinstance(found, Sum):
             continue
@@ -314,14 +315,14 @@ def find_tenants(nodes: Sequence[Node], outputs: Iterable[Blob]) -> list[Tenant]
 
 def assign(tenants: Iterable[Tenant]) -> list[list[Tenant]]:
     """Give each a buffer, who is written over another the other's; returns who shares one, the largest first."""
-    together: dict[Tenant, list[Tenant]] = {}
+    groups: dict[Tenant, list[Tenant]] = {}
+    """By the first of each."""
+    of: dict[Tenant, list[Tenant]] = {}
     for tenant in tenants:
-        group = [tenant] if tenant.over is None else together[tenant.over]
-        together[tenant] = group
-        if tenant.over is not None:
-            group.append(tenant)
+        of[tenant] = groups.setdefault(tenant, []) if tenant.over is None else of[tenant.over]
+        of[tenant].append(tenant)
     rooms: list[list[Tenant]] = []
-    for group in sorted({id(g): g for g in together.values()}.values(), key=lambda g: -g[0].nbytes):
+    for group in sorted(groups.values(), key=lambda g: -g[0].nbytes):
         room = next((r for r in reversed(rooms) if not any(t.meets(o) for t in group for o in r)), None)
         if room is None:
             room = []

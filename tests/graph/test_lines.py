@@ -11,7 +11,7 @@ from pycaffe_lite import TEST, Net
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import MemoryReusedError
 from tests.graph.nets import conv, inputs, layer
-from tests.graph.test_absorbed import absorbed, agree, ask, end_early, make, norm, relu
+from tests.graph.test_absorbed import absorbed, agree, ask, end_early, make, norm, relu, watch
 from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("onednn", "poisoned_buffers")
@@ -87,15 +87,7 @@ def test_passes_that_end_early(end: str, by_layers: None) -> None:
 
 
 def test_watched_layer_by_layer(by_layers: None) -> None:
-    net, plain = make(NET), make(NET, reuse_memory=False)
-    net.forward()
-    seen: list[str] = []
-    net.after_forward(lambda index: seen.extend(net._nodes[index].top_names))
-    agree(net, plain)
-    assert set(BETWEEN) < set(seen)
-    net._callbacks.after_forward.clear()
-    agree(net, plain)
-    assert in_line(net)
+    assert in_line(watch(NET, set(BETWEEN)))
 
 
 def test_memory_of_watched_passes(by_layers: None) -> None:

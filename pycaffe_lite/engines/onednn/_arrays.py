@@ -38,12 +38,17 @@ def takes(blobs: list[Blob]) -> bool:
     return all(b.dtype == FLOAT and b.count for b in blobs)
 
 
-def many_alike(*arrays: Array) -> bool:
-    """Whether they hold many float32 numbers, and lie alike: what is alike of blobs may be taken for flat arrays."""
+def alike(*arrays: Array) -> bool:
+    """Whether they hold float32 numbers, and lie alike: what is alike of blobs may be taken for flat arrays."""
     first = arrays[0]
-    if first.size < MIN_COUNT or first.dtype != FLOAT:
+    if not first.size or first.dtype != FLOAT:
         return False
     return all(array.strides == first.strides for array in arrays)
+
+
+def many_alike(*arrays: Array) -> bool:
+    """As `alike`, of many numbers."""
+    return arrays[0].size >= MIN_COUNT and alike(*arrays)
 
 
 def layout(array: Array) -> Layout:

@@ -83,28 +83,29 @@ class Line:
 
     def __init__(self, layers: Sequence[Layer], shapes: Sequence[Shape]) -> None:
         self.shapes = shapes
-        self._stages = list(_stages(layers, shapes))
-        self._runs: list[tuple[Adaptive, Tail]] = []
+        self._runs: list[tuple[_Stage, Adaptive, Tail]] = []
+        """Empty where there is no such line."""
         self._steps: list[Prepared] = []
-        if sum(1 + len(stage.behind) for stage in self._stages) < len(layers):
+        stages = list(_stages(layers, shapes))
+        if sum(1 + len(stage.behind) for stage in stages) < len(layers):
             return  # these shapes do not suit all of them
         lies: Layout | None = None
-        for stage in self._stages:
+        for stage in stages:
             tail = Tail(stage.behind, folds=stage.layer.folds, slopes=stage.layer.slopes)
             run = stage.layer.run_in_line(lies, stage.x, stage.y, tail)
             if run is None:
                 self._runs.clear()
                 return
-            self._runs.append((run, tail))
+            self._runs.append((stage, run, tail))
             lies = run.arguments[DST]
 
     def forward(self, bottom: Blob, top: Blob, scratch: Scratch) -> Done | None:
         """None, and nothing is done, where there is no such line, or weights are not finite."""
         if not self._steps or not all(step.hold(self) for step in self._steps):
-            self._steps = list(self._prepare()) if self._runs else []
-        if not self._steps or len(self._steps) < len(self._stages):
+            self._steps = list(self._prepare())
+        if not self._steps or len(self._steps) < len(self._runs):
             return None
-        most = max(run.arguments[DST].nbytes for run, _ in self._runs)
+        most = max(step.run.arguments[DST].nbytes for step in self._steps)
         rooms = [scratch(name, (most // 4,), FLOAT) for name in BETWEEN]
         given, wanted = bottom.stored("data"), self._steps[0].run.arguments[SRC]
         source = read(given, wanted, scratch, "x")
@@ -123,7 +124,7 @@ class Line:
 
     def _prepare(self) -> Iterator[Prepared]:
         """As many as have finite weights."""
-        for stage, (run, tail) in zip(self._stages, self._runs, strict=True):
+        for stage, run, tail in self._runs:
             prepared = stage.layer._prepare_with(tail, run, self, stage.behind)
             if prepared is None:
                 return

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done
-from pycaffe_lite.engines.onednn._arrays import FLOAT, is_fast, many_alike
+from pycaffe_lite.engines.onednn._arrays import alike, is_fast, many_alike
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
@@ -54,19 +54,12 @@ class Elementwise(NeuronLayer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         x = bottom[0].stored("data")
         y = top[0].open("data", order_of(x))
-        if self.phase == pb.TEST and x.dtype == FLOAT and x.size and x.strides == y.strides:
-            run = self._primitives(x.size)[0]  # done again, few numbers take no longer than numpy's
-            if run is not None:
-                run(x, y)
-                return run
-        return self._do(self._value, x, y)
-
-    def _value(self, x: Array, y: Array) -> None:
-        run = self._primitives(x.size)[0] if many_alike(x, y) else None
+        fast = alike if self.phase == pb.TEST else many_alike  # done again, few numbers take no longer than numpy's
+        run = self._primitives(x.size)[0] if fast(x, y) else None
         if run is None:
-            super()._value(x, y)
-        else:
-            run(x, y)
+            return self._do(self._value, x, y)
+        run(x, y)
+        return run
 
     def _gradient(self, known: Array, dy: Array, dx: Array) -> None:
         run = self._primitives(known.size)[1] if many_alike(known, dy, dx) else None

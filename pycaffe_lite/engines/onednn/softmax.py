@@ -5,13 +5,12 @@ Where a number of a vector is NaN or ∞, oneDNN makes NaN of that one and 0 of 
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 
-from pycaffe_lite._typing import Array
-from pycaffe_lite.engines.onednn._arrays import FLOAT, is_fast
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.engines.onednn._arrays import FLOAT, is_fast, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import DST, FORWARD_TRAINING, SRC, Description, Primitive, plain_layout
 from pycaffe_lite.layer import Blobs
@@ -25,23 +24,24 @@ ACCURATE = 0x30000
 class OneDnnSoftmax(Softmax):
     """The forward pass of float32 blobs along their last axis, or the last but for some of length 1; else numpy's."""
 
-    def setup(self, bottom: Blobs, top: Blobs) -> None:
-        super().setup(bottom, top)
-        self._made = functools.lru_cache(1)(_make)
+    _made_for: Shape | None = None
+    _made: tuple[Primitive, Array] | None = None
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
+        if (shape := bottom[0].shape) != self._made_for:
+            self._made_for, self._made, count = shape, None, shape[self._axis]
+            if takes([*bottom, *top]) and math.prod(shape[self._axis % len(shape) :]) == count:
+                self._made = _make(bottom[0].count // count, count)
 
     def _probabilities(self, x: Array, y: Array) -> None:
-        count = x.shape[self._axis]
-        is_last = math.prod(x.shape[self._axis :]) == count or self._axis == -1
-        made = None
-        if is_last and count and x.size and x.dtype == FLOAT and x.flags.c_contiguous and y.flags.c_contiguous:
-            made = self._made(x.size // count, count)
-        if made is None:
+        if self._made is None or not (x.flags.c_contiguous and y.flags.c_contiguous):
             super()._probabilities(x, y)
             return
-        run, ones = made
+        run, ones = self._made
         run(x, y)
         if math.isnan(np.vdot(y, ones)):
-            vectors = y.reshape(-1, count)
+            vectors = y.reshape(-1, y.shape[self._axis])
             vectors[np.isnan(vectors).any(axis=1)] = np.nan
 
 
