@@ -268,6 +268,7 @@ class Blob:
             self.diff[...] = other.diff.reshape(self._shape)
         elif self._diff is not other._diff:
             self._diff, self._diff_of = other._diff, None
+            Blob.changes = _next_change()
 
     def take_diff_of(self, other: Blob) -> None:
         """Let `diff` be the same numbers as the other blob's, which has this shape; as they lie, and where nobody has
@@ -408,9 +409,10 @@ def regain_data(blobs: Sequence[Blob], same: bool) -> None:
     blobs[0]._data.regain(same)
 
 
-def storages_of(blobs: Iterable[Blob]) -> list[Storage]:
-    """Those of their data, each once."""
-    return list({id(blob._data): blob._data for blob in blobs}.values())
+def storages_of(blobs: Iterable[Blob], what: Side = "data") -> list[Storage]:
+    """Those of their data, or diffs, each once."""
+    storages = (blob._data if what == "data" else blob._diff for blob in blobs)
+    return list({id(storage): storage for storage in storages}.values())
 
 
 _shape_of = operator.attrgetter("_shape")

@@ -12,11 +12,17 @@ from pycaffe_lite._typing import Array
 Call = Callable[[], object]
 
 
+class Otherwise(Exception):
+    """What was done cannot be done again now; raised before anything is written."""
+
+
 class Done(Protocol):
     """Of a layer's last pass."""
 
     def again(self) -> Call | None:
-        """What does it once more with the same memory, which it keeps; None where only the layer can."""
+        """What does it once more with the same memory, which it keeps; None where only the layer can. Calling that may
+        raise Otherwise.
+        """
 
 
 class Several(tuple[Done, ...]):
@@ -38,6 +44,21 @@ class Called:
         return None if arrays is None else functools.partial(self._function, *arrays)
 
 
+class Kept(functools.partial[object]):
+    """As Called, and keeps the arrays: for nets whose blobs have memory of their own."""
+
+    def again(self) -> Call:
+        return self
+
+
+def together(parts: Sequence[Done | None]) -> Done | None:
+    """All of them one after another; None where one is not known."""
+    if None in parts:
+        return None
+    single = [done for part in parts for done in (part if isinstance(part, Several) else (part,)) if done is not None]
+    return single[0] if len(single) == 1 else Several(single)
+
+
 def all_there(seen: Sequence[Callable[[], Array | None]]) -> list[Array] | None:
     """The arrays of these weak references; None where one is gone."""
     arrays = [array for reference in seen if (array := reference()) is not None]
@@ -46,6 +67,8 @@ def all_there(seen: Sequence[Callable[[], Array | None]]) -> list[Array] | None:
 
 def one_after_another(calls: Sequence[Call]) -> Call:
     """All of these as one."""
+    if len(calls) == 1:
+        return calls[0]
 
     def run() -> None:
         for call in calls:

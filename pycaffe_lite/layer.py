@@ -32,7 +32,7 @@ from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
-from pycaffe_lite.done import Called, Done
+from pycaffe_lite.done import NOTHING, Called, Done, Kept
 from pycaffe_lite.errors import GraphError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -206,8 +206,8 @@ class Layer:
     def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         """Compute the tops' data from the bottoms'.
 
-        Returns what has been done, if as long as shapes, weights and memory are the same doing it again comes to the
-        same as another call.
+        Returns what has been done, if as long as shapes and memory are the same, and in phase TEST weights, doing it
+        again comes to the same as another call.
         """
         return self.forward_cpu(bottom, top)
 
@@ -288,9 +288,13 @@ class Layer:
         followers[0].backward(top, [True], bottom)
         self.backward(bottom, [True], bottom)
 
-    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to."""
-        self.backward_cpu(top, propagate_down, bottom)
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to.
+
+        Returns what has been done, if after another forward pass doing it again comes to the same as another call, as
+        long as shapes and memory are the same, and which gradients had nothing before.
+        """
+        return self.backward_cpu(top, propagate_down, bottom)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         """The forward pass of a built-in layer; returns as `forward`."""
@@ -298,12 +302,14 @@ class Layer:
             f"{type(self).__name__} has no forward", hint="Write forward(self, bottom, top), which sets the tops' data."
         )
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        """The backward pass of a built-in layer; returns as `backward`."""
         if any(propagate_down):
             raise GraphError(
                 "This layer has no gradient, yet a loss after it and parameters before it ask for one",
                 hint="Set propagate_down: false for its bottoms.",
             )
+        return None
 
     def close(self) -> None:
         """Give back files and threads; the net calls it when it goes."""
@@ -359,9 +365,11 @@ class Layer:
         return self._rng_made
 
     def _do(self, function: Callable[..., object], *arrays: Array) -> Done | None:
-        """Call a function of arrays that is all of a forward pass; returns what `forward` returns for that."""
+        """Call a function of arrays that is all of a pass, or with others what is; returns what passes return for
+        that.
+        """
         function(*arrays)
-        return Called(function, *arrays) if self.phase == pb.TEST else None
+        return Called(function, *arrays) if self.phase == pb.TEST else Kept(function, *arrays)
 
     def _scratch(self, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
         """Working memory kept between passes: the same array as last time while shape and dtype are the same.
@@ -402,11 +410,10 @@ class Layer:
         diff = blob.diff_to_overwrite()
         return self._scratch(f"gradient {j}", blob.shape, blob.dtype) if diff is None else diff
 
-    def _add_gradient(self, j: int, gradient: Array) -> None:
+    def _add_gradient(self, j: int, gradient: Array) -> Done | None:
         """Add what `_gradient_of` gave memory for."""
         diff = self.blobs[j].diff
-        if gradient is not diff:
-            np.add(diff, gradient, out=diff)
+        return NOTHING if gradient is diff else self._do(_add, diff, gradient)
 
     def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
         """Append a learnable blob, filled. Raises ShapeError for one without numbers, as Caffe's fillers do."""
@@ -419,6 +426,10 @@ class Layer:
         if filler != _ZEROS:  # new blobs are zeros: those of a net for trained weights take no memory before these come
             fill(blob.data, filler, self._rng)
         return blob
+
+
+def _add(diff: Array, gradient: Array) -> None:
+    np.add(diff, gradient, out=diff)
 
 
 def check_arity(layer: Layer, bottoms: int, tops: int) -> None:

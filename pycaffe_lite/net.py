@@ -20,6 +20,7 @@ from pycaffe_lite.graph.again import Note, Repeats, loss_of
 from pycaffe_lite.graph.build import build, reshape, settle
 from pycaffe_lite.graph.chains import Chains
 from pycaffe_lite.graph.plan import Node
+from pycaffe_lite.graph.steps import Steps, note_backward
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.memory_use import MemoryUse, memory_use
@@ -168,8 +169,12 @@ class Net(PycaffeNames):
         self._nodes: list[Node] = graph.nodes
         self._chains = Chains(graph.nodes, graph.reuse)
         self._repeats: Repeats | None = None
-        if self.phase == pb.TEST and graph.nodes and not any(n.always_reshape for n in graph.nodes):
-            self._repeats = Repeats(graph.nodes, self._chains.all, graph.reuse)
+        self._steps: Steps | None = None
+        if graph.nodes and not any(n.always_reshape for n in graph.nodes):
+            if self.phase == pb.TEST:
+                self._repeats = Repeats(graph.nodes, self._chains.all, graph.reuse)
+            elif not any(n.bottom_weights for n in graph.nodes):
+                self._steps = Steps(graph.nodes, self._chains.all, self._chains.all_backward)
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._has_users_layers = any(n.always_reshape for n in graph.nodes)
@@ -228,40 +233,63 @@ class Net(PycaffeNames):
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
         errors = self._users_errors()
+        nodes = self._nodes[start : end + 1] if self._is_watched else self._chains.between(start, end)
+        repeats = self._repeats
         with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
-            return self._run_forward(start, end, errors)
+            if repeats is None or nodes is not self._chains.all:
+                return self._run_forward(nodes, errors, None)
+            done, loss = repeats.run()
+            if done == len(nodes):
+                return loss
+            notes = None if done else repeats.notes()
+            loss += self._run_forward(nodes[done:], errors, notes)
+            if notes is not None:
+                repeats.keep(notes)
+        return loss
 
     def _backward(self, start: int, end: int) -> None:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
         if self._reuse is not None:
             raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
         errors = self._users_errors()
+        nodes = self._nodes[end : start + 1][::-1] if self._is_watched else self._chains.backward(start, end)
         with np.errstate(all="ignore"):
-            self._run_backward(start, end, errors)
+            self._run_backward(nodes, errors, None)
+            if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
+                _debug_info.log_all_params(self.learnable)
 
     def _forward_backward(self) -> float:
         """Both passes through all layers; returns the weighted loss."""
-        errors, last = self._users_errors(), len(self._nodes) - 1
+        steps, last = self._steps, len(self._nodes) - 1
+        if steps is None or self._is_watched:
+            loss = self._forward(0, last)
+            self._backward(last, 0)
+            return loss
         with np.errstate(all="ignore"):
-            loss = self._run_forward(0, last, errors)
-            self._run_backward(last, 0, errors)
+            done, loss = steps.run()
+            forward, backward = steps.left(done)
+            if not (forward or backward):
+                return loss
+            notes = None if done else steps.notes()
+            loss += self._run_forward(forward, {}, notes)
+            self._run_backward(backward, {}, notes)
+            if notes is not None:
+                steps.keep(notes)
         return loss
+
+    @property
+    def _is_watched(self) -> bool:
+        """Whether somebody is told about layer by layer."""
+        return self.debug_info or self._callbacks.any
 
     def _users_errors(self) -> dict[str, Any]:
         """What numpy is to do about errors in users' layers."""
         return dict(np.geterr()) if self._has_users_layers else {}
 
-    def _run_forward(self, start: int, end: int, errors: Mapping[str, Any]) -> float:
-        loss, reuse, repeats, notes = 0.0, self._reuse, self._repeats, None
+    def _run_forward(self, nodes: Sequence[Node], errors: Mapping[str, Any], notes: list[Note] | None) -> float:
+        """Run these nodes; returns their loss, and in `notes` what they did."""
+        loss, reuse = 0.0, self._reuse
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
-        watched = self.debug_info or after or before
-        nodes = self._nodes[start : end + 1] if watched else self._chains.between(start, end)
-        if repeats is not None and nodes is self._chains.all:
-            done, loss = repeats.run()
-            if done:
-                nodes = nodes[done:]
-            else:
-                notes = repeats.notes()
         for node in nodes:
             for call in before:
                 call(node.index)
@@ -275,7 +303,7 @@ class Net(PycaffeNames):
                         settle(node)
                     did = node.layer.forward(node.bottoms, node.tops)
                     if notes is not None:
-                        notes.append(Note(node, did))
+                        notes.append(Note.of_forward(node, did))
             except CaffeError as e:
                 raise node.spec.blame(e) from e.__cause__
             if self.debug_info:
@@ -284,14 +312,12 @@ class Net(PycaffeNames):
                 loss += loss_of(node)
             for call in after:
                 call(node.index)
-        if repeats is not None and notes is not None:
-            repeats.keep(notes)
         return loss
 
-    def _run_backward(self, start: int, end: int, errors: Mapping[str, Any]) -> None:
+    def _run_backward(self, nodes: Sequence[Node], errors: Mapping[str, Any], notes: list[Note] | None) -> None:
+        """Run the backward passes of these nodes that need one; in `notes` what they did."""
         before, after = self._callbacks.before_backward, self._callbacks.after_backward
-        watched = self.debug_info or before or after
-        for node in self._nodes[end : start + 1][::-1] if watched else self._chains.backward(start, end):
+        for node in nodes:
             for call in before:
                 call(node.index)
             if node.need_backward:
@@ -299,7 +325,9 @@ class Net(PycaffeNames):
                     if node.always_reshape:
                         _backward_as_its_author_expects(node, errors)
                     else:
-                        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+                        did = node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+                        if notes is not None:
+                            notes.append(note_backward(node, did))
                 except CaffeError as e:
                     raise node.spec.blame(e) from e.__cause__
                 for i, weight in node.bottom_weights:
@@ -308,8 +336,6 @@ class Net(PycaffeNames):
                     _debug_info.log_backward(node)
             for call in after:
                 call(node.index)
-        if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
-            _debug_info.log_all_params(self.learnable)
 
     @property
     def runs_others_code(self) -> bool:
@@ -320,8 +346,9 @@ class Net(PycaffeNames):
         """Reshape every layer for the present shapes of its bottoms, from the inputs on. Raises what layers raise,
         mostly ShapeError.
         """
-        if self._repeats is not None:
-            self._repeats.forget()
+        for repeats in (self._repeats, self._steps):
+            if repeats is not None:
+                repeats.forget()
         for node in self._nodes:
             try:
                 reshape(node)

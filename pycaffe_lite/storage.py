@@ -423,6 +423,10 @@ class Storage:
         """Where the numbers are."""
         return self.flat, self.laid, self.settled, self.buffer, self._kept
 
+    def standing(self) -> Standing:
+        """What the numbers count as, and what is to be done before anybody has them or overwrites them."""
+        return self.flat, self.laid, self.settled, self.spares, self._unfinished, self._instead, self.forgotten
+
     def clear(self) -> None:
         """Make all numbers 0, where they are not 0 for want of ever having been looked at."""
         self.initial = 0.0
@@ -479,6 +483,10 @@ Place = tuple[Array | None, Array | None, Array | None, "Buffer | None", Array |
 """What a storage's memory is, whether somebody was given an array of it, and whose it is."""
 
 
+Standing = tuple[Array | None, Array | None, Array | None, object, object, Array | None, bool]
+"""Where a storage's memory is, whether somebody was given an array of it, and whether its numbers are others'."""
+
+
 def all_at(storages: Iterable[Storage], places: Iterable[Place]) -> bool:
     """Whether each of these storages is where it was."""
     for storage, (flat, laid, settled, buffer, kept) in zip(storages, places, strict=True):
@@ -488,6 +496,22 @@ def all_at(storages: Iterable[Storage], places: Iterable[Place]) -> bool:
             or storage.settled is not settled
             or storage.buffer is not buffer
             or storage._kept is not kept
+        ):
+            return False
+    return True
+
+
+def all_stand(storages: Iterable[Storage], standings: Iterable[Standing]) -> bool:
+    """Whether all is as it was about these storages, but for the numbers."""
+    for storage, (flat, laid, settled, spares, unfinished, instead, forgotten) in zip(storages, standings, strict=True):
+        if (
+            storage.flat is not flat
+            or storage.laid is not laid
+            or storage.settled is not settled
+            or storage.spares is not spares
+            or storage._unfinished is not unfinished
+            or storage._instead is not instead
+            or storage.forgotten is not forgotten
         ):
             return False
     return True

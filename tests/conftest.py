@@ -11,6 +11,7 @@ import pytest
 from pycaffe_lite import engines
 from pycaffe_lite.errors import MissingPackageError
 from pycaffe_lite.graph.again import Repeats
+from pycaffe_lite.graph.steps import Steps
 
 CHECKOUT = Path(__file__).parents[1]
 GOLDEN, ENGINES = Path(__file__).parent / "golden", Path(__file__).parent / "engines"
@@ -59,8 +60,9 @@ def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def by_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every forward pass is run by layers; none is done again without them."""
-    monkeypatch.setattr(Repeats, "keep", lambda self, notes: None)
+    """Every pass is run by layers; none is done again without them."""
+    for cls in (Repeats, Steps):
+        monkeypatch.setattr(cls, "keep", lambda self, notes: None)
 
 
 def choose_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, storages_of
-from pycaffe_lite.done import NOTHING, Call, Done
+from pycaffe_lite.done import NOTHING, Call, Done, Otherwise
 from pycaffe_lite.errors import CaffeError, MemoryReusedError
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.reuse import Reuse
@@ -37,7 +37,7 @@ class Repeats:
 
     def __init__(self, nodes: Sequence[Node], runs: Sequence[Node], reuse: Reuse | None) -> None:
         self._nodes, self._runs, self._reuse = nodes, runs, reuse
-        self._last: _Pass | None = None
+        self._last: Pass | None = None
         self._rest = self._resting = 0
         """For how many passes none is noted after the next that is noted in vain, and for how many now."""
 
@@ -72,7 +72,7 @@ class Repeats:
         weights unnoticed, where a blob was in one memory after the other, where somebody might have an array of memory
         that is others' next, nor where most layers would run all the same.
         """
-        steps = [_step(node, note) for node, note in zip(self._runs, notes, strict=True)]
+        steps = [step_of(note, node) for node, note in zip(self._runs, notes, strict=True)]
         absorbed = self._reuse.absorbed if self._reuse is not None else ()
         unneeded = storages_of(blob for what in absorbed for blob in what.blobs)
         storages = storages_of(top for node in self._nodes for top in node.tops)
@@ -84,11 +84,11 @@ class Repeats:
             and all(storage.unseen for storage in of_buffers)
         ):
             shown = [storage for storage in self._of_layers(steps) if storage in of_buffers and storage.lost]
-            self._last = _Pass(self._runs, steps, storages, shown, self._reuse)
+            self._last = Pass(self._runs, steps, storages, shown, self._reuse)
         else:
             self._pause()
 
-    def _of_layers(self, steps: Sequence[_Step]) -> list[Storage]:
+    def _of_layers(self, steps: Sequence[Step]) -> list[Storage]:
         """What those read and write that have not said what they did."""
         ends = [*(node.index for node in self._runs[1:]), len(self._nodes)]
         return storages_of(
@@ -105,15 +105,19 @@ class Repeats:
 
 
 class Note:
-    """What a node has just done, if the layer says so, and where its tops are now. It keeps no memory."""
+    """What a node has just done, if the layer says so, and where what it wrote is now. It keeps no memory."""
 
-    def __init__(self, node: Node, done: Done | None) -> None:
+    def __init__(self, done: Done | None, written: list[Storage], by_layer: Call) -> None:
         self.done = done if hasattr(done, "again") else None  # users' layers may return anything
-        self.written = storages_of(node.tops)
+        self.written, self.by_layer = written, by_layer
         self._memories = [_reference(storage.memory) for storage in self.written]
 
+    @classmethod
+    def of_forward(cls, node: Node, done: Done | None) -> Note:
+        return cls(done, storages_of(node.tops), lambda: node.layer.forward(node.bottoms, node.tops))
+
     def is_there(self) -> bool:
-        """Whether the tops have not moved."""
+        """Whether that has not moved."""
         return all(s.is_in(memory()) for s, memory in zip(self.written, self._memories, strict=True))
 
 
@@ -134,31 +138,34 @@ def loss_of(node: Node) -> float:
 
 
 @dataclass
-class _Step:
+class Step:
     """What to call for a node, and whose numbers that writes without saying so."""
 
-    node: Node
     call: Call
     written: list[Storage]
     by_layer: bool
+    losing: Node | None = None
+    """The node, if its tops count in the net's loss."""
 
 
-def _step(node: Node, note: Note) -> _Step:
+def step_of(note: Note, node: Node | None = None) -> Step:
+    """As the note says, for a node whose tops' loss counts then."""
+    losing = node if node is not None and node.losses else None
     if note.done is NOTHING:
-        return _Step(node, _nothing, [], False)
+        return Step(_nothing, [], False, losing)
     call = None if note.done is None else note.done.again()
     if call is None:
-        return _Step(node, lambda: node.layer.forward(node.bottoms, node.tops), [], True)
-    return _Step(node, call, note.written, False)
+        return Step(note.by_layer, [], True, losing)
+    return Step(call, note.written, False, losing)
 
 
-class _Pass:
+class Pass:
     """A pass that can be done again."""
 
     def __init__(
         self,
         runs: Sequence[Node],
-        steps: Sequence[_Step],
+        steps: Sequence[Step],
         storages: Sequence[Storage],
         lost: Sequence[Storage],
         reuse: Reuse | None,
@@ -167,12 +174,11 @@ class _Pass:
         self._storages, self._places = storages, [storage.place() for storage in storages]
         self._changes = Blob.changes, WatchedStorage.changes
         self._steps = [
-            (i, step.node, step.call) for i, step in enumerate(steps) if step.call is not _nothing or step.node.losses
+            (i, step.call, step if step.by_layer or step.losing else None)
+            for i, step in enumerate(steps)
+            if step.call is not _nothing or step.losing
         ]
-        self._calls: list[tuple[int, Call]] | None = None
-        """What to call, and for which of `runs`, where that is all there is to do: it changes nothing but numbers."""
-        if not any(step.by_layer or step.node.losses for step in steps):
-            self._calls = [(i, call) for i, _, call in self._steps]
+        """What to call, for which of `runs`, and the step where there is more to do than to call."""
         self._written = [storage for step in steps for storage in step.written]
 
     def holds(self) -> bool:
@@ -187,22 +193,19 @@ class _Pass:
         try:
             for storage in self._lost:
                 storage.show()
-            if self._calls is not None:
-                for i, call in self._calls:  # noqa: B007  the error handler asks for it
-                    call()
-            else:
-                for i, node, call in self._steps:
-                    call()
-                    if node.losses:
-                        loss += loss_of(node)
+            for i, call, more in self._steps:
+                call()
+                if more is not None:
+                    if more.losing is not None:
+                        loss += loss_of(more.losing)
                     if Blob.changes != changes:
-                        self._take_turns(i + 1)
+                        self._end_early(i + 1, i + 1)
                         return i + 1, loss
-        except MemoryReusedError:  # a layer asks for what it did not ask for last time
-            self._take_turns(i)
+        except (MemoryReusedError, Otherwise):  # a layer asks for what it did not ask for last time
+            self._end_early(i, i)
             return i, loss
         except BaseException as e:
-            self._take_turns(i + 1)
+            self._end_early(i, i + 1)
             if isinstance(e, CaffeError):
                 raise self._runs[i].spec.blame(e) from e.__cause__
             raise
@@ -210,9 +213,9 @@ class _Pass:
             storage.hide()
         return len(self._runs), loss
 
-    def _take_turns(self, count: int) -> None:
-        """Let those be where they are when so many of `runs` have run one by one."""
+    def _end_early(self, done: int, begun: int) -> None:
+        """Let things be as where so many of `runs` were done, and begun, one by one."""
         for storage in self._lost:
             storage.hide()
         if self._reuse is not None:
-            self._reuse.catch_up(self._runs[:count])
+            self._reuse.catch_up(self._runs[:begun])

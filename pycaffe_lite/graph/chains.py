@@ -44,7 +44,8 @@ class Chains:
         self.all = list(_walk(nodes, self._members, self._chains, 0, last))
         """What a whole forward pass runs."""
         self._through = through
-        self._all_backward = list(_walk(nodes, through, self._chains, 0, last))[::-1]
+        self.all_backward = [n for n in _walk(nodes, through, self._chains, 0, last) if n.need_backward][::-1]
+        """What a whole backward pass runs."""
 
     def between(self, start: int, end: int) -> Sequence[Node]:
         """What to run for layers start to end (indices, both included): as few nodes as there are."""
@@ -55,7 +56,7 @@ class Chains:
     def backward(self, start: int, end: int) -> Sequence[Node]:
         """What to run, in this order, for the backward passes of layers start down to end."""
         if (start, end) == (len(self._nodes) - 1, 0):
-            return self._all_backward
+            return self.all_backward
         return list(_walk(self._nodes, self._through, self._chains, end, start))[::-1]
 
     def within(self) -> dict[int, Node]:

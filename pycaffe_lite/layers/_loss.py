@@ -9,6 +9,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.constraints import Constraint
+from pycaffe_lite.done import BY_LAYER, Done
 from pycaffe_lite.errors import DataError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -52,6 +53,10 @@ class LossLayer(Layer):
         if x[:1] != target[:1]:
             raise ShapeError(f"The bottoms have shapes {x} and {target}", hint="Their first dimension must be equal.")
         return [()]
+
+    def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        done = super().backward(top, propagate_down, bottom)
+        return BY_LAYER if done is None else done
 
     def items(self, bottom: Blobs) -> int:
         """What a mean over the items of the batch divides by; at least 1, for a Filter may leave none."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
-from pycaffe_lite.done import Done
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs, Layer, exactly
 
 
@@ -34,13 +34,14 @@ class NeuronLayer(Layer):
         x = bottom[0].stored("data")
         return self._do(self._value, x, top[0].open("data", order_of(x)))
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not self.has_backward:
-            super().backward_cpu(top, propagate_down, bottom)
-        elif propagate_down[0]:
-            read = bottom if self.backward_reads_bottom_data() else top
-            known, dy = read[0].stored("data"), top[0].stored("diff")
-            self._gradient(known, dy, bottom[0].open("diff", order_of(dy)))
+            return super().backward_cpu(top, propagate_down, bottom)
+        if not propagate_down[0]:
+            return NOTHING
+        read = bottom if self.backward_reads_bottom_data() else top
+        known, dy = read[0].stored("data"), top[0].stored("diff")
+        return self._do(self._gradient, known, dy, bottom[0].open("diff", order_of(dy)))
 
     def _value(self, x: Array, y: Array) -> None:
         """Write y, which may be x."""

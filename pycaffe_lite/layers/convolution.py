@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import MIN_ITEMS, Blob, Side
+from pycaffe_lite.done import Done
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _im2col
 from pycaffe_lite.layers._conv import WeightedWindows, count_windows
@@ -65,7 +66,7 @@ class Convolution(WeightedWindows):
             source, target = self._read(x, "data"), self._open(y, "data")
             _im2col.conv_forward(source, w, b, target, self._geometry, self._scratch, self._by_batch)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         dw = self.blobs[0].diff if self.param_propagate_down(0) else None
         db = self.blobs[1].diff if self._bias and self.param_propagate_down(1) else None
         how = self._geometry, self._scratch, self._by_batch
@@ -78,6 +79,7 @@ class Convolution(WeightedWindows):
                 _im2col.conv_backward_weight(self._read(x, "data"), dy, dw, db, *how, same_x)
             if down:
                 _im2col.conv_backward_data(dy, self.blobs[0].stored("data"), self._open(x, "diff"), *how)
+        return None
 
     def _goes_by_batch(self, y: Shape, innermost: bool) -> bool:
         """Whether tops of shape y, with the batch innermost or not, are made the whole batch at once."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _im2col
@@ -68,7 +69,7 @@ class Deconvolution(WeightedWindows):
             if self._bias:
                 y += self.blobs[1].stored("data").reshape(-1, *[1] * (y.ndim - 2))
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         w = self.blobs[0]
         for blob, out, down in zip(bottom, top, propagate_down, strict=True):
             dy = self._items(out.in_order("diff"))
@@ -80,3 +81,4 @@ class Deconvolution(WeightedWindows):
             if down:
                 dx = self._items(blob.open("diff", Order.PLAIN))
                 _im2col.conv_forward(dy, w.stored("data"), None, dx, self._geometry, self._scratch)
+        return None

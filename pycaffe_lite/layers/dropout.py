@@ -5,6 +5,7 @@ y = x · m / (1 - dropout_ratio) in TRAIN, with m = 1 with probability 1 - dropo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import between
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -47,14 +49,15 @@ class Dropout(NeuronLayer):
         mask = np.greater_equal(uniform, self._ratio, out=self._scratch("mask", x.shape, np.bool_))
         each(self._scale, x, mask, y)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not propagate_down[0]:
-            return
+            return NOTHING
         if self.phase != pb.TRAIN:
             bottom[0].take_diff_of(top[0])
-            return
+            return None
         dy = top[0].stored("diff")
-        each(self._scale, dy, self._scratch("mask", dy.shape, np.bool_), bottom[0].open("diff", order_of(dy)))
+        mask = self._scratch("mask", dy.shape, np.bool_)
+        return self._do(functools.partial(each, self._scale), dy, mask, bottom[0].open("diff", order_of(dy)))
 
     def _scale(self, x: Array, mask: Array, y: Array) -> None:
         np.multiply(x, mask, out=y)

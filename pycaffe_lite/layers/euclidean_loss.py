@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
-from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._loss import LossLayer
 from pycaffe_lite.registry import register_layer
 
@@ -34,16 +35,26 @@ class EuclideanLoss(LossLayer):
             raise ShapeError(f"The bottoms have shapes {a} and {b}", hint="They must have as many numbers per item.")
         return super().infer_shapes(bottom_shapes)
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        d = self._difference(bottom)
-        np.subtract(bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), out=d)
-        top[0].data[...] = np.dot(d, d) / (2 * self.items(bottom))
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
+        self._divisor = 2 * self.items(bottom)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        d, weight = self._difference(bottom), _loss.weight_of(top) / self.items(bottom)
-        for blob, sign, down in zip(bottom, (1, -1), propagate_down, strict=True):
-            if down:
-                np.multiply(d, sign * weight, out=blob.diff.reshape(-1))
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
+        a, b = (blob.data.reshape(-1) for blob in bottom)
+        return self._do(self._distance, a, b, self._difference(bottom), top[0].data)
+
+    def _distance(self, a: Array, b: Array, d: Array, loss: Array) -> None:
+        np.subtract(a, b, out=d)
+        loss[...] = np.dot(d, d) / self._divisor
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        wanted = [sign for sign, down in zip((1, -1), propagate_down, strict=True) if down]
+        diffs = (blob.diff.reshape(-1) for blob, down in zip(bottom, propagate_down, strict=True) if down)
+        return self._do(functools.partial(self._slopes, wanted), top[0].diff, self._difference(bottom), *diffs)
+
+    def _slopes(self, signs: Sequence[int], weight: Array, d: Array, *diffs: Array) -> None:
+        for sign, dx in zip(signs, diffs, strict=True):
+            np.multiply(d, 2 * sign * weight.item() / self._divisor, out=dx)
 
     def _difference(self, bottom: Blobs) -> Array:
         """a - b, of the last forward pass."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, canonical_axis
 from pycaffe_lite.layers._view import ViewLayer
@@ -29,6 +30,7 @@ class Flatten(ViewLayer):
             )
         return [(*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])]
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done:
         if propagate_down[0]:
             bottom[0].share_diff(top[0])
+        return NOTHING

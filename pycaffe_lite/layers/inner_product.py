@@ -7,6 +7,7 @@ The bottom's axes before `axis` count items (M), the others are one vector each 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
-from pycaffe_lite.done import Done
+from pycaffe_lite.done import Done, together
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._geometry import Scratch, batch_last
@@ -73,11 +74,11 @@ class InnerProduct(Layer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         w, *biases = (blob.stored("data") for blob in self.blobs)
         y = self._open(top[0], "data", self._n, self._m >= MIN_ITEMS)
-        return self._do(self._value, self._read(bottom[0], "data", self._k), y, w, *biases)
+        return self._do(self._value, self._read(bottom[0], "data"), y, w, *biases)
 
     def _value(self, x: Array, y: Array, w: Array, *biases: Array) -> None:
         """Set y. Each branch is y = x Wᵀ; the first two compute yᵀ = W xᵀ."""
-        w = self._weights(w)
+        x, w = self._rows(x, self._k), self._weights(w)
         if not y.flags.c_contiguous:
             times_columns(w, x.T, y.T)
         elif self._n >= 4 * self._m > 4 and not self._transpose:
@@ -90,20 +91,28 @@ class InnerProduct(Layer):
         for b in biases:
             y += b
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        x, dy = self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n)
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        x, dy, done = self._read(bottom[0], "data"), self._read(top[0], "diff"), list[Done | None]()
         if self.param_propagate_down(0):
-            left, right = (x, dy) if self._transpose else (dy, x)
-            self._add_product(left.T, right)
+            done += self._add_product(x, dy)
         if self._bias and self.param_propagate_down(1):
-            self._add_gradient(1, np.add.reduce(dy, axis=0, out=self._gradient_of(1)))
+            db = self._gradient_of(1)
+            done += [self._do(self._sum_items, dy, db), self._add_gradient(1, db)]
         if propagate_down[0]:
-            self._give_bottom(bottom, x, dy)
+            done.append(self._give_bottom(bottom, x, dy))
+        return together(done)
 
-    def _give_bottom(self, bottom: Blobs, x: Array, dy: Array) -> None:
+    def _sum_items(self, dy: Array, db: Array) -> None:
+        np.add.reduce(self._rows(dy, self._n), axis=0, out=db)
+
+    def _give_bottom(self, bottom: Blobs, x: Array, dy: Array) -> Done | None:
         """Set dx, which lies as x."""
-        w = self._weights(self.blobs[0].stored("data"))
-        dx = self._open(bottom[0], "diff", self._k, not x.flags.c_contiguous)
+        innermost = batch_innermost(x) and not x.flags.c_contiguous
+        dx = self._open(bottom[0], "diff", self._k, innermost)
+        return self._do(self._gradient, self.blobs[0].stored("data"), dy, dx)
+
+    def _gradient(self, w: Array, dy: Array, dx: Array) -> None:
+        w, dy = self._weights(w), self._rows(dy, self._n)
         if not dx.flags.c_contiguous:
             np.dot(w.T, dy.T, out=dx.T)
         elif w.nbytes <= BLOCK_BYTES:
@@ -111,15 +120,28 @@ class InnerProduct(Layer):
         else:
             rows_times(dy, w, dx, self._scratch)
 
-    def _add_product(self, left: Array, right: Array) -> None:
-        """dW += left · right. Of few items the product is made faster than it is written to memory and fetched again:
-        so many rows at a time, then, as a cache holds.
+    def _add_product(self, x: Array, dy: Array) -> list[Done | None]:
+        """Add to dW: the product, or of few items, whose product is made faster than it is written to memory and
+        fetched again, so many rows at a time as a cache holds.
         """
         w = self.blobs[0]
         if self._m > FEW_ITEMS or w.nbytes <= BLOCK_BYTES:
-            self._add_gradient(0, np.dot(left, right, out=self._gradient_of(0)))
-            return
-        empty, dw = w.diff_to_overwrite() is not None, w.diff
+            product = self._gradient_of(0)
+            return [self._do(self._product, x, dy, product), self._add_gradient(0, product)]
+        empty = w.diff_to_overwrite() is not None
+        return [self._do(functools.partial(self._product_by_rows, empty), x, dy, w.diff)]
+
+    def _factors(self, x: Array, dy: Array) -> tuple[Array, Array]:
+        """Whose product is dW."""
+        x, dy = self._rows(x, self._k), self._rows(dy, self._n)
+        return (x.T, dy) if self._transpose else (dy.T, x)
+
+    def _product(self, x: Array, dy: Array, dw: Array) -> None:
+        np.dot(*self._factors(x, dy), out=dw)
+
+    def _product_by_rows(self, empty: bool, x: Array, dy: Array, dw: Array) -> None:
+        """Add to dw, or where it is `empty` overwrite it."""
+        left, right = self._factors(x, dy)
         block = max(1, BLOCK_BYTES // dw[0].nbytes)
 
         def tile(here: slice, scratch: Scratch) -> None:
@@ -136,20 +158,19 @@ class InnerProduct(Layer):
         """W as (N, K)."""
         return w.T if self._transpose else w
 
-    def _read(self, blob: Blob, what: Side, size: int) -> Array:
-        """The items, vectors of this size, as rows: (M, size)."""
-        if self._axis != 1:
-            return self._rows(blob.in_order(what), size)
-        array = blob.stored(what)
-        return array if array.ndim == 2 else self._rows(array, size)
+    def _read(self, blob: Blob, what: Side) -> Array:
+        """The items, in any order where `axis` is 1; `_rows` makes vectors of them, perhaps in other memory."""
+        return blob.stored(what) if self._axis == 1 else blob.in_order(what)
 
     def _open(self, blob: Blob, what: Side, size: int, innermost: bool) -> Array:
         if self._axis != 1:
             return self._rows(blob.open(what, Order.PLAIN), size)
-        array = blob.open(what, Order.BATCH_INNERMOST if innermost else Order.PLAIN)
-        return array if array.ndim == 2 else self._rows(array, size)
+        return self._rows(blob.open(what, Order.BATCH_INNERMOST if innermost else Order.PLAIN), size)
 
     def _rows(self, array: Array, size: int) -> Array:
+        """The items, vectors of this size, as rows: (M, size)."""
+        if array.ndim == 2 and self._axis == 1:
+            return array
         if array.flags.c_contiguous or not batch_innermost(array):
             return array.reshape(self._m, size)
         return batch_last(array).reshape(size, self._m).T

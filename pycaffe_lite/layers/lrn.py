@@ -15,6 +15,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.constraints import odd
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.layers._geometry import Scratch, evenly, work
@@ -67,9 +68,9 @@ class LRN(Layer):
         step, most = self._tile(x)
         over_tiles(damp, len(x), step, x.nbytes * SHORT_CALLS, self._scratch)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not propagate_down[0]:
-            return
+            return NOTHING
         x, y, dy = bottom[0].in_order("data"), top[0].in_order("data"), top[0].in_order("diff")
         dx = bottom[0].open("diff", Order.PLAIN)
         s = self._scratch("s", x.shape, x.dtype)
@@ -88,6 +89,7 @@ class LRN(Layer):
 
         step, most = self._tile(x)
         over_tiles(give, len(x), step, x.nbytes * SHORT_CALLS, self._scratch)
+        return None
 
     @staticmethod
     def _tile(x: Array) -> tuple[int, int]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import batch_innermost
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
 from pycaffe_lite.layers import _pool_batch, _stochastic, _window
@@ -112,16 +113,16 @@ class Pooling(Layer):
         if len(top) == 2:
             top[1].data[...] = _window.max_pool_mask(winner, self._geometry, x.shape[2:])
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not propagate_down[0]:
-            return
+            return NOTHING
         if self._along_batch:
             dy, dx = top[0].stored("diff"), bottom[0].open("diff", Order.BATCH_INNERMOST)
             if self._pool == _POOL.AVE:
                 _pool_batch.ave_backward(dy, dx, self._geometry, self._scratch)
             else:
                 _pool_batch.max_backward(dy, dx, self._all_won, self._geometry, self._scratch)
-            return
+            return None
         dy, dx = top[0].in_order("diff"), bottom[0].open("diff", Order.PLAIN)
         if self._pool == _POOL.MAX or self._draws:
             winner = self._scratch("winner", dy.shape, self._winner_type)
@@ -131,6 +132,7 @@ class Pooling(Layer):
         else:
             x, y = bottom[0].in_order("data"), top[0].in_order("data")
             _stochastic.mean_backward(x, y, dy, dx, self._geometry)
+        return None
 
     def _goes_along_batch(self, top: Blobs) -> bool:
         """Whether it can where the batch is innermost."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.constraints import at_least
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._view import ViewLayer
@@ -67,6 +68,7 @@ class Reshape(ViewLayer):
             )
         return [new]
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done:
         if propagate_down[0]:
             bottom[0].share_diff(top[0])
+        return NOTHING

@@ -8,6 +8,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._view import ViewLayer
 from pycaffe_lite.registry import register_layer
@@ -27,20 +28,23 @@ class Split(ViewLayer):
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> list[Shape | None]:
         return [bottom_shapes[0]] * len(self._message.top)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not propagate_down[0]:
-            return
+            return NOTHING
         given = [t for t in top if t.has_diff]  # the others are zero
         if len(given) == 1:
             bottom[0].take_diff_of(given[0])
-        elif given:
-            diffs = [t.stored("diff") for t in given]
-            self._add(diffs[0], diffs[1], out=bottom[0].open("diff", order_of(diffs[0])))
-            for diff in diffs[2:]:
-                dx = bottom[0].stored("diff")
-                self._add(dx, diff, out=dx)
-        else:
+            return None
+        if not given:
             bottom[0].open("diff", Order.PLAIN)[...] = 0
+            return None
+        diffs = [t.stored("diff") for t in given]
+        return self._do(self._sum_up, bottom[0].open("diff", order_of(diffs[0])), *diffs)
+
+    def _sum_up(self, dx: Array, first: Array, second: Array, *others: Array) -> None:
+        self._add(first, second, out=dx)
+        for dy in others:
+            self._add(dx, dy, out=dx)
 
     def _add(self, x: Array, other: Array, out: Array) -> None:
         """`out`, of any order, becomes the sum; it may be x."""

@@ -56,14 +56,14 @@ def even_by_layers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def done(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many nodes of each pass were done again."""
     found: list[int] = []
-    run = again._Pass.run
+    run = again.Pass.run
 
-    def counted(self: again._Pass) -> tuple[int, float]:
+    def counted(self: again.Pass) -> tuple[int, float]:
         found.append(0)
         found[-1], loss = run(self)
         return found[-1], loss
 
-    monkeypatch.setattr(again._Pass, "run", counted)
+    monkeypatch.setattr(again.Pass, "run", counted)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.done import Done, together
 from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, first_fast, is_fast, overhang, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
@@ -171,10 +172,10 @@ class ByConvolution(WithWeights, WeightedWindows):
         """The convolution whose passes the layer's are."""
         raise NotImplementedError
 
-    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
+    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
         raise NotImplementedError
 
-    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
+    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
         raise NotImplementedError
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
@@ -190,12 +191,13 @@ class ByConvolution(WithWeights, WeightedWindows):
     def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
         return self._primitives is not None or super().takes_any_order(bottom, top)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if self._primitives is None:
-            super().backward_cpu(top, propagate_down, bottom)
-            return
+            return super().backward_cpu(top, propagate_down, bottom)
+        done = []
         for x, y, down in zip(bottom, top, propagate_down, strict=True):
             if learns(self):
-                self._backward_weights(self._primitives, x, y)
+                done.append(self._backward_weights(self._primitives, x, y))
             if down:
-                self._backward_data(self._primitives, x, y)
+                done.append(self._backward_data(self._primitives, x, y))
+        return together(done) if len(bottom) == 1 else None

@@ -39,6 +39,9 @@ class MomentumStep:
         return cls(add, subtract, count)
 
     def __call__(self, w: Array, v: Array, g: Array, a: float, b: float) -> None:
+        other = w
+        if not b:  # w may be infinite, and 0 · ∞ is not 0
+            other, a, b = g, a / 2, a / 2
         self._a[0], self._b[0] = a, b
-        self._add(g, w, v, self._a, self._b)
+        self._add(g, other, v, self._a, self._b)
         self._subtract(w, v, w)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive
-from pycaffe_lite.engines.onednn._primitive import Layout, reorder
+from pycaffe_lite.done import Done, together
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, put
+from pycaffe_lite.engines.onednn._primitive import Layout
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.watched import WatchedStorage, note_change
@@ -54,12 +56,18 @@ class Preparing(Layer):
         self._prepared = {}
         super().setup(bottom, top)
 
+    def _with_copy(self, parameters: Sequence[Array], done: Done | None) -> Done | None:
+        """What has been done with these, and before that to copy those of them that lie otherwise than the layer's."""
+        return done
+
 
 class WithWeights(Preparing):
     """To be mixed into a layer whose first blob is W."""
 
     _kept: tuple[Layout, int | None, Array] | None = None
     """How the copy of W lies, which version it is of (Blob.written), and the copy."""
+    _copied: Done | None = None
+    """What made it."""
 
     def _weights_as(self, lies: Layout, wanted: Layout) -> Array:
         """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
@@ -74,13 +82,18 @@ class WithWeights(Preparing):
             note_change()  # who goes by the copy that was in this memory
             self._prepared.clear()
         copy = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT)
-        reorder(lies, wanted)(blob.stored("data"), copy)
+        self._copied = self._do(functools.partial(put, lies, wanted), blob.stored("data"), copy)
         self._kept = wanted, version, copy
         return copy
 
     def _parameters_as(self, lies: Layout, wanted: Layout) -> list[Array]:
         """W, which lies so, as wanted, and the biases."""
         return [self._weights_as(lies, wanted), *(blob.stored("data") for blob in self.blobs[1:])]
+
+    def _with_copy(self, parameters: Sequence[Array], done: Done | None) -> Done | None:
+        if self._kept is None or not parameters or parameters[0] is not self._kept[2]:
+            return done
+        return together([self._copied, done])
 
 
 class Gradients:
@@ -95,10 +108,13 @@ class Gradients:
         first = self._plain[0] if given is lies else scratch("dw as given", (given.nbytes // 4,), FLOAT)
         self.memory = [first, *self._plain[1:]]
 
-    def add(self) -> None:
-        """Add them to those that are there, where they are wanted."""
+    def add(self) -> Done | None:
+        """Add them to those that are there, where they are wanted. Returns what passes return."""
+        done: list[Done | None] = []
         for j, plain in enumerate(self._plain):
             if self._layer.param_propagate_down(j):
                 if self.memory[j] is not plain:
-                    reorder(self._given, self._lies)(self.memory[j], plain)
-                self._layer._add_gradient(j, plain)
+                    in_order = functools.partial(put, self._given, self._lies)
+                    done.append(self._layer._do(in_order, self.memory[j], plain))
+                done.append(self._layer._add_gradient(j, plain))
+        return together(done)

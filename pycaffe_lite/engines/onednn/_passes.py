@@ -12,7 +12,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
-from pycaffe_lite.done import Done
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, is_fast, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
@@ -135,14 +135,15 @@ class Following(Layer):
         x, y = bottom[0].stored("data"), top[0].open("data", passes.order)
         return run.adapted(self._scratch, x, y, *self._workspace(passes), *numbers)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if (passes := self._primitives) is None:
-            super().backward_cpu(top, propagate_down, bottom)
-        elif propagate_down[0]:
-            x = [bottom[0].stored("data")] if self._backward_reads_x else []
-            dy, dx = top[0].stored("diff"), bottom[0].open("diff", passes.order)
-            assert passes.backward is not None
-            passes.backward.adapted(self._scratch, dx, dy, *x, *self._workspace(passes))
+            return super().backward_cpu(top, propagate_down, bottom)
+        if not propagate_down[0]:
+            return NOTHING
+        x = [bottom[0].stored("data")] if self._backward_reads_x else []
+        dy, dx = top[0].stored("diff"), bottom[0].open("diff", passes.order)
+        assert passes.backward is not None
+        return passes.backward.adapted(self._scratch, dx, dy, *x, *self._workspace(passes))
 
     def _workspace(self, passes: Passes) -> list[Array]:
         return [self._scratch("workspace", (passes.workspace,), np.uint8)] if passes.workspace else []

@@ -13,6 +13,7 @@ of the sums themselves comes out as NaN.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.done import Done
+from pycaffe_lite.done import Done, Kept, Otherwise, together
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, channels_innermost
 from pycaffe_lite.engines.onednn._parameters import Prepared, Preparing
 from pycaffe_lite.engines.onednn._primitive import (
@@ -157,6 +158,13 @@ class Tail:
         return self._numbers
 
 
+def see_finite(*biases: Array) -> None:
+    """Raise Otherwise where they may not be: there is no tail then."""
+    for b in biases:
+        if not math.isfinite(np.add.reduce(b)):
+            raise Otherwise
+
+
 def _affine(layers: Sequence[Layer]) -> tuple[Array, Array]:
     """f and a of all of them together."""
     factor, addend = np.ones(1, np.float32), np.zeros(1, np.float32)
@@ -244,7 +252,17 @@ class WithTail(Preparing):
         prepared = self._prepared_with(BEHIND, followers)
         if prepared is None:
             return super().forward_with(followers, bottom, top)
-        return self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
+        done = self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
+        if self.phase == pb.TRAIN:
+            biases = [blob.stored("data") for blob in self.blobs[1:]]
+            done = together([Kept(see_finite, *biases), self._with_copy(prepared.parameters, done)])
+        return done
+
+    def _forward_alone(self, run: Adaptive, bottom: Blobs, top: Blobs) -> Done | None:
+        """The forward pass without a tail, which is `run`."""
+        prepared = self._prepared_alone(run)
+        done = self._forward(prepared.run, prepared.parameters, (), bottom, top)
+        return self._with_copy(prepared.parameters, done) if self.phase == pb.TRAIN else done
 
     def _prepared_alone(self, run: Adaptive) -> Prepared:
         """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""

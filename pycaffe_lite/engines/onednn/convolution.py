@@ -8,13 +8,13 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, shapes_of
-from pycaffe_lite.done import Done, Several
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout
+from pycaffe_lite.done import Done, Several, together
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout, put
 from pycaffe_lite.engines.onednn._convolution import FEW_CHANNELS, ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._line import BETWEEN, InLine, Line, length
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
-from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, Layout, reorder
+from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, Layout
 from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, ONTO, Tail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
@@ -41,8 +41,7 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
     def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         if (primitives := self._primitives) is None:
             return super().forward(bottom, top)
-        prepared = self._prepared_alone(primitives.forward())
-        return self._forward(prepared.run, prepared.parameters, (), bottom, top)
+        return self._forward_alone(primitives.forward(), bottom, top)
 
     def absorbs_beyond(self, followers: Sequence[Layer]) -> int:
         return absorbable_beyond(followers) if self.blobs.dtype == FLOAT else 0
@@ -113,7 +112,7 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
             if kept is not None and kept[0][0] is not wanted:
                 note_change()  # who goes by the copy that was in this memory
             copy = self._scratch("folded weights", (wanted.nbytes // 4,), FLOAT)
-            reorder(lies, wanted)(made[0], copy)
+            put(lies, wanted, made[0], copy)
             kept = self._kept_folded = (wanted, versions), [copy, made[1]]
         return kept[1]
 
@@ -126,13 +125,14 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
             done = run.adapted(self._scratch, x.stored("data"), *parameters, target, *numbers)
         return done if len(bottom) == 1 else None
 
-    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
-        run, dy = primitives.backward_data(), y.stored("diff")
+    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
+        run, dy, copied = primitives.backward_data(), y.stored("diff"), self._copied
         w = self._weights_as(primitives.weights, run.arguments[WEIGHTS])
-        run.adapted(self._scratch, x.open("diff", Order.CHANNELS_INNERMOST), w, dy)
+        done = run.adapted(self._scratch, x.open("diff", Order.CHANNELS_INNERMOST), w, dy)
+        return done if self._copied is copied else self._with_copy([w], done)
 
-    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> None:
+    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
         run = primitives.backward_weights()
         gradients = Gradients(self, primitives.weights, run.arguments[DIFF_WEIGHTS], self._scratch)
-        run.adapted(self._scratch, x.stored("data"), *gradients.memory, y.stored("diff"))
-        gradients.add()
+        done = run.adapted(self._scratch, x.stored("data"), *gradients.memory, y.stored("diff"))
+        return together([done, gradients.add()])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
-from pycaffe_lite.done import Done
+from pycaffe_lite.done import Done, together
 from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
@@ -115,8 +115,7 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
     def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         if (primitives := self._primitives) is None or primitives.only_weights:
             return super().forward(bottom, top)
-        prepared = self._prepared_alone(primitives.forward)
-        return self._forward(prepared.run, prepared.parameters, (), bottom, top)
+        return self._forward_alone(primitives.forward, bottom, top)
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None
@@ -128,17 +127,16 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         y = top[0].open("data", Order.PLAIN)
         return run.adapted(self._scratch, bottom[0].stored("data"), *parameters, y, *numbers)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if (primitives := self._primitives) is None:
-            super().backward_cpu(top, propagate_down, bottom)
-            return
-        x, dy = bottom[0].stored("data"), top[0].stored("diff")
+            return super().backward_cpu(top, propagate_down, bottom)
+        x, dy, done = bottom[0].stored("data"), top[0].stored("diff"), list[Done | None]()
         if learns(self):
             gradients = Gradients(self, primitives.weights, primitives.weights, self._scratch)
-            primitives.backward_weights.adapted(self._scratch, x, *gradients.memory, dy)
-            gradients.add()
+            done += [primitives.backward_weights.adapted(self._scratch, x, *gradients.memory, dy), gradients.add()]
         if propagate_down[0] and primitives.only_weights:
-            self._give_bottom(bottom, self._read(bottom[0], "data", self._k), self._read(top[0], "diff", self._n))
+            done.append(self._give_bottom(bottom, x, dy))
         elif propagate_down[0]:
             dx = bottom[0].open("diff", order_of(x))
-            primitives.backward_data.adapted(self._scratch, dx, self.blobs[0].stored("data"), dy)
+            done.append(primitives.backward_data.adapted(self._scratch, dx, self.blobs[0].stored("data"), dy))
+        return together(done)

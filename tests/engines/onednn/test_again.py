@@ -48,5 +48,5 @@ def test_few_numbers() -> None:
     agree((net, by_layers), 3)
     assert net._repeats is not None
     assert net._repeats._last is not None
-    assert net._repeats._last._calls is not None
+    assert all(more is None for *_, more in net._repeats._last._steps)
     agree((net, by_layers), 3, seed=7)

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.usefixtures("onednn")
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each time that weights were put in another order."""
     made: list[int] = []
-    real = _parameters.reorder
+    real = _parameters.put
 
-    def counted(*layouts: Any) -> Callable[..., None]:
+    def counted(*layouts_and_arrays: Any) -> None:
         made.append(1)
-        return real(*layouts)
+        real(*layouts_and_arrays)
 
-    monkeypatch.setattr(_parameters, "reorder", counted)
+    monkeypatch.setattr(_parameters, "put", counted)
     return made
 
 
@@ -217,7 +217,7 @@ def test_inner_products_of_several_items_in_phase_test(
 def test_weights_with_a_normalization_in_them(
     tmp_path: Path, copies: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolution, "reorder", _parameters.reorder)
+    monkeypatch.setattr(convolution, "put", _parameters.put)
     net_file = tmp_path / "net.prototxt"
     net_file.write_text(
         NET
