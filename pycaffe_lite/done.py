@@ -19,6 +19,10 @@ class Otherwise(Exception):
 class Done(Protocol):
     """Of a layer's last pass."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether to do it again is no arithmetic of numpy's, which would warn of infinities and NaN."""
+
     def again(self) -> Call | None:
         """What does it once more with the same memory, which it keeps; None where only the layer can. Calling that may
         raise Otherwise.
@@ -28,6 +32,10 @@ class Done(Protocol):
 class Several(tuple[Done, ...]):
     """One after another, all of them different."""
 
+    @property
+    def is_quiet(self) -> bool:
+        return all(done.is_quiet for done in self)
+
     def again(self) -> Call | None:
         calls = [call for done in self if (call := done.again()) is not None]
         return one_after_another(calls) if len(calls) == len(self) else None
@@ -35,6 +43,8 @@ class Several(tuple[Done, ...]):
 
 class Called:
     """A function, with arrays, which it does not keep."""
+
+    is_quiet = False
 
     def __init__(self, function: Callable[..., object], *arrays: Array) -> None:
         self._function, self._arrays = function, [weakref.ref(array) for array in arrays]
@@ -46,6 +56,8 @@ class Called:
 
 class Kept(functools.partial[object]):
     """As Called, and keeps the arrays: for nets whose blobs have memory of their own."""
+
+    is_quiet = False
 
     def again(self) -> Call:
         return self
@@ -78,6 +90,8 @@ def one_after_another(calls: Sequence[Call]) -> Call:
 
 
 class _ByLayer:
+    is_quiet = False
+
     def again(self) -> Call | None:
         return None
 

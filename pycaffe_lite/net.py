@@ -232,30 +232,27 @@ class Net(PycaffeNames):
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
-        errors = self._users_errors()
         nodes = self._nodes[start : end + 1] if self._is_watched else self._chains.between(start, end)
         repeats = self._repeats
-        with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
-            if repeats is None or nodes is not self._chains.all:
-                return self._run_forward(nodes, errors, None)
-            done, loss = repeats.run()
-            if done == len(nodes):
-                return loss
-            notes = None if done else repeats.notes()
-            loss += self._run_forward(nodes[done:], errors, notes)
-            if notes is not None:
-                repeats.keep(notes)
+        if repeats is None or nodes is not self._chains.all:
+            return self._run_forward(nodes, None)
+        done, loss = repeats.run()
+        if done == len(nodes):
+            return loss
+        notes = None if done else repeats.notes()
+        loss += self._run_forward(nodes[done:], notes)
+        if notes is not None:
+            repeats.keep(notes)
         return loss
 
     def _backward(self, start: int, end: int) -> None:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
         if self._reuse is not None:
             raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
-        errors = self._users_errors()
         nodes = self._nodes[end : start + 1][::-1] if self._is_watched else self._chains.backward(start, end)
-        with np.errstate(all="ignore"):
-            self._run_backward(nodes, errors, None)
-            if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
+        self._run_backward(nodes, None)
+        if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
+            with np.errstate(all="ignore"):
                 _debug_info.log_all_params(self.learnable)
 
     def _forward_backward(self) -> float:
@@ -265,16 +262,15 @@ class Net(PycaffeNames):
             loss = self._forward(0, last)
             self._backward(last, 0)
             return loss
-        with np.errstate(all="ignore"):
-            done, loss = steps.run()
-            forward, backward = steps.left(done)
-            if not (forward or backward):
-                return loss
-            notes = None if done else steps.notes()
-            loss += self._run_forward(forward, {}, notes)
-            self._run_backward(backward, {}, notes)
-            if notes is not None:
-                steps.keep(notes)
+        done, loss = steps.run()
+        forward, backward = steps.left(done)
+        if not (forward or backward):
+            return loss
+        notes = None if done else steps.notes()
+        loss += self._run_forward(forward, notes)
+        self._run_backward(backward, notes)
+        if notes is not None:
+            steps.keep(notes)
         return loss
 
     @property
@@ -286,56 +282,59 @@ class Net(PycaffeNames):
         """What numpy is to do about errors in users' layers."""
         return dict(np.geterr()) if self._has_users_layers else {}
 
-    def _run_forward(self, nodes: Sequence[Node], errors: Mapping[str, Any], notes: list[Note] | None) -> float:
+    def _run_forward(self, nodes: Sequence[Node], notes: list[Note] | None) -> float:
         """Run these nodes; returns their loss, and in `notes` what they did."""
-        loss, reuse = 0.0, self._reuse
+        loss, reuse, errors = 0.0, self._reuse, self._users_errors()
         before, after = self._callbacks.before_forward, self._callbacks.after_forward
-        for node in nodes:
-            for call in before:
-                call(node.index)
-            if reuse is not None:
-                reuse.before_layer(node)
-            try:
-                if node.always_reshape:
-                    _forward_as_its_author_expects(node, errors)
-                else:
-                    if node.settled_at != Blob.changes:
-                        settle(node)
-                    did = node.layer.forward(node.bottoms, node.tops)
-                    if notes is not None:
-                        notes.append(Note.of_forward(node, did))
-            except CaffeError as e:
-                raise node.spec.blame(e) from e.__cause__
-            if self.debug_info:
-                _debug_info.log_forward(node, self.learnable)
-            if node.losses:
-                loss += loss_of(node)
-            for call in after:
-                call(node.index)
-        return loss
-
-    def _run_backward(self, nodes: Sequence[Node], errors: Mapping[str, Any], notes: list[Note] | None) -> None:
-        """Run the backward passes of these nodes that need one; in `notes` what they did."""
-        before, after = self._callbacks.before_backward, self._callbacks.after_backward
-        for node in nodes:
-            for call in before:
-                call(node.index)
-            if node.need_backward:
+        with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
+            for node in nodes:
+                for call in before:
+                    call(node.index)
+                if reuse is not None:
+                    reuse.before_layer(node)
                 try:
                     if node.always_reshape:
-                        _backward_as_its_author_expects(node, errors)
+                        _forward_as_its_author_expects(node, errors)
                     else:
-                        did = node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+                        if node.settled_at != Blob.changes:
+                            settle(node)
+                        did = node.layer.forward(node.bottoms, node.tops)
                         if notes is not None:
-                            notes.append(note_backward(node, did))
+                            notes.append(Note.of_forward(node, did))
                 except CaffeError as e:
                     raise node.spec.blame(e) from e.__cause__
-                for i, weight in node.bottom_weights:
-                    node.bottoms[i].diff[...] += weight
                 if self.debug_info:
-                    _debug_info.log_backward(node)
-            for call in after:
-                call(node.index)
+                    _debug_info.log_forward(node, self.learnable)
+                if node.losses:
+                    loss += loss_of(node)
+                for call in after:
+                    call(node.index)
+        return loss
+
+    def _run_backward(self, nodes: Sequence[Node], notes: list[Note] | None) -> None:
+        """Run the backward passes of these nodes that need one; in `notes` what they did."""
+        errors = self._users_errors()
+        before, after = self._callbacks.before_backward, self._callbacks.after_backward
+        with np.errstate(all="ignore"):
+            for node in nodes:
+                for call in before:
+                    call(node.index)
+                if node.need_backward:
+                    try:
+                        if node.always_reshape:
+                            _backward_as_its_author_expects(node, errors)
+                        else:
+                            did = node.layer.backward(node.tops, node.propagate_down, node.bottoms)
+                            if notes is not None:
+                                notes.append(note_backward(node, did))
+                    except CaffeError as e:
+                        raise node.spec.blame(e) from e.__cause__
+                    for i, weight in node.bottom_weights:
+                        node.bottoms[i].diff[...] += weight
+                    if self.debug_info:
+                        _debug_info.log_backward(node)
+                for call in after:
+                    call(node.index)
 
     @property
     def runs_others_code(self) -> bool:

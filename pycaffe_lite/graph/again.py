@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob, storages_of
 from pycaffe_lite.done import NOTHING, Call, Done, Otherwise
@@ -144,7 +146,8 @@ class Step:
     call: Call
     written: list[Storage]
     by_layer: bool
-    losing: Node | None = None
+    is_quiet: bool
+    losing: Node | None
     """The node, if its tops count in the net's loss."""
 
 
@@ -152,11 +155,11 @@ def step_of(note: Note, node: Node | None = None) -> Step:
     """As the note says, for a node whose tops' loss counts then."""
     losing = node if node is not None and node.losses else None
     if note.done is NOTHING:
-        return Step(_nothing, [], False, losing)
+        return Step(_nothing, [], False, losing is None, losing)
     call = None if note.done is None else note.done.again()
-    if call is None:
-        return Step(note.by_layer, [], True, losing)
-    return Step(call, note.written, False, losing)
+    if note.done is None or call is None:
+        return Step(note.by_layer, [], True, False, losing)
+    return Step(call, note.written, False, losing is None and note.done.is_quiet, losing)
 
 
 class Pass:
@@ -180,6 +183,7 @@ class Pass:
         ]
         """What to call, for which of `runs`, and the step where there is more to do than to call."""
         self._written = [storage for step in steps for storage in step.written]
+        self._is_quiet = all(step.is_quiet for step in steps)
 
     def holds(self) -> bool:
         """Whether nothing but numbers can have changed."""
@@ -187,6 +191,12 @@ class Pass:
 
     def run(self) -> tuple[int, float]:
         """As Repeats.run."""
+        if self._is_quiet:
+            return self._run()
+        with np.errstate(all="ignore"):
+            return self._run()
+
+    def _run(self) -> tuple[int, float]:
         changes, loss, i = Blob.changes, 0.0, 0
         for storage in self._written:
             storage.writes += 1

@@ -29,9 +29,9 @@ touches; twice as much where threads wait for the interpreter between their call
 0.4 million weights 1.3 times as fast as one, 10 million 1.7 times, and 0.15 million no faster.
 """
 ENGINE_BLOCK = 1 << 17
-"""For each thread of an engine's steps, which meet at the end of each: 512 KiB in each of three arrays. Against blocks of
-a million and more, one thread updates 0.4 million weights in 0.25 ms and not in 0.30, 25 million in 27.6 and not in 30;
-two 5 million in 1.6 ms and not in 1.8.
+"""For each thread of an engine's steps, which meet at the end of each: 512 KiB in each of three arrays. Against blocks
+of a million and more, one thread updates 0.4 million weights in 0.25 ms and not in 0.30, 25 million in 27.6 and not in
+30; two 5 million in 1.6 ms and not in 1.8.
 """
 FEW = 1024
 """Numbers that are sooner copied than it is noted that they will be."""

@@ -10,7 +10,7 @@ import pytest
 from pycaffe_lite import TEST, Net
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import MemoryReusedError
-from tests.graph.nets import conv, inputs, layer
+from tests.graph.nets import conv, inputs, ip, layer
 from tests.graph.test_absorbed import absorbed, agree, ask, end_early, make, norm, relu, watch
 from tests.layers.nets import net_of
 
@@ -187,3 +187,40 @@ def test_an_image_that_lies_otherwise(by_layers: None) -> None:
 def test_float64_is_numpys() -> None:
     net = net_of(NET, TEST, seed=4, reuse_memory=True, dtype=np.float64)
     assert absorbed(net) == []
+
+
+PRODUCTS = (
+    inputs(x=(4, 3, 2))
+    + ip("a", "x", "a", 5)
+    + layer("sigmoid", "Sigmoid", "a", "s")
+    + ip("b", "s", "b", 7)
+    + layer("elu", "ELU", "b", "b", "elu_param { alpha: 0.7 }")
+    + layer("tanh", "TanH", "b", "t")
+    + layer("relu", "ReLU", "t", "t")
+    + ip("c", "t", "c", 2)
+    + layer("exp", "Exp", "c", "e")
+)
+
+
+def test_inner_products_and_the_neurons_behind_them() -> None:
+    net, plain = make(PRODUCTS), make(PRODUCTS, reuse_memory=False)
+    assert absorbed(net) == [["a", "sigmoid"], ["b", "elu", "tanh", "relu"]]
+    for _ in range(2):
+        agree(net, plain)
+        assert net.blobs["a"].lost
+        assert net.blobs["b"].lost
+    for n in (net, plain):
+        n.params["b"][1].data[2] = -np.inf  # of which a ReLU in the same pass makes NaN
+    agree(net, plain)
+    assert np.isfinite(net.forward()["e"]).all()
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_asking_for_an_inner_product(name: str, before: int) -> None:
+    ask(PRODUCTS, name, before)
+
+
+def test_inner_products_of_another_axis_have_no_line() -> None:
+    text = inputs(x=(4, 3, 2)) + ip("a", "x", "a", 5).replace("num_output", "axis: 2 num_output")
+    assert absorbed(make(text + layer("sigmoid", "Sigmoid", "a", "s"))) == []

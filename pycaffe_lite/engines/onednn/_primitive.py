@@ -271,6 +271,8 @@ class Primitive:
     primitive.
     """
 
+    is_quiet = True
+
     def __init__(self, description: Description, arguments: dict[int, Layout]) -> None:
         self.arguments = arguments
         self._library, self._working_memory = library(), _NONE_YET
@@ -341,14 +343,15 @@ class Primitive:
         there = all_there(self._seen)
         if there is None:
             return None
-        arrays, pointings = there, self._pointings
+        arrays, pointings, threads_own = there, self._pointings, self._library.this_thread
 
         def run() -> None:
             nonlocal pointings
             if pointings != self._pointings:
                 self._point_to(arrays)
                 pointings = self._pointings
-            self._run()
+            if threads_own.scratchpad is not self._working_memory or self._execute():
+                self._run()
 
         return run
 

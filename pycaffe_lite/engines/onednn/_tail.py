@@ -33,6 +33,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     operands,
     plain_layout,
 )
+from pycaffe_lite.engines.onednn.neurons import Elementwise
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.dropout import Dropout
@@ -55,6 +56,11 @@ def is_affine(layer: Layer) -> bool:
     return isinstance(layer, BatchNorm | Scale) and layer.phase == pb.TEST and layer.is_affine()
 
 
+def _is_neuron(layer: Layer) -> bool:
+    """Whether a post-op computes it as its own primitive does; in phase TEST only, as few numbers are else numpy's."""
+    return isinstance(layer, Elementwise) and layer.phase == pb.TEST
+
+
 def _is_nothing(layer: Layer) -> bool:
     return isinstance(layer, Dropout) and layer.phase != pb.TRAIN
 
@@ -63,7 +69,7 @@ def absorbable(followers: Sequence[Layer], *, affine: bool = True) -> int:
     """How many of them a tail can begin with; `affine` says whether there may be BatchNorm and Scale among them."""
 
     def taken(layer: Layer) -> bool:
-        return isinstance(layer, ReLU) or _is_nothing(layer) or (affine and is_affine(layer))
+        return isinstance(layer, ReLU) or _is_neuron(layer) or _is_nothing(layer) or (affine and is_affine(layer))
 
     return len(list(itertools.takewhile(taken, followers)))
 
@@ -114,6 +120,8 @@ class Tail:
     def _post_ops_of(self, layer: Layer, y: Shape) -> list[PostOp]:
         if is_sum(layer):
             return [(1.0,) if self._onto else (ADD, channels_innermost(y))]
+        if isinstance(layer, Elementwise):
+            return [layer.post_op()]
         slope = layer._message.relu_param.negative_slope
         if slope:
             return [(RELU, slope, 0.0)]
@@ -122,6 +130,8 @@ class Tail:
     def _numbers_of(self, layer: Layer) -> list[Array]:
         if is_sum(layer):
             return [] if self._onto else [ADDEND]
+        if isinstance(layer, Elementwise):
+            return []
         return [SLOPE] if self._slopes and not layer._message.relu_param.negative_slope else []
 
     @property
@@ -210,9 +220,9 @@ def tailed(plain: Description, make: Maker, arguments: dict[int, Layout], tail: 
     return Adaptive(made, {**arguments, **operands(ops)})
 
 
-ALONE, BEHIND, BEYOND, ONTO = "alone", "behind", "beyond", "onto"
-"""Ways to run: without a tail, with one in place, with one that goes on behind a sum, which is a blob of its own or
-written over what is added.
+ALONE, BEHIND, APART, BEYOND, ONTO = "alone", "behind", "apart", "beyond", "onto"
+"""Ways to run: without a tail, with one in place, with one whose top is another, with one that goes on behind a sum,
+which is a blob of its own or written over what is added.
 """
 
 

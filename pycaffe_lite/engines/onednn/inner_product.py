@@ -31,7 +31,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     plain_layout,
     strided_layout,
 )
-from pycaffe_lite.engines.onednn._tail import Tail, WithTail, tailed
+from pycaffe_lite.engines.onednn._tail import APART, Tail, WithTail, tailed
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._thin_products import rows as thin_rows
 from pycaffe_lite.layers.inner_product import InnerProduct
@@ -42,7 +42,8 @@ from pycaffe_lite.storage import Order
 MIN_PRODUCTS = 1 << 17
 """M · K · N from which on primitives run, level with numpy: to call one takes longer than to call numpy. Of one item a
 sixteenth: there OpenBLAS wakes threads of its own from 9216 on, else from 2**18 on. They wait for more work at full
-speed, in the way of oneDNN's: GoogLeNet, one item, two threads, takes 33 ms with them and 20 without.
+speed, in the way of oneDNN's: GoogLeNet, one item, two threads, takes 33 ms with them and 20 without. In phase TEST,
+where passes are done again, a primitive of few takes no longer than numpy's product and sum.
 """
 MIN_ITEMS = 4
 """Items from which on a copy of W pays. 4096 by 4096, one thread, ms: 6.0 and 6.2 for one item, 12.0 and 6.4 for 4,
@@ -101,7 +102,7 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         self._made_for, self._primitives, m = bottom[0].shape, None, self._m
         any_order = self.phase == pb.TEST and m >= MIN_ITEMS
         in_blocks = not (any_order or self._transpose) and thin_rows((self._n, self._k), m) > 0
-        least = MIN_PRODUCTS if m > 1 else MIN_PRODUCTS // 16
+        least = 1 if self.phase == pb.TEST else MIN_PRODUCTS if m > 1 else MIN_PRODUCTS // 16
         if takes([*bottom, *top]) and m * self._n * self._k >= least:
             made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias, any_order, in_blocks)
             self._primitives = made if made.exist else None
@@ -116,6 +117,14 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
         if (primitives := self._primitives) is None or primitives.only_weights:
             return super().forward(bottom, top)
         return self._forward_alone(primitives.forward, bottom, top)
+
+    def absorbs_line(self, followers: Sequence[Layer], shapes: Sequence[Shape]) -> int:
+        return self.absorbs(followers)
+
+    def forward_line(self, followers: Sequence[Layer], bottom: Blobs, tops: Blobs) -> Done | None:
+        if (prepared := self._prepared_with(APART, followers)) is None:
+            return None
+        return self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, tops[-1:])
 
     def _parameters(self, run: Adaptive) -> list[Array]:
         assert self._primitives is not None

@@ -23,6 +23,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     SRC,
     Description,
     Layout,
+    PostOp,
     Primitive,
     plain_layout,
 )
@@ -50,6 +51,10 @@ class Elementwise(NeuronLayer):
 
     def _number(self) -> float:
         return 0.0
+
+    def post_op(self) -> PostOp:
+        """y of x, behind a primitive that makes x."""
+        return self.algorithm, self._number(), 0.0
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         x = bottom[0].stored("data")

@@ -52,6 +52,9 @@ STAGES = {
     "scale": ("Scale", SCALE),
     "bare scale": ("Scale", 'scale_param { filler { type: "gaussian" } }'),
     "drop": ("Dropout", ""),
+    "sigmoid": ("Sigmoid", ""),
+    "tanh": ("TanH", ""),
+    "elu": ("ELU", "elu_param { alpha: 0.7 }"),
 }
 TAILS = [
     "relu",
@@ -65,6 +68,10 @@ TAILS = [
     "scale, bn, scale, relu, drop",
     "relu, bn, scale, relu",
     "leaky, relu",
+    "sigmoid",
+    "tanh, drop",
+    "elu, relu",
+    "bn, scale, sigmoid",
 ]
 DATA = inputs(x=(3, 8, 7, 5), t=(3, 1))
 
@@ -297,7 +304,7 @@ def test_layers_that_stay_outside() -> None:
         + layer("r", "ReLU", "y", "y"),
         layer("first", kind, "x", "y", params) + layer("s", "Scale", "y", "y", "scale_param { axis: 2 }"),
         layer("first", kind, "x", "y", params) + layer("s", "Scale", "y", "y", "scale_param { num_axes: 2 }"),
-        layer("first", kind, "x", "y", params) + layer("s", "Sigmoid", "y", "y"),
+        layer("first", kind, "x", "y", params) + layer("s", "BNLL", "y", "y"),
         layer("first", "InnerProduct", "x", "y", "inner_product_param { num_output: 3 axis: 2 }")
         + layer("b", "BatchNorm", "y", "y"),
     ):
