@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, canonical_axis, from_to, no_gradient_to
 from pycaffe_lite.layers import _loss
@@ -32,6 +36,8 @@ class SoftmaxLossLayer(LossLayer):
     tops = from_to(1, 2)
     _normalizer = 1.0
     """What the last forward pass divided by."""
+    _labels: tuple[Array, Array | None]
+    """Of the last pass, and which of them count."""
 
     def _axis(self) -> tuple[int, str]:
         """The classes' axis as the message gives it, and the field that does."""
@@ -68,32 +74,39 @@ class SoftmaxLossLayer(LossLayer):
         axis = canonical_axis(self._axis()[0], shape)
         self._view = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        labels, valid = self._labels(bottom)
-        p = self._probabilities(bottom)
-        _loss.softmax(bottom[0].data.reshape(self._view), 1, out=p)
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
+        x, tops = bottom[0].data.reshape(self._view), (blob.data for blob in top)
+        return self._do(functools.partial(self._value, bottom), x, bottom[1].data, self._probabilities(bottom), *tops)
+
+    def _value(self, bottom: Blobs, x: Array, given: Array, p: Array, loss: Array, *copies: Array) -> None:
+        self._labels = labels, valid = self._read(given)
+        _loss.softmax(x, 1, out=p)
         losses = self._losses(p, labels, bottom)
         if valid is not None:
             losses *= valid
         self._normalizer = self._divisor(labels, valid)
-        top[0].data[...] = losses.sum() / self._normalizer
-        if len(top) == 2:
-            top[1].data[...] = p.reshape(top[1].shape)
+        loss[...] = np.add.reduce(losses, axis=None) / self._normalizer
+        for copy in copies:
+            copy[...] = p.reshape(copy.shape)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         no_gradient_to(1, propagate_down, "the labels")
         if not propagate_down[0]:
-            return
-        labels, valid = self._labels(bottom)
+            return NOTHING
+        self._labels = self._read(bottom[1].data)  # others, perhaps, than forward's
         dx = bottom[0].diff.reshape(self._view)
-        self._gradient(self._probabilities(bottom), labels, bottom, dx)
+        return self._do(functools.partial(self._slopes, bottom), self._probabilities(bottom), top[0].diff, dx)
+
+    def _slopes(self, bottom: Blobs, p: Array, weight: Array, dx: Array) -> None:
+        labels, valid = self._labels
+        self._gradient(p, labels, bottom, dx)
         if valid is not None:
             dx *= valid[:, None, :]
-        dx *= _loss.weight_of(top) / self._normalizer
+        dx *= weight.item() / self._normalizer
 
-    def _labels(self, bottom: Blobs) -> tuple[Array, Array | None]:
+    def _read(self, labels: Array) -> tuple[Array, Array | None]:
         outer, classes, inner = self._view
-        return _loss.read_labels(bottom[1].data, classes, (outer, inner), self._ignore)
+        return _loss.read_labels(labels, classes, (outer, inner), self._ignore)
 
     def _probabilities(self, bottom: Blobs) -> Array:
         """The memory in which p stays from forward to backward."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.done import Done
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, from_to, no_gradient_to
 from pycaffe_lite.layers._classification import SoftmaxLossLayer
@@ -69,10 +70,10 @@ class InfogainLoss(SoftmaxLossLayer):
         if self._matrix is not None:
             _check_matrix(self._matrix.shape, self._view[1])
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if len(bottom) == 3:
             no_gradient_to(2, propagate_down, "the infogain matrix")
-        super().backward_cpu(top, propagate_down, bottom)
+        return super().backward_cpu(top, propagate_down, bottom)
 
     def _losses(self, p: Array, labels: Array, bottom: Blobs) -> Array:
         losses: Array = -np.einsum("oic,oci->oi", self._h(bottom)[labels], np.log(np.maximum(p, _LEAST)))

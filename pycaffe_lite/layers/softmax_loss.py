@@ -68,7 +68,8 @@ class SoftmaxWithLoss(SoftmaxLossLayer):
         return float(self._class_weight[counted].sum()) or 1.0
 
     def _losses(self, p: Array, labels: Array, bottom: Blobs) -> Array:
-        losses: Array = -np.log(np.maximum(p.take(self._places(labels)), _TINY))
+        losses = np.maximum(p.take(self._places(labels)), _TINY)
+        np.negative(np.log(losses, out=losses), out=losses)
         if self._class_weight.size:
             losses *= self._class_weight[labels]
         return losses
@@ -81,6 +82,6 @@ class SoftmaxWithLoss(SoftmaxLossLayer):
 
     def _places(self, labels: Array) -> Array:
         """Where the numbers of the labels' classes lie, (outer, inner)."""
-        places: Array = labels * self._view[2]
-        places += self._first
+        inner = self._view[2]
+        places: Array = self._first + (labels if inner == 1 else labels * inner)
         return places

@@ -350,8 +350,10 @@ class Primitive:
             if pointings != self._pointings:
                 self._point_to(arrays)
                 pointings = self._pointings
-            if threads_own.scratchpad is not self._working_memory or self._execute():
+            if threads_own.scratchpad is not self._working_memory:
                 self._run()
+            elif status := self._execute():
+                raise failure("primitive_execute", status)
 
         return run
 

@@ -263,16 +263,16 @@ class WithTail(Preparing):
         if prepared is None:
             return super().forward_with(followers, bottom, top)
         done = self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, top)
-        if self.phase == pb.TRAIN:
-            biases = [blob.stored("data") for blob in self.blobs[1:]]
-            done = together([Kept(see_finite, *biases), self._with_copy(prepared.parameters, done)])
-        return done
+        if self.phase == pb.TEST:
+            return done
+        biases = [blob.stored("data") for blob in self.blobs[1:]]
+        return together([Kept(see_finite, *biases), self._with_copy(prepared.parameters, done)])
 
     def _forward_alone(self, run: Adaptive, bottom: Blobs, top: Blobs) -> Done | None:
         """The forward pass without a tail, which is `run`."""
         prepared = self._prepared_alone(run)
         done = self._forward(prepared.run, prepared.parameters, (), bottom, top)
-        return self._with_copy(prepared.parameters, done) if self.phase == pb.TRAIN else done
+        return done if self.phase == pb.TEST else self._with_copy(prepared.parameters, done)
 
     def _prepared_alone(self, run: Adaptive) -> Prepared:
         """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""
