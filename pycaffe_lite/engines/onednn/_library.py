@@ -111,6 +111,21 @@ class Library:
         finally:
             self._use(self.threads)
 
+    def keeping_to(self, count: int, call: Callable[[], int]) -> Callable[[], int]:
+        """What does that, as long as their number stays what it is."""
+        if not self._openmp:
+            return call
+        use, others = self._openmp.omp_set_num_threads, self.threads
+
+        def run() -> int:
+            use(count)
+            try:
+                return call()
+            finally:
+                use(others)
+
+        return run
+
     def _use(self, count: int) -> None:
         if self._openmp:
             self._openmp.omp_set_num_threads(count)

@@ -305,9 +305,8 @@ class Primitive:
     def _keep_to_its_threads(self) -> None:
         """Whatever number primitives now use."""
         lib, count = self._library, self.description.threads
-        self._threads, self._execute = lib.threads, self._call
-        if count != lib.threads:
-            self._execute = functools.partial(lib.with_threads, count, self._call)
+        self._threads = lib.threads
+        self._execute: Callable[[], int] = self._call if count == lib.threads else lib.keeping_to(count, self._call)
 
     def __call__(self, *arrays: Array) -> None:
         for seen, array in zip(self._seen, arrays):  # noqa: B905  lengths are equal, and asking takes time
