@@ -1,4 +1,4 @@
-"""What tests of nets that reuse memory share."""
+"""What tests of nets that reuse memory, and of passes that are done again, share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.buffer import Buffer
+from pycaffe_lite.graph.again import Pass
 
 
 @pytest.fixture
@@ -22,3 +23,18 @@ def poisoned_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
         return memory
 
     monkeypatch.setattr(Buffer, "take", poisoned)
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many nodes of each pass, or step, were done again."""
+    found: list[int] = []
+    run = Pass.run
+
+    def counted(self: Pass) -> tuple[int, float]:
+        found.append(0)
+        found[-1], loss = run(self)
+        return found[-1], loss
+
+    monkeypatch.setattr(Pass, "run", counted)
+    return found

@@ -53,21 +53,6 @@ def even_by_layers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def done(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many nodes of each pass were done again."""
-    found: list[int] = []
-    run = again.Pass.run
-
-    def counted(self: again.Pass) -> tuple[int, float]:
-        found.append(0)
-        found[-1], loss = run(self)
-        return found[-1], loss
-
-    monkeypatch.setattr(again.Pass, "run", counted)
-    return found
-
-
-@pytest.fixture
 def threads_as_before(engine: str, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """A test that sets their number changes nothing for others."""
     monkeypatch.setattr(of_numpy, "_chosen", of_numpy._chosen)

@@ -12,7 +12,6 @@ import pycaffe_lite as caffe
 from pycaffe_lite import Net
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import DataError
-from pycaffe_lite.graph import again
 from pycaffe_lite.graph.steps import Steps
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers.dropout import Dropout
@@ -65,21 +64,6 @@ IMAGES = (
 )
 
 NETS = {"perceptron": PERCEPTRON, "fork": FORK, "images": IMAGES}
-
-
-@pytest.fixture
-def done(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many nodes of each step were done again."""
-    found: list[int] = []
-    run = again.Pass.run
-
-    def counted(self: again.Pass) -> tuple[int, float]:
-        found.append(0)
-        found[-1], loss = run(self)
-        return found[-1], loss
-
-    monkeypatch.setattr(again.Pass, "run", counted)
-    return found
 
 
 @pytest.fixture(params=NETS)
