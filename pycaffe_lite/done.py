@@ -65,9 +65,14 @@ class Kept(functools.partial[object]):
 
 def together(parts: Sequence[Done | None]) -> Done | None:
     """All of them one after another; None where one is not known."""
-    if None in parts:
-        return None
-    single = [done for part in parts for done in (part if isinstance(part, Several) else (part,)) if done is not None]
+    single: list[Done] = []
+    for part in parts:
+        if part is None:
+            return None
+        if isinstance(part, Several):
+            single += part
+        else:
+            single.append(part)
     return single[0] if len(single) == 1 else Several(single)
 
 

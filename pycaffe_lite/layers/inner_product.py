@@ -16,7 +16,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
-from pycaffe_lite.done import Done, together
+from pycaffe_lite.done import NOTHING, Done, together
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._geometry import Scratch, batch_last
@@ -94,10 +94,10 @@ class InnerProduct(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         x, dy, done = self._read(bottom[0], "data"), self._read(top[0], "diff"), list[Done | None]()
         if self.param_propagate_down(0):
-            done += self._add_product(x, dy)
+            done.append(self._add_product(x, dy))
         if self._bias and self.param_propagate_down(1):
             db = self._gradient_of(1)
-            done += [self._do(self._sum_items, dy, db), self._add_gradient(1, db)]
+            done += self._do(self._sum_items, dy, db), self._add_gradient(1, db)
         if propagate_down[0]:
             done.append(self._give_bottom(bottom, x, dy))
         return together(done)
@@ -120,16 +120,18 @@ class InnerProduct(Layer):
         else:
             rows_times(dy, w, dx, self._scratch)
 
-    def _add_product(self, x: Array, dy: Array) -> list[Done | None]:
+    def _add_product(self, x: Array, dy: Array) -> Done | None:
         """Add to dW: the product, or of few items, whose product is made faster than it is written to memory and
         fetched again, so many rows at a time as a cache holds.
         """
         w = self.blobs[0]
         if self._m > FEW_ITEMS or w.nbytes <= BLOCK_BYTES:
             product = self._gradient_of(0)
-            return [self._do(self._product, x, dy, product), self._add_gradient(0, product)]
+            done = self._do(self._product, x, dy, product)
+            added = self._add_gradient(0, product)
+            return done if added is NOTHING else together([done, added])
         empty = w.diff_to_overwrite() is not None
-        return [self._do(functools.partial(self._product_by_rows, empty), x, dy, w.diff)]
+        return self._do(functools.partial(self._product_by_rows, empty), x, dy, w.diff)
 
     def _factors(self, x: Array, dy: Array) -> tuple[Array, Array]:
         """Whose product is dW."""
