@@ -20,7 +20,7 @@ from pycaffe_lite.graph.again import Note, Repeats, loss_of
 from pycaffe_lite.graph.build import build, reshape, settle
 from pycaffe_lite.graph.chains import Chains
 from pycaffe_lite.graph.plan import Node
-from pycaffe_lite.graph.steps import Steps, note_backward
+from pycaffe_lite.graph.steps import Steps
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.memory_use import MemoryUse, memory_use
@@ -326,7 +326,7 @@ class Net(PycaffeNames):
                         else:
                             did = node.layer.backward(node.tops, node.propagate_down, node.bottoms)
                             if notes is not None:
-                                notes.append(note_backward(node, did))
+                                notes.append(Note.of_backward(node, did))
                     except CaffeError as e:
                         raise node.spec.blame(e) from e.__cause__
                     for i, weight in node.bottom_weights:

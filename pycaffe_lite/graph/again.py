@@ -80,7 +80,7 @@ class Repeats:
         storages = storages_of(top for node in self._nodes for top in node.tops)
         of_buffers = [storage for storage in storages if storage.buffer is not None and storage not in unneeded]
         if (
-            sum(step.by_layer for step in steps) <= MOST_BY_LAYERS * len(steps)
+            pays(steps)
             and all(blob.written("data") is not None for node in self._nodes for blob in node.layer.blobs)
             and all(note.is_there() for note in notes)
             and all(storage.unseen for storage in of_buffers)
@@ -117,6 +117,10 @@ class Note:
     @classmethod
     def of_forward(cls, node: Node, done: Done | None) -> Note:
         return cls(done, storages_of(node.tops), lambda: node.layer.forward(node.bottoms, node.tops))
+
+    @classmethod
+    def of_backward(cls, node: Node, done: Done | None) -> Note:
+        return cls(done, [], lambda: node.layer.backward(node.tops, node.propagate_down, node.bottoms))
 
     def is_there(self) -> bool:
         """Whether that has not moved."""
@@ -160,6 +164,11 @@ def step_of(note: Note, node: Node | None = None) -> Step:
     if note.done is None or call is None:
         return Step(note.by_layer, [], True, False, losing)
     return Step(call, note.written, False, losing is None and note.done.is_quiet, losing)
+
+
+def pays(steps: Sequence[Step]) -> bool:
+    """Whether a pass of these is done again faster than by layers."""
+    return sum(step.by_layer for step in steps) <= MOST_BY_LAYERS * len(steps)
 
 
 class Pass:

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite.blob import Blob, storages_of
-from pycaffe_lite.done import BY_LAYER, Done
-from pycaffe_lite.graph import again
-from pycaffe_lite.graph.again import Note, Pass, Repeats, Step, step_of
+from pycaffe_lite.done import BY_LAYER
+from pycaffe_lite.graph.again import Note, Pass, Repeats, Step, pays, step_of
 from pycaffe_lite.graph.plan import Node
-from pycaffe_lite.storage import Place, Standing, Storage, all_at, all_stand
+from pycaffe_lite.storage import Standing, Storage, all_stand
 
 
 class Steps(Repeats):
@@ -48,19 +47,10 @@ class Steps(Repeats):
         backward = [step_of(note) for note in notes[count:]]
         known = all(map(_is_known, self._backward, notes[count:], backward))
         steps = [*forward, *backward]
-        if known and began is not None and sum(step.by_layer for step in steps) <= again.MOST_BY_LAYERS * len(steps):
+        if known and began is not None and pays(steps):
             self._last = _Both(self._runs, steps, began, began.written_since(self._runs, count))
         else:
             self._pause()
-
-
-def note_backward(node: Node, done: Done | None) -> Note:
-    """The Note of a backward pass."""
-
-    def by_layer() -> None:
-        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
-
-    return Note(done, [], by_layer)
 
 
 def _is_known(node: Node, note: Note, step: Step) -> bool:
@@ -75,18 +65,13 @@ class _State:
         blobs = [blob for node in nodes for blob in node.blobs]
         params = [blob for node in nodes for blob in node.layer.blobs]
         self._changes = Blob.changes
-        self._data, self._diffs = storages_of(blobs), storages_of([*params, *blobs], "diff")
-        self._places: list[Place] = [storage.place() for storage in self._data]
-        self._standings: list[Standing] = [diff.standing() for diff in self._diffs]
+        self._storages = [*storages_of(blobs), *storages_of([*params, *blobs], "diff")]
+        self._standings: list[Standing] = [storage.standing() for storage in self._storages]
         self._unwritten = [diff for diff in storages_of(params, "diff") if diff.forgotten]
 
     def is_now(self) -> bool:
         """Whether all is as it was."""
-        return (
-            self._changes == Blob.changes
-            and all_at(self._data, self._places)
-            and all_stand(self._diffs, self._standings)
-        )
+        return self._changes == Blob.changes and all_stand(self._storages, self._standings)
 
     def written_since(self, nodes: Sequence[Node], first: int) -> list[tuple[Storage, int]]:
         """Gradients that counted as 0 and do so no longer, and which of the nodes, of which one from `first` on has

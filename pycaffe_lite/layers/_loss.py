@@ -92,9 +92,7 @@ def read_labels(labels: Array, classes: int, shape: Shape, ignore_label: int | N
 
 def normalizer(mode: int, batch: int, full: int, valid: int) -> float:
     """What a loss over `full` places in `batch` items, `valid` of them counting, is divided by; at least 1."""
-    if mode == _MODE.VALID:
-        return max(1.0, float(valid))
-    by = {_MODE.FULL: full, _MODE.BATCH_SIZE: batch, _MODE.NONE: 1}[mode]  # type: ignore[index]
+    by = {_MODE.FULL: full, _MODE.VALID: valid, _MODE.BATCH_SIZE: batch, _MODE.NONE: 1}[mode]  # type: ignore[index]
     return max(1.0, float(by))
 
 

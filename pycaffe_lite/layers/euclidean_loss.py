@@ -37,7 +37,7 @@ class EuclideanLoss(LossLayer):
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
-        self._divisor = 2 * self.items(bottom)
+        self._items = self.items(bottom)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         a, b = (blob.data.reshape(-1) for blob in bottom)
@@ -45,7 +45,7 @@ class EuclideanLoss(LossLayer):
 
     def _distance(self, a: Array, b: Array, d: Array, loss: Array) -> None:
         np.subtract(a, b, out=d)
-        loss[...] = np.dot(d, d) / self._divisor
+        loss[...] = np.dot(d, d) / (2 * self._items)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         wanted = [sign for sign, down in zip((1, -1), propagate_down, strict=True) if down]
@@ -54,7 +54,7 @@ class EuclideanLoss(LossLayer):
 
     def _slopes(self, signs: Sequence[int], weight: Array, d: Array, *diffs: Array) -> None:
         for sign, dx in zip(signs, diffs, strict=True):
-            np.multiply(d, 2 * sign * weight.item() / self._divisor, out=dx)
+            np.multiply(d, sign * weight.item() / self._items, out=dx)
 
     def _difference(self, bottom: Blobs) -> Array:
         """a - b, of the last forward pass."""

@@ -16,7 +16,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
 from pycaffe_lite.constraints import at_least
-from pycaffe_lite.done import NOTHING, Done, together
+from pycaffe_lite.done import Done, together
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._geometry import Scratch, batch_last
@@ -127,9 +127,7 @@ class InnerProduct(Layer):
         w = self.blobs[0]
         if self._m > FEW_ITEMS or w.nbytes <= BLOCK_BYTES:
             product = self._gradient_of(0)
-            done = self._do(self._product, x, dy, product)
-            added = self._add_gradient(0, product)
-            return done if added is NOTHING else together([done, added])
+            return together([self._do(self._product, x, dy, product), self._add_gradient(0, product)])
         empty = w.diff_to_overwrite() is not None
         return self._do(functools.partial(self._product_by_rows, empty), x, dy, w.diff)
 

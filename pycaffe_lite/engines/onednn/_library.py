@@ -105,14 +105,10 @@ class Library:
 
     def with_threads(self, count: int, call: Callable[[], int]) -> int:
         """What `call` returns, run with so many."""
-        self._use(count)
-        try:
-            return call()
-        finally:
-            self._use(self.threads)
+        return self.keeping_to(count, call)()
 
     def keeping_to(self, count: int, call: Callable[[], int]) -> Callable[[], int]:
-        """What does that, as long as their number stays what it is."""
+        """What runs it with so many, as long as the number to return to stays what it is."""
         if not self._openmp:
             return call
         use, others = self._openmp.omp_set_num_threads, self.threads

@@ -160,14 +160,16 @@ def test_what_cannot_be_done_alike_by_other_threads_is_done_by_as_many(
     from pycaffe_lite.engines.onednn._library import Library, library
     from pycaffe_lite.engines.onednn._primitive import DST, SRC, Description, Primitive, plain_layout
 
-    lib, with_threads, used = library(), Library.with_threads, []
+    lib, keeping_to, used = library(), Library.keeping_to, []
 
-    def noted(self: Library, count: int, call: Callable[[], int]) -> int:
-        used.append(count)
-        return with_threads(self, count, call)
+    def noted(self: Library, count: int, call: Callable[[], int]) -> Callable[[], int]:
+        def called() -> int:
+            used.append(count)
+            return call()
 
-    monkeypatch.setattr(Library, "with_threads", noted)
-    monkeypatch.setattr(Library, "keeping_to", lambda self, count, call: lambda: noted(self, count, call))
+        return keeping_to(self, count, called)
+
+    monkeypatch.setattr(Library, "keeping_to", noted)
     monkeypatch.setattr(Description, "for_threads", lambda self, count: self)
     before, lies = lib.threads, (plain_layout(x.shape), channels_innermost(x.shape))
     try:
