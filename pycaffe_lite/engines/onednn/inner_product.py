@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done, together
-from pycaffe_lite.engines.onednn._arrays import Adaptive, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, is_reference, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -70,7 +70,7 @@ class InnerProductPrimitives:
         data = forward and Description.make("inner_product_backward_data", engine, x, w, y, forward)
         weight = forward and Description.make("inner_product_backward_weights", engine, x, w, b, y, forward)
         self.only_weights = only_weights
-        self.exist = None not in (forward, data, weight)
+        self.exist = all(made is not None and not is_reference(made) for made in (forward, data, weight))
         if forward is not None and data is not None and weight is not None:
             with_bias = dict(zip([BIAS], biases, strict=False)), dict(zip([DIFF_BIAS], biases, strict=False))
             self._arguments = {SRC: self.x, WEIGHTS: forward.layout(WEIGHTS), **with_bias[0], DST: self.y}

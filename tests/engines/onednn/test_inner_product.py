@@ -49,3 +49,22 @@ def test_few_items_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nu
     assert primitives.only_weights
     for a, b in zip(got, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_nan_behind_vectors_of_one_number(tmp_path: Path) -> None:
+    """Their layout may have been seen with other strides first, of which oneDNN has its reference alone."""
+    from pycaffe_lite.engines.onednn._primitive import strided_layout
+
+    strided_layout((2, 1), (1, 2))
+    caffe.set_engine("onednn")
+    (tmp_path / "net.prototxt").write_text(
+        """layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 1 } } }
+        layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+                inner_product_param { num_output: 1 weight_filler { type: "constant" value: 1 } } }
+        layer { name: "sigmoid" type: "Sigmoid" bottom: "ip" top: "ip" }"""
+    )
+    net = caffe.Net(tmp_path / "net.prototxt", caffe.TEST)
+    for _ in range(3):
+        y = net.forward(x=np.array([[np.nan], [0]]))["ip"]
+        assert np.isnan(y[0, 0])
+        assert y[1, 0] == 0.5
