@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, Side
-from pycaffe_lite.done import Call, all_there, one_after_another
+from pycaffe_lite.done import Call, Done, all_there, one_after_another
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
     DIFF_SRC,
@@ -18,6 +19,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     SRC,
     Description,
     Layout,
+    Lies,
     Primitive,
     plain_layout,
     reorder,
@@ -88,6 +90,17 @@ def read(array: Array, wanted: Layout, scratch: Scratch, name: str) -> Array:
     return copy
 
 
+class Runs(Protocol):
+    """What computes a pass."""
+
+    @property
+    def arguments(self) -> Mapping[int, Lies]:
+        """How each argument lies, by its number, in their order."""
+
+    def adapted(self, scratch: Scratch, *arrays: Array) -> Done:
+        """Compute it, with copies of bottoms and tops that lie otherwise. Returns what was done."""
+
+
 class Adaptive(Primitive):
     """A primitive that can be run with blobs' arrays, which may lie otherwise than it takes or gives them."""
 
@@ -152,9 +165,9 @@ class Adaptive(Primitive):
         return one_after_another(calls)
 
 
-def put(source: Layout, target: Layout, array: Array, copy: Array) -> None:
+def put(source: Layout, target: Lies, array: Array, copy: Array) -> None:
     """Write the numbers of an array that lies as `source` to one that lies as `target`."""
-    reorder(source, target)(array, copy)
+    target.take(source, array, copy)
 
 
 _NAMES = {SRC: "x", DST: "y", DIFF_SRC: "dx", DIFF_DST: "dy"}

@@ -9,7 +9,7 @@ from typing import Any
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done, together
-from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, first_fast, is_fast, overhang, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, channels_innermost, first_fast, is_fast, overhang, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -32,6 +32,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     plain_layout,
 )
 from pycaffe_lite.engines.onednn._tail import Behind, tailed
+from pycaffe_lite.engines.onednn._winograd import LEAST_TILES, LEAST_TO_LEARN, Winograd, can_do, pays
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._conv import WeightedWindows
 from pycaffe_lite.layers._im2col import Geometry
@@ -58,7 +59,7 @@ _ARGUMENTS = {
 class ConvolutionPrimitives:
     """The three passes for bottoms (N, C, H, W), weights (O, C / group, h, w) and tops (N, O, H', W')."""
 
-    def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, bias: bool) -> None:
+    def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, *, bias: bool, learning: bool) -> None:
         self._x, self._y, group = x, y, geometry.group
         self.weights = plain_layout(w if group == 1 else (group, w[0] // group, *w[1:]))
         self._biases = plain_layout((w[0],))
@@ -74,7 +75,14 @@ class ConvolutionPrimitives:
         """How bottoms and tops lie, by how they would as one image, where they are taken for one."""
         if x[0] > 1 and math.prod(x[2:]) <= FEW_PLACES and geometry.pointwise and group == 1:
             self._images = {_one_image(shape): channels_innermost(shape) for shape in (x, y)}
-        self._made: dict[str, Adaptive] = {}
+        self._made: dict[str, Runs] = {}
+        self._to_weights: Adaptive | None = None
+        self._group = group
+        self._in_tiles = {"forward": False, "data": False}
+        """Which passes are done so."""
+        if can_do(x, y, geometry):
+            forward = LEAST_TO_LEARN if learning else LEAST_TILES
+            self._in_tiles = {"forward": pays(x, y, group, forward), "data": pays(y, x, group, LEAST_TO_LEARN)}
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
@@ -86,16 +94,19 @@ class ConvolutionPrimitives:
         """Whether all three have a fast implementation."""
         return None not in (self.forward_description, self.data_description, self.weights_description)
 
-    def forward(self) -> Adaptive:
+    def forward(self) -> Runs:
         return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
 
-    def forward_with(self, tail: Behind) -> Adaptive | None:
+    def forward_with(self, tail: Behind) -> Runs | None:
         plain = self.forward_description
         assert plain is not None
         x, y = plain.layout(SRC).handle, plain.layout(DST).handle
         bias = self._biases if tail.is_folded else self.bias
         arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST), bias)
-        return tailed(plain, lambda ops: self._make("forward", x, y, bias, ops), arguments, tail)
+        by_windows = tailed(plain, lambda ops: self._make("forward", x, y, bias, ops), arguments, tail)
+        if by_windows is None or not (self._in_tiles["forward"] and tail.is_elementwise):
+            return by_windows
+        return Winograd(by_windows, self._group, tail.post_ops((1, 1)))
 
     def forward_from(self, lies: Layout | None, tail: Behind) -> Adaptive | None:
         """The forward pass with the tail's, for a bottom that lies so, or in plain order, and a top that lies as the
@@ -108,16 +119,21 @@ class ConvolutionPrimitives:
             return None
         return Adaptive(made, {**self._lie(made, (SRC, WEIGHTS, BIAS, DST), bias), **operands(ops)})
 
-    def backward_data(self) -> Adaptive:
+    def backward_data(self) -> Runs:
         return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
 
     def backward_weights(self) -> Adaptive:
-        return self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
+        if self._to_weights is None:
+            description, arguments = self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST)
+            assert description is not None
+            self._to_weights = Adaptive(description, self._lie(description, arguments, self.bias))
+        return self._to_weights
 
-    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Adaptive:
+    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Runs:
         if name not in self._made:
             assert description is not None
-            self._made[name] = Adaptive(description, self._lie(description, arguments, self.bias))
+            by_windows = Adaptive(description, self._lie(description, arguments, self.bias))
+            self._made[name] = Winograd(by_windows, self._group) if self._in_tiles[name] else by_windows
         return self._made[name]
 
     def _lie(self, description: Description, arguments: tuple[int, ...], bias: Layout | None) -> dict[int, Layout]:

@@ -105,20 +105,21 @@ class Line:
             self._steps = list(self._prepare())
         if not self._steps or len(self._steps) < len(self._runs):
             return None
-        most = max(step.run.arguments[DST].nbytes for step in self._steps)
+        runs = [run for _, run, _ in self._runs]
+        most = max(run.arguments[DST].nbytes for run in runs)
         rooms = [scratch(name, (most // 4,), FLOAT) for name in BETWEEN]
-        given, wanted = bottom.stored("data"), self._steps[0].run.arguments[SRC]
+        given, wanted = bottom.stored("data"), runs[0].arguments[SRC]
         source = read(given, wanted, scratch, "x")
         done: list[Done] = []
         if source is not given:
             done.append(Called(functools.partial(put, layout(given), wanted), given, source))
-        for i, step in enumerate(self._steps):
+        for i, (run, step) in enumerate(zip(runs, self._steps, strict=True)):
             target = rooms[i % 2]
-            step.run(source, *step.parameters, target, *step.numbers)
-            done.append(step.run)
+            run(source, *step.parameters, target, *step.numbers)
+            done.append(run)
             source = target
         y = top.open("data", Order.CHANNELS_INNERMOST)
-        put_in_order = functools.partial(put, self._steps[-1].run.arguments[DST], layout(y))
+        put_in_order = functools.partial(put, runs[-1].arguments[DST], layout(y))
         put_in_order(source, y)
         return Several([*done, Called(put_in_order, source, y)])
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done, together
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, put
-from pycaffe_lite.engines.onednn._primitive import Layout
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Runs, put
+from pycaffe_lite.engines.onednn._primitive import Layout, Lies
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.watched import WatchedStorage, note_change
@@ -30,7 +30,7 @@ class Prepared:
     def __init__(
         self,
         primitives: object,
-        run: Adaptive,
+        run: Runs,
         parameters: Sequence[Array],
         numbers: Sequence[Array] = (),
         blobs: Iterable[Blob] = (),
@@ -64,12 +64,12 @@ class Preparing(Layer):
 class WithWeights(Preparing):
     """To be mixed into a layer whose first blob is W."""
 
-    _kept: tuple[Layout, int | None, Array] | None = None
+    _kept: tuple[Lies, int | None, Array] | None = None
     """How the copy of W lies, which version it is of (Blob.written), and the copy."""
     _copied: Done | None = None
     """What made it."""
 
-    def _weights_as(self, lies: Layout, wanted: Layout) -> Array:
+    def _weights_as(self, lies: Layout, wanted: Lies) -> Array:
         """W, which lies so, as wanted: itself, or a copy, that of the last time if nobody can have changed W."""
         blob = self.blobs[0]
         if lies is wanted:
@@ -86,7 +86,7 @@ class WithWeights(Preparing):
         self._kept = wanted, version, copy
         return copy
 
-    def _parameters_as(self, lies: Layout, wanted: Layout) -> list[Array]:
+    def _parameters_as(self, lies: Layout, wanted: Lies) -> list[Array]:
         """W, which lies so, as wanted, and the biases."""
         return [self._weights_as(lies, wanted), *(blob.stored("data") for blob in self.blobs[1:])]
 

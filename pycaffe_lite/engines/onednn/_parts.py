@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Runs, layout, put
 from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._parameters import Prepared
-from pycaffe_lite.engines.onednn._primitive import WEIGHTS, PostOp, reorder
+from pycaffe_lite.engines.onednn._primitive import WEIGHTS, PostOp
 from pycaffe_lite.engines.onednn._tail import Tail
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.layers._geometry import Scratch
@@ -37,6 +37,7 @@ class _Step:
     adds: bool
     tail: Tail | None
     is_folded: bool
+    is_elementwise = False
 
     def post_ops(self, y: Shape) -> tuple[PostOp, ...]:
         sum_up: tuple[PostOp, ...] = ((1.0,),) if self.adds else ()
@@ -61,17 +62,18 @@ class ConvolutionOfParts:
         self.parts = parts
         self._tail = Tail(followers, folds=True, slopes=True)
         self._steps: list[Prepared] = []
-        self._runs: list[Adaptive] = []
+        self._runs: list[Runs] = []
         if (len(parts) - 1) * y[1] <= w[1]:
             made = list(self._make(w, y, geometry, bias))
             self._runs = made if len(made) == len(parts) else []
 
-    def _make(self, w: Shape, y: Shape, geometry: Geometry, bias: bool) -> Iterator[Adaptive]:
+    def _make(self, w: Shape, y: Shape, geometry: Geometry, bias: bool) -> Iterator[Runs]:
         """A primitive for each part, as far as there are fast ones."""
         for i, shape in enumerate(self.parts):
             tail = self._tail if i == len(self.parts) - 1 else None
             step = _Step(i > 0, tail, self._tail.is_folded and i == 0)
-            made = ConvolutionPrimitives(shape, (w[0], shape[1], *w[2:]), y, geometry, bias and i == 0)
+            w_of_part = w[0], shape[1], *w[2:]
+            made = ConvolutionPrimitives(shape, w_of_part, y, geometry, bias=bias and i == 0, learning=False)
             run = None if made.forward_description is None else made.forward_with(step)
             if run is None:
                 return
@@ -98,6 +100,6 @@ class ConvolutionOfParts:
         for i, (run, here) in enumerate(zip(self._runs, channels(self.parts), strict=True)):
             wanted, part = run.arguments[WEIGHTS], w[:, here]
             copy = scratch(f"part {i} of the weights", (wanted.nbytes // 4,), FLOAT)
-            reorder(layout(part), wanted)(part, copy)
+            put(layout(part), wanted, part, copy)
             last = i == len(self._runs) - 1
             yield Prepared(self, run, [copy, *(biases if i == 0 else [])], numbers if last else (), blobs)

@@ -13,7 +13,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import NOTHING, Done
-from pycaffe_lite.engines.onednn._arrays import Adaptive, channels_innermost, is_fast, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, channels_innermost, is_fast, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
@@ -127,7 +127,7 @@ class Following(Layer):
         return self._forward(passes.forward, [], [], bottom, top)
 
     def _forward(
-        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+        self, run: Runs, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
     ) -> Done | None:
         """The forward pass by this primitive of the passes chosen, which takes these numbers last."""
         passes = self._primitives

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.done import Call, all_there
@@ -58,9 +58,23 @@ class Layout:
         """New memory for an array that lies so."""
         return aligned(self.nbytes // 4, dtype)
 
+    def take(self, source: Layout, array: Array, memory: Array) -> None:
+        """Write the numbers of an array that lies as `source` to `memory`, which lies so."""
+        reorder(source, self)(array, memory)
+
     def write(self, memory: Array, plain: Array) -> None:
         """Write the numbers of `memory` to a flat array in plain order."""
         reorder(self, plain_layout(self.shape))(memory, plain)
+
+
+class Lies(Protocol):
+    """How something lies in memory that is made of an array: a Layout, or otherwise."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def take(self, source: Layout, array: Array, memory: Array) -> None:
+        """Make it of an array that lies as `source`."""
 
 
 _layouts: dict[tuple[Any, ...], Layout] = {}

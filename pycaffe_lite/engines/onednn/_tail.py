@@ -22,7 +22,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done, Kept, Otherwise, together
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, channels_innermost
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, Runs, channels_innermost
 from pycaffe_lite.engines.onednn._parameters import Prepared, Preparing
 from pycaffe_lite.engines.onednn._primitive import (
     DST,
@@ -139,6 +139,11 @@ class Tail:
         """Whether W and the biases are to be those that `folded` gives."""
         return bool(self._leading)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether its post-ops are the same for all numbers, and no sum with others."""
+        return not any(affine or any(map(is_sum, layers)) for affine, layers in self._stages)
+
     def folded(self, w: Array, biases: Sequence[Array]) -> tuple[Array, Array] | None:
         """f W and f b + a; None where these are not finite."""
         f, a = _affine(self._leading)
@@ -192,6 +197,10 @@ class Behind(Protocol):
     def is_folded(self) -> bool:
         """Whether it is partly in W and the biases."""
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether the rest is the same for all numbers, and no sum with others."""
+
     def post_ops(self, y: Shape) -> tuple[PostOp, ...]:
         """What is not, for a primitive that makes y."""
 
@@ -199,7 +208,7 @@ class Behind(Protocol):
 class Primitives(Protocol):
     """What a layer runs while its bottoms keep their shapes."""
 
-    def forward_with(self, tail: Tail) -> Adaptive | None:
+    def forward_with(self, tail: Tail) -> Runs | None:
         """The forward pass with the tail's; None where it would not be done as without."""
 
 
@@ -234,23 +243,23 @@ class WithTail(Preparing):
     slopes = False
     """Whether its primitives have PReLU among their post-ops."""
     _primitives: Primitives | None
-    _tails: dict[str, tuple[Tail, Primitives | None, Adaptive | None]]
+    _tails: dict[str, tuple[Tail, Primitives | None, Runs | None]]
     """By the way to run: the tail, and what runs with it, made by these primitives."""
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self._tails = {}
         super().setup(bottom, top)
 
-    def _parameters(self, run: Adaptive) -> list[Array]:
+    def _parameters(self, run: Runs) -> list[Array]:
         """Its own, as the primitive takes them."""
         return []
 
-    def _folded(self, run: Adaptive, tail: Tail) -> list[Array] | None:
+    def _folded(self, run: Runs, tail: Tail) -> list[Array] | None:
         """Those with the tail's first layers in them, as the primitive takes them; None where these are not finite."""
         raise NotImplementedError
 
     def _forward(
-        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+        self, run: Runs, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
     ) -> Done | None:
         """The forward pass by this primitive, which takes these numbers last."""
         raise NotImplementedError
@@ -268,13 +277,13 @@ class WithTail(Preparing):
         biases = [blob.stored("data") for blob in self.blobs[1:]]
         return together([Kept(see_finite, *biases), self._with_copy(prepared.parameters, done)])
 
-    def _forward_alone(self, run: Adaptive, bottom: Blobs, top: Blobs) -> Done | None:
+    def _forward_alone(self, run: Runs, bottom: Blobs, top: Blobs) -> Done | None:
         """The forward pass without a tail, which is `run`."""
         prepared = self._prepared_alone(run)
         done = self._forward(prepared.run, prepared.parameters, (), bottom, top)
         return done if self.phase == pb.TEST else self._with_copy(prepared.parameters, done)
 
-    def _prepared_alone(self, run: Adaptive) -> Prepared:
+    def _prepared_alone(self, run: Runs) -> Prepared:
         """What a forward pass without a tail runs, which is `run`: as last time, if nothing can have changed."""
         prepared = self._prepared.get(ALONE)
         if prepared is None or not prepared.hold(self._primitives):
@@ -300,9 +309,7 @@ class WithTail(Preparing):
             self._tails[way] = tail, self._primitives, run
         return None if run is None else self._prepare_with(tail, run, self._primitives, followers)
 
-    def _prepare_with(
-        self, tail: Tail, run: Adaptive, primitives: object, followers: Sequence[Layer]
-    ) -> Prepared | None:
+    def _prepare_with(self, tail: Tail, run: Runs, primitives: object, followers: Sequence[Layer]) -> Prepared | None:
         """One of these primitives, with what it takes; None where that is not finite."""
         parameters = self._folded(run, tail) if tail.is_folded else self._parameters(run)
         numbers = tail.numbers([] if tail.is_folded else self.blobs[1:])

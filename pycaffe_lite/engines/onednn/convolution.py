@@ -9,15 +9,16 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.done import Done, Several, together
-from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, layout, put
+from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, Runs, layout, put
 from pycaffe_lite.engines.onednn._convolution import FEW_CHANNELS, ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._line import BETWEEN, InLine, Line, length
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
-from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, Layout
+from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, Layout, Lies
 from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, ONTO, Tail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
+from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 from pycaffe_lite.watched import note_change
@@ -27,16 +28,17 @@ from pycaffe_lite.watched import note_change
 class OneDnnConvolution(InLine, ByConvolution, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
-    passing_scratch = Convolution.passing_scratch | {"x", "y", *BETWEEN}
+    passing_scratch = Convolution.passing_scratch | {"tiles", "x", "y", *BETWEEN}
     folds = slopes = True
     _primitives: ConvolutionPrimitives | None = None
     _of_parts: ConvolutionOfParts | None = None
     _line: Line | None = None
-    _kept_folded: tuple[tuple[Layout, list[int | None]], list[Array]] | None = None
+    _kept_folded: tuple[tuple[Lies, list[int | None]], list[Array]] | None = None
     """How W with a tail in it lies, what that and the biases are made of, and they themselves."""
 
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
-        return ConvolutionPrimitives(bottom, self.blobs[0].shape, top, self._geometry, self._bias)
+        w, learning = self.blobs[0].shape, self.phase == pb.TRAIN
+        return ConvolutionPrimitives(bottom, w, top, self._geometry, bias=self._bias, learning=learning)
 
     def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         if (primitives := self._primitives) is None:
@@ -96,11 +98,11 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
     def run_in_line(self, lies: Layout | None, x: Shape, y: Shape, tail: Tail) -> Adaptive | None:
         return None if self._primitives is None else self._primitives.forward_from(lies, tail)
 
-    def _parameters(self, run: Adaptive) -> list[Array]:
+    def _parameters(self, run: Runs) -> list[Array]:
         assert self._primitives is not None
         return self._parameters_as(self._primitives.weights, run.arguments[WEIGHTS])
 
-    def _folded(self, run: Adaptive, tail: Tail) -> list[Array] | None:
+    def _folded(self, run: Runs, tail: Tail) -> list[Array] | None:
         assert self._primitives is not None
         lies, wanted = self._primitives.weights, run.arguments[WEIGHTS]
         versions = [*(blob.written("data") for blob in self.blobs), *tail.folded_version()]
@@ -117,7 +119,7 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
         return kept[1]
 
     def _forward(
-        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+        self, run: Runs, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
     ) -> Done | None:
         done: Done | None = None
         for x, y in zip(bottom, top, strict=True):

@@ -11,6 +11,7 @@ from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers.deconvolution import Deconvolution
+from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
@@ -19,10 +20,11 @@ from pycaffe_lite.storage import Order
 class OneDnnDeconvolution(ByConvolution, Deconvolution):
     """Deconvolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
-    passing_scratch = Deconvolution.passing_scratch | {"dx", "dy"}
+    passing_scratch = Deconvolution.passing_scratch | {"dx", "dy", "tiles", "x", "y"}
 
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
-        return ConvolutionPrimitives(top, self.blobs[0].shape, bottom, self._geometry, bias=False)
+        w, learning = self.blobs[0].shape, self.phase == pb.TRAIN
+        return ConvolutionPrimitives(top, w, bottom, self._geometry, bias=False, learning=learning)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         if (primitives := self._primitives) is None:

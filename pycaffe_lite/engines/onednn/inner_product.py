@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done, together
-from pycaffe_lite.engines.onednn._arrays import Adaptive, is_reference, takes
+from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, is_reference, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -126,12 +126,12 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             return None
         return self._forward(prepared.run, prepared.parameters, prepared.numbers, bottom, tops[-1:])
 
-    def _parameters(self, run: Adaptive) -> list[Array]:
+    def _parameters(self, run: Runs) -> list[Array]:
         assert self._primitives is not None
         return self._parameters_as(self._primitives.weights, run.arguments[WEIGHTS])
 
     def _forward(
-        self, run: Adaptive, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
+        self, run: Runs, parameters: Sequence[Array], numbers: Sequence[Array], bottom: Blobs, top: Blobs
     ) -> Done | None:
         y = top[0].open("data", Order.PLAIN)
         return run.adapted(self._scratch, bottom[0].stored("data"), *parameters, y, *numbers)

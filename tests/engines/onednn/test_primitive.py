@@ -62,7 +62,7 @@ def test_small_images_are_one_for_pointwise_convolutions() -> None:
         x = (num, 16, size, size + 1)
         y = (num, 32, (size - 1) // stride + 1, size // stride + 1)
         geometry = Geometry((1, 1), (stride, stride), (0, 0), (1, 1))
-        made = ConvolutionPrimitives(x, (32, 16, 1, 1), y, geometry, bias=True)
+        made = ConvolutionPrimitives(x, (32, 16, 1, 1), y, geometry, bias=True, learning=False)
         forward, data, weights = made.forward(), made.backward_data(), made.backward_weights()
         assert forward.arguments[SRC] is data.arguments[DIFF_SRC] is channels_innermost(x)
         assert forward.arguments[DST] is channels_innermost(y)
@@ -83,7 +83,12 @@ def test_a_primitive_runs_in_any_thread() -> None:
 
     rng = np.random.default_rng(1)
     made = ConvolutionPrimitives(
-        (2, 16, 6, 6), (16, 16, 1, 1), (2, 16, 6, 6), Geometry((1, 1), (1, 1), (0, 0), (1, 1)), bias=False
+        (2, 16, 6, 6),
+        (16, 16, 1, 1),
+        (2, 16, 6, 6),
+        Geometry((1, 1), (1, 1), (0, 0), (1, 1)),
+        bias=False,
+        learning=False,
     )
     assert made.exist
     run = made.forward()
@@ -223,6 +228,6 @@ def test_a_group_for_each_channel_has_kernels_of_its_own() -> None:
     from pycaffe_lite.layers._geometry import Geometry
 
     geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), group=32)
-    made = ConvolutionPrimitives((2, 32, 6, 5), (32, 1, 3, 3), (2, 32, 6, 5), geometry, bias=False)
+    made = ConvolutionPrimitives((2, 32, 6, 5), (32, 1, 3, 3), (2, 32, 6, 5), geometry, bias=False, learning=False)
     for run in (made.forward(), made.backward_data(), made.backward_weights()):
         assert "dw" in run.description.implementation

@@ -1,0 +1,201 @@
+"""Convolutions in tiles against the same by windows, in float64 or by the layers that do without tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pycaffe_lite as caffe
+from pycaffe_lite import engines
+from pycaffe_lite._typing import Array
+from pycaffe_lite.engines.onednn import _convolution, _winograd
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._winograd import Winograd, can_do, pays
+from pycaffe_lite.layers._im2col import Geometry
+
+NET = """
+force_backward: true
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: NUM dim: CHANNELS dim: HEIGHT dim: WIDTH } } }
+layer { name: "target" type: "Convolution" bottom: "x" top: "target"
+        convolution_param { num_output: 24 kernel_size: 3 pad: 1 PARAMS
+                            weight_filler { type: "xavier" } bias_filler { type: "gaussian" } } }
+"""
+RELU = 'layer { name: "relu" type: "ReLU" bottom: "target" top: "target" }'
+NORM = """
+layer { name: "norm" type: "BatchNorm" bottom: "target" top: "target" }
+layer { name: "scale" type: "Scale" bottom: "target" top: "target" scale_param { bias_term: true } }
+"""
+
+
+@pytest.fixture
+def in_tiles(onednn: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever can be done so, a few tiles at a time."""
+    monkeypatch.setattr(_convolution, "pays", lambda *_: True)
+    monkeypatch.setattr(_winograd, "TILES", 6)
+    monkeypatch.setattr(_winograd, "CHUNK", 0)
+
+
+def build(folder: Path, shape: tuple[int, ...], params: str = "", behind: str = "", **options: object) -> caffe.Net:
+    text = NET.replace("PARAMS", params) + behind
+    for name, size in zip(("NUM", "CHANNELS", "HEIGHT", "WIDTH"), shape, strict=True):
+        text = text.replace(name, str(size))
+    (folder / "net.prototxt").write_text(text)
+    phase = options.pop("phase", caffe.TRAIN)
+    net = caffe.Net(folder / "net.prototxt", phase, seed=3, **options)  # type: ignore[arg-type]
+    rng = np.random.default_rng(5)
+    for name in net.params.keys() & {"norm", "scale"}:
+        for blob in net.params[name]:
+            blob.data[...] = rng.uniform(0.5, 2, blob.shape)
+    return net
+
+
+def run(net: caffe.Net, x: Array) -> dict[str, Array]:
+    """The numbers after both passes."""
+    net.blobs["x"].data[...] = x
+    net.forward()
+    net.backward(target=np.random.default_rng(7).normal(size=net.blobs["target"].shape))
+    found = {"y": net.blobs["target"].data, "dx": net.blobs["x"].diff}
+    return found | {f"dw {j}": blob.diff for j, blob in enumerate(net.params["target"])}
+
+
+def is_in_tiles(net: caffe.Net) -> bool:
+    primitives = net.layer_dict["target"]._primitives
+    return isinstance(primitives.forward(), Winograd) and isinstance(primitives.backward_data(), Winograd)
+
+
+@pytest.mark.usefixtures("in_tiles")
+@pytest.mark.parametrize("behind", ["", RELU, NORM, NORM + RELU])
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+@pytest.mark.parametrize(
+    ("shape", "params"),
+    [
+        ((2, 16, 6, 10), ""),
+        ((3, 16, 5, 7), "bias_term: false"),
+        ((1, 18, 9, 4), "group: 2"),
+        ((7, 32, 2, 3), "group: 2 bias_term: false"),
+        ((2, 16, 1, 9), ""),
+    ],
+)
+def test_as_in_float64(tmp_path: Path, shape: tuple[int, ...], params: str, phase: int, behind: str) -> None:
+    """All places and both passes, of even and odd sizes, with images and rows of tiles in parts."""
+    net = build(tmp_path, shape, params, behind, phase=phase)
+    assert is_in_tiles(net)
+    exact = build(tmp_path, shape, params, behind, phase=phase, dtype=np.float64)
+    for name, blobs in net.params.items():
+        for blob, twin in zip(blobs, exact.params[name], strict=True):
+            twin.data[...] = blob.data
+    x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    got, want = run(net, x), run(exact, x)
+    for name, numbers in want.items():
+        np.testing.assert_allclose(got[name], numbers, rtol=0, atol=2e-5 * max(1, np.abs(numbers).max()), err_msg=name)
+
+
+@pytest.mark.usefixtures("in_tiles")
+@pytest.mark.parametrize(
+    ("value", "behind"), [(3e38, ""), *((value, b) for value in (np.inf, -np.inf, np.nan) for b in ("", RELU, NORM))]
+)
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+def test_what_is_not_finite_stays_where_it_belongs(
+    tmp_path: Path, phase: int, value: float, behind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all is as by windows, to the bit."""
+    shape = (2, 16, 9, 9)
+    x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    x[1, 3, 4, 4] = value
+    net = build(tmp_path, shape, behind=behind, phase=phase)
+    found = run(net, x)["y"].copy()
+    monkeypatch.setattr(_convolution, "pays", lambda *_: False)
+    want = run(build(tmp_path, shape, behind=behind, phase=phase), x)["y"]
+    np.testing.assert_array_equal(found, want)
+    run(net, np.ones(shape, np.float32))
+    assert np.isfinite(net.blobs["target"].data).all()
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_infinite_weights(tmp_path: Path) -> None:
+    shape = (1, 16, 6, 6)
+    found = []
+    for engine in ("onednn", "numpy"):
+        engines.set_engine(engine)
+        net = build(tmp_path, shape, phase=caffe.TEST)
+        net.params["target"][0].data[2, 3, 1, 1] = np.inf
+        found.append(run(net, np.ones(shape, np.float32))["y"])
+    np.testing.assert_array_equal(np.isposinf(found[0]), np.isposinf(found[1]))
+    assert np.isposinf(found[0][0, 2]).all()
+    assert np.isfinite(found[0][0, 3:]).all()
+
+
+@pytest.mark.usefixtures("in_tiles")
+@pytest.mark.parametrize("reuse_memory", [False, True])
+def test_new_weights_count(tmp_path: Path, reuse_memory: bool) -> None:
+    """In passes done again too."""
+    net = build(tmp_path, (2, 16, 6, 6), behind=NORM + RELU, phase=caffe.TEST, reuse_memory=reuse_memory)
+    net.blobs["x"].data[...] = 1
+    for _ in range(4):
+        before = net.forward()["target"].copy()
+    net.params["target"][0].data[...] *= 2
+    net.params["norm"][0].data[...] = 0
+    net.params["target"][1].data[...] = 0
+    net.params["scale"][1].data[...] = 0
+    after = net.forward()["target"].copy()
+    net.params["target"][0].data[...] *= 0.5
+    half = net.forward()["target"]
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(half, after / 2, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_again_looked_at_and_with_other_threads(tmp_path: Path) -> None:
+    """Always the same numbers: in plain order too, as blobs lie that somebody has looked at."""
+    shape = (3, 16, 7, 8)
+    x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    net = build(tmp_path, shape, behind=RELU, phase=caffe.TEST)
+    net.blobs["x"].data[...] = x
+    net._forward(0, 2)
+    laid = net.blobs["target"].stored("data").copy()
+    threads = library().threads
+    try:
+        for count in (1, 2, 1):
+            caffe.set_num_threads(count)
+            for _ in range(3):
+                np.testing.assert_allclose(net.forward()["target"], laid, rtol=1e-6, atol=1e-6)
+    finally:
+        caffe.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_layers_of_a_net_work_in_the_same_memory(tmp_path: Path) -> None:
+    behind = """layer { name: "next" type: "Convolution" bottom: "target" top: "next"
+                convolution_param { num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }"""
+    net = build(tmp_path, (2, 16, 6, 6), behind=behind, phase=caffe.TEST, reuse_memory=True)
+    for _ in range(3):
+        net.forward()
+    first, second = (net.layer_dict[name]._scratch_arrays["tiles"][0] for name in ("target", "next"))
+    assert first is second
+
+
+def test_what_can_be_done_in_tiles() -> None:
+    x, y = (2, 128, 28, 28), (2, 256, 28, 28)
+    plain = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1)
+    assert can_do(x, y, plain)
+    for other in (
+        Geometry((3, 3), (2, 2), (1, 1), (1, 1), 1),
+        Geometry((3, 3), (1, 1), (0, 0), (1, 1), 1),
+        Geometry((3, 3), (1, 1), (2, 2), (2, 2), 1),
+        Geometry((5, 5), (1, 1), (2, 2), (1, 1), 1),
+        Geometry((3, 1), (1, 1), (1, 0), (1, 1), 1),
+    ):
+        assert not can_do(x, y, other)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_when_it_pays() -> None:
+    """Many channels, enough tiles; few of an odd image are the image's."""
+    assert pays((8, 256, 28, 28), (8, 256, 28, 28), 1, 32)
+    assert not pays((8, 256, 28, 28), (8, 256, 28, 28), 8, 32)
+    assert not pays((8, 64, 28, 28), (8, 64, 28, 28), 1, 32)
+    assert not pays((1, 512, 7, 7), (1, 512, 7, 7), 1, 32)
+    assert not pays((8, 256, 13, 13), (8, 256, 13, 13), 1, 400)
+    assert not pays((99, 256, 1, 1), (99, 256, 1, 1), 1, 32)
