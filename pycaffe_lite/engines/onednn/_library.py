@@ -37,6 +37,7 @@ class _ThisThread(threading.local):
     """What a thread that runs primitives has of its own; nothing until the library is told of the thread."""
 
     scratchpad: Array | None = None
+    workspace: Array | None = None
 
 
 class Library:
@@ -92,6 +93,15 @@ class Library:
         if here.scratchpad is None or here.scratchpad.nbytes < nbytes:
             here.scratchpad = aligned(nbytes, "u1")
         return here.scratchpad
+
+    def workspace(self, nbytes: int) -> Array:
+        """As `scratchpad`, for several primitives, one after the other: the same array as last time, unless that is too
+        small.
+        """
+        here = self.this_thread
+        if here.workspace is None or here.workspace.nbytes < nbytes:
+            here.workspace = aligned(nbytes, "u1")
+        return here.workspace
 
     def set_num_threads(self, count: int) -> None:
         """How many threads primitives that are made from now on use, whichever thread makes and runs them."""

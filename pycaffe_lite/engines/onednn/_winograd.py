@@ -53,7 +53,7 @@ from pycaffe_lite.engines.onednn._primitive import (
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.layers._im2col import Geometry
 
-LEAST_CHANNELS, LEAST_OF_SEVERAL = 64, 90
+LEAST_CHANNELS, LEAST_OF_SEVERAL = 65, 90
 """C · O / (C + O), for one thread and for several, from which on the transforms, which go with C + O, cost less than is
 saved, which goes with C · O. Measured, one thread and two, in parts of the time by windows: 96 to 128 channels of 28 by
 28 places, 10 images, 1.05 and 1.13; 128 to 192 0.85 and 0.95; 256 to 256 of 14 by 14, 8 images, 0.78 and 0.82; 512 to
@@ -61,8 +61,10 @@ saved, which goes with C · O. Measured, one thread and two, in parts of the tim
 """
 LEAST_PRODUCTS = 2_400_000
 """C · O for all tiles, for each thread: the steps of less take too long to begin."""
-LEAST_TILES, LEAST_TO_LEARN = 32, 400
-"""U is fetched from memory for so many, and where W learns also made for so many."""
+LEAST_TILES, LEAST_TO_LEARN = 48, 600
+"""U is fetched from memory for so many, and where W learns made for so many too. Of those at the border of an odd image
+half or a quarter count.
+"""
 TILES, CHUNK = 128, 3 << 20
 """Tiles that are worked through together, for each thread: so many, or more while V and the products have no more bytes
 than CHUNK. Half and twice as many take 0.98 to 1.1 of the time.
@@ -90,9 +92,9 @@ def pays(x: Shape, y: Shape, group: int, least_tiles: int) -> bool:
     """Whether that is faster so."""
     num, channels, height, width = x
     c, o, tiles, threads = channels // group, y[1] // group, num * _half(height) * _half(width), library().threads
-    used = num * height * width / (4 * tiles)
-    enough = c * o * used >= (LEAST_CHANNELS if threads == 1 else LEAST_OF_SEVERAL) * (c + o)
-    return enough and tiles >= least_tiles and tiles * c * o >= LEAST_PRODUCTS * threads
+    filled = num * height * width / 4
+    enough = c * o * filled / tiles >= (LEAST_CHANNELS if threads == 1 else LEAST_OF_SEVERAL) * (c + o)
+    return enough and filled >= least_tiles and tiles * c * o >= LEAST_PRODUCTS * threads
 
 
 def _half(length: int) -> int:
@@ -170,7 +172,7 @@ class Winograd:
         x, target = read(given[self._from], self._x, scratch, "x"), Target(given[self._to], self._y, scratch, "y")
         numbers = arrays[len(arrays) - len(operands(self._post_ops)) :]
         images = _images(x, self._x.shape), _images(target.memory, self._y.shape)
-        if self._in_tiles(scratch, *images, given[WEIGHTS], given.get(BIAS), numbers):
+        if self._in_tiles(*images, given[WEIGHTS], given.get(BIAS), numbers):
             target.done()
             return
         assert self._filters.made_from is not None
@@ -179,14 +181,11 @@ class Winograd:
         reorder(lies, wanted)(made_from, w)
         self._by_windows.adapted(scratch, *(w if number == WEIGHTS else array for number, array in given.items()))
 
-    def _in_tiles(
-        self, scratch: Scratch, x: Array, y: Array, u: Array, bias: Array | None, numbers: Sequence[Array]
-    ) -> bool:
+    def _in_tiles(self, x: Array, y: Array, u: Array, bias: Array | None, numbers: Sequence[Array]) -> bool:
         """Set y (N, H, W, O) for x (N, H, W, C), where all of it comes out finite; whether it does."""
         c, o = self._filters.channels
         width, columns = x.shape[2], _half(x.shape[2])
-        most = max(_Tiles.count(part, columns, c, o) for part, _, _ in self._parts)
-        memory = scratch("tiles", (most,), FLOAT)
+        memory = library().workspace(max(_Tiles.nbytes(part, columns, c, o) for part, _, _ in self._parts))
         if memory is not self._memory:
             self._memory, self._tiles = memory, {}
         for group, of_group in enumerate(self._filters.of_groups(u)):
@@ -238,7 +237,7 @@ class _Tiles:
     ) -> None:
         n, rows, columns = part.images, part.rows, _half(width)
         tiles, high, wide = n * rows * columns, 2 * rows, 2 * columns
-        self._frame, rest = _cut(memory, (n, high + 2, wide + 2, c))
+        self._frame, rest = _cut(memory.view(FLOAT), (n, high + 2, wide + 2, c))
         self._v, rest = _cut(rest, (16, tiles, c))
         self._d, _ = _cut(rest, (2, 2, 2, 2, n, rows, columns, c))  # not needed any more where products are
         self._products, _ = _cut(rest, (16, tiles, o))
@@ -262,11 +261,11 @@ class _Tiles:
         self._give = _copy(layout(self._given), _like(self._given, lie[1]))
 
     @staticmethod
-    def count(part: _Part, columns: int, c: int, o: int) -> int:
-        """How many numbers of memory are needed."""
+    def nbytes(part: _Part, columns: int, c: int, o: int) -> int:
+        """How much memory they need."""
         tiles = part.images * part.rows * columns
         frame = part.images * (2 * part.rows + 2) * (2 * columns + 2) * c
-        return frame + 16 * tiles * (c + max(c, o)) + 8 * tiles * o
+        return 4 * (frame + 16 * tiles * (c + max(c, o)) + 8 * tiles * o)
 
     def convolve(self, x: Array, y: Array, row: int, u: Array, bias: Array | None, numbers: Sequence[Array]) -> bool:
         """Set the places of y under these tiles, which begin with this row of tiles, if they come out finite; whether

@@ -28,7 +28,7 @@ from pycaffe_lite.watched import note_change
 class OneDnnConvolution(InLine, ByConvolution, Convolution):
     """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
-    passing_scratch = Convolution.passing_scratch | {"tiles", "x", "y", *BETWEEN}
+    passing_scratch = Convolution.passing_scratch | {"x", "y", *BETWEEN}
     folds = slopes = True
     _primitives: ConvolutionPrimitives | None = None
     _of_parts: ConvolutionOfParts | None = None

@@ -20,7 +20,7 @@ from pycaffe_lite.storage import Order
 class OneDnnDeconvolution(ByConvolution, Deconvolution):
     """Deconvolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
 
-    passing_scratch = Deconvolution.passing_scratch | {"dx", "dy", "tiles", "x", "y"}
+    passing_scratch = Deconvolution.passing_scratch | {"dx", "dy", "x", "y"}
 
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
         w, learning = self.blobs[0].shape, self.phase == pb.TRAIN
