@@ -75,14 +75,11 @@ class ConvolutionPrimitives:
         """How bottoms and tops lie, by how they would as one image, where they are taken for one."""
         if x[0] > 1 and math.prod(x[2:]) <= FEW_PLACES and geometry.pointwise and group == 1:
             self._images = {_one_image(shape): channels_innermost(shape) for shape in (x, y)}
-        self._made: dict[str, Runs] = {}
-        self._to_weights: Adaptive | None = None
-        self._group = group
-        self._in_tiles = {"forward": False, "data": False}
-        """Which passes are done so."""
-        if can_do(x, y, geometry):
-            forward = LEAST_TO_LEARN if learning else LEAST_TILES
-            self._in_tiles = {"forward": pays(x, y, group, forward), "data": pays(y, x, group, LEAST_TO_LEARN)}
+        self._group, self._made, self._in_tiles = group, dict[str, Adaptive](), dict[str, Winograd]()
+        tiles = can_do(x, y, geometry)
+        self._forward_pays = tiles and pays(x, y, group, LEAST_TO_LEARN if learning else LEAST_TILES)
+        self._backward_pays = tiles and pays(y, x, group, LEAST_TO_LEARN)
+        """Whether to do it in tiles."""
         self.data_description = self.weights_description = None
         self.forward_description = first_fast(self._describe("forward"))
         if self.forward_description is not None:
@@ -95,7 +92,8 @@ class ConvolutionPrimitives:
         return None not in (self.forward_description, self.data_description, self.weights_description)
 
     def forward(self) -> Runs:
-        return self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
+        by_windows = self._primitive("forward", self.forward_description, (SRC, WEIGHTS, BIAS, DST))
+        return self._tiled("forward", by_windows) if self._forward_pays else by_windows
 
     def forward_with(self, tail: Behind) -> Runs | None:
         plain = self.forward_description
@@ -104,7 +102,7 @@ class ConvolutionPrimitives:
         bias = self._biases if tail.is_folded else self.bias
         arguments = self._lie(plain, (SRC, WEIGHTS, BIAS, DST), bias)
         by_windows = tailed(plain, lambda ops: self._make("forward", x, y, bias, ops), arguments, tail)
-        if by_windows is None or not (self._in_tiles["forward"] and tail.is_elementwise):
+        if by_windows is None or not (self._forward_pays and tail.is_elementwise):
             return by_windows
         return Winograd(by_windows, self._group, tail.post_ops((1, 1)))
 
@@ -120,21 +118,22 @@ class ConvolutionPrimitives:
         return Adaptive(made, {**self._lie(made, (SRC, WEIGHTS, BIAS, DST), bias), **operands(ops)})
 
     def backward_data(self) -> Runs:
-        return self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
+        by_windows = self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
+        return self._tiled("data", by_windows) if self._backward_pays else by_windows
 
     def backward_weights(self) -> Adaptive:
-        if self._to_weights is None:
-            description, arguments = self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST)
-            assert description is not None
-            self._to_weights = Adaptive(description, self._lie(description, arguments, self.bias))
-        return self._to_weights
+        return self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
 
-    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Runs:
+    def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Adaptive:
         if name not in self._made:
             assert description is not None
-            by_windows = Adaptive(description, self._lie(description, arguments, self.bias))
-            self._made[name] = Winograd(by_windows, self._group) if self._in_tiles[name] else by_windows
+            self._made[name] = Adaptive(description, self._lie(description, arguments, self.bias))
         return self._made[name]
+
+    def _tiled(self, name: str, by_windows: Adaptive) -> Winograd:
+        if name not in self._in_tiles:
+            self._in_tiles[name] = Winograd(by_windows, self._group)
+        return self._in_tiles[name]
 
     def _lie(self, description: Description, arguments: tuple[int, ...], bias: Layout | None) -> dict[int, Layout]:
         """How the arguments lie, in their order; without biases where there are none."""
