@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite import _debug_info, _display, _random, weights_io
+from pycaffe_lite._files import PathLike
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
 from pycaffe_lite._typing import Array, Shape
@@ -31,8 +32,6 @@ from pycaffe_lite.weights_io import LoadReport
 
 if TYPE_CHECKING:
     from pycaffe_lite.draw import Drawing
-
-PathLike = str | os.PathLike[str]
 
 
 class _Zero(int):

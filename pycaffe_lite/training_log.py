@@ -16,10 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from pycaffe_lite._files import atomic_write, find_file, read_bytes
+from pycaffe_lite._files import PathLike, atomic_write, find_file, read_bytes
 from pycaffe_lite.errors import DataError
 
-PathLike = str | os.PathLike[str]
 Row = dict[str, float]
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf))"

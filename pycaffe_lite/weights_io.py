@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pycaffe_lite import schema
-from pycaffe_lite._files import copy_mapped
+from pycaffe_lite._files import PathLike, copy_mapped
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import WeightsError
@@ -24,7 +24,6 @@ _LISTED = 8
 _RENAME = (
     "To take the other layers' weights and train this one anew, give it another name; in Python, strict=False does too."
 )
-PathLike = str | os.PathLike[str]
 _Source = tuple[str, Sequence["Array | None"]]
 """A layer's name in a file, and its arrays."""
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pycaffe_lite._files import PathLike
 from pycaffe_lite.errors import CaffeError, ParameterError, Position
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import Positions, read_net, read_solver
 
 log = logging.getLogger(__name__)
-PathLike = str | os.PathLike[str]
 
 _TYPES = {
     "SGD": "SGD",

@@ -44,7 +44,7 @@ def dims(values: Sequence[int]) -> Any:
 
 
 class Layout:
-    """How an array of float32 lies in memory: oneDNN's memory descriptor, and an Order for pycaffe_lite.storage."""
+    """How an array of float32 lies in memory: oneDNN's memory descriptor."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -54,17 +54,9 @@ class Layout:
         self.shape: Shape = ()
         self.is_plain = False
 
-    def memory(self, dtype: Any) -> Array:
-        """New memory for an array that lies so."""
-        return aligned(self.nbytes // 4, dtype)
-
     def take(self, source: Layout, array: Array, memory: Array) -> None:
         """Write the numbers of an array that lies as `source` to `memory`, which lies so."""
         reorder(source, self)(array, memory)
-
-    def write(self, memory: Array, plain: Array) -> None:
-        """Write the numbers of `memory` to a flat array in plain order."""
-        reorder(self, plain_layout(self.shape))(memory, plain)
 
 
 class Lies(Protocol):
