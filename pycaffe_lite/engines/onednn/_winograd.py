@@ -10,7 +10,7 @@ and 4 by 16 numbers. The gradient of the bottom is of the same kind: the convolu
 turned round.
 
 The transforms add and subtract, that of w also takes halves. Results are rounded less than by windows, of random
-numbers half as much, but in parts of the largest of a tile, as each of the four has to do with all 16. What is infinite
+numbers 0.6 as much, but in parts of the largest of a tile, as each of the four has to do with all 16. What is infinite
 or NaN would spread in this way: where a result is not finite, all of them are computed by windows.
 
 Lavin, A., Gray, S.: Fast algorithms for convolutional neural networks. CVPR 2016.
@@ -62,8 +62,8 @@ saved, which goes with C · O. Measured, one thread and two, in parts of the tim
 LEAST_PRODUCTS = 2_400_000
 """C · O for all tiles, for each thread: the steps of less take too long to begin."""
 LEAST_TILES, LEAST_TO_LEARN = 48, 600
-"""U is fetched from memory for so many, and where W learns made for so many too. Of those at the border of an odd image
-half or a quarter count.
+"""To fetch U from memory pays for so many, and to make it, where W learns, for so many. Those at the border of an odd
+image count half or a quarter.
 """
 TILES, CHUNK = 128, 3 << 20
 """Tiles that are worked through together, for each thread: so many, or more while V and the products have no more bytes

@@ -96,7 +96,7 @@ def test_a_primitive_runs_in_any_thread() -> None:
 
     lies = [run.arguments[a] for a in (SRC, WEIGHTS, DST)]
     plain = [rng.normal(size=s).astype(np.float32) for s in ((2, 16, 6, 6), (16, 16, 1, 1), (2, 16, 6, 6))]
-    memory = [layout.memory(np.float32) for layout in lies]
+    memory = [aligned(layout.nbytes // 4, np.float32) for layout in lies]
     for array, layout, into in zip(plain, lies, memory, strict=True):
         reorder(plain_layout(array.shape), layout)(array, into)
     threads = [threading.Thread(target=run, args=memory) for _ in range(3)]
@@ -104,7 +104,7 @@ def test_a_primitive_runs_in_any_thread() -> None:
         thread.start()
         thread.join()
     y = np.zeros_like(plain[2])
-    lies[2].write(memory[2], y)
+    reorder(lies[2], plain_layout(y.shape))(memory[2], y)
     np.testing.assert_allclose(y, np.einsum("nchw,oc->nohw", plain[0], plain[1][:, :, 0, 0]), rtol=1e-4, atol=1e-5)
 
 
