@@ -30,6 +30,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.done import Called, Done
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, Target, channels_innermost, layout, read
+from pycaffe_lite.engines.onednn._binary import Binary
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
@@ -37,7 +38,6 @@ from pycaffe_lite.engines.onednn._primitive import (
     DIFF_SRC,
     DST,
     SRC,
-    SRC_1,
     WEIGHTS,
     Description,
     Layout,
@@ -45,11 +45,13 @@ from pycaffe_lite.engines.onednn._primitive import (
     PostOp,
     Primitive,
     any_layout,
+    new_reorder,
     operands,
     plain_layout,
     reorder,
     strided_layout,
 )
+from pycaffe_lite.engines.onednn._tail import ADD
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.layers._im2col import Geometry
 
@@ -77,7 +79,6 @@ _TO_PLACES, _TO_U, _TO_V = np.kron(_A.T, _A.T), np.kron(_G, _G), np.kron(_B.T, _
 _TO_TURNED = np.ascontiguousarray(_TO_U[:, ::-1])
 _MIDDLE = 5
 """Of the 16: what is added to it counts once in each of the four places."""
-_ADD = 0x1FFF0
 
 
 def can_do(x: Shape, y: Shape, geometry: Geometry) -> bool:
@@ -246,7 +247,7 @@ class _Tiles:
 
         self._first, self._outside = part.before - 1, (part.before, high + 2 - part.behind, width + 1)
         self._inside = self._frame[:, part.before : high + 2 - part.behind, 1 : width + 1]
-        self._put_in_frame = _copy(_like(self._inside, lie[0]), layout(self._inside))
+        self._put_in_frame = new_reorder(_like(self._inside, lie[0]), layout(self._inside))
         self._gather = [
             _Copy(_by_twos(self._frame[:, 2 * i : 2 * i + high, 2 * j : 2 * j + wide]), self._d[i, :, j])
             for i, j in itertools.product(range(2), range(2))
@@ -254,11 +255,12 @@ class _Tiles:
         all_d, all_products = plain_layout((16, tiles * c)), plain_layout((16, tiles * o))
         self._transform = _product(plain_layout((16, 16)), all_d, all_d)
         self._multiply = _product(plain_layout((16, tiles, c)), _layout_of_u(c, o), plain_layout((16, tiles, o)))
-        self._middle, self._add = self._products[_MIDDLE], _sum((tiles, o), (1, o))
+        self._middle = self._products[_MIDDLE]
+        self._add = Binary(ADD, lambda y: ()).primitive(plain_layout((tiles, o)), plain_layout((1, o)))
         self._to_places = _product(plain_layout((4, 16)), all_products, plain_layout((4, tiles * o)), post_ops)
         self._sort = _Copy(self._places, _by_twos(sorted_places))
         self._given = sorted_places[:, : high - max(0, part.behind - 1), :width]
-        self._give = _copy(layout(self._given), _like(self._given, lie[1]))
+        self._give = new_reorder(layout(self._given), _like(self._given, lie[1]))
 
     @staticmethod
     def nbytes(part: _Part, columns: int, c: int, o: int) -> int:
@@ -282,6 +284,7 @@ class _Tiles:
         self._transform(_TO_V, self._d, self._v)
         self._multiply(self._v, u, self._products)
         if bias is not None:
+            assert self._add is not None
             self._add(self._middle, bias, self._middle)
         self._to_places(_TO_PLACES, self._products, self._places, *numbers)
         if not math.isfinite(np.add.reduce(self._places, axis=None)):
@@ -314,30 +317,16 @@ class _Copy:
     """Copies an array to another."""
 
     def __init__(self, source: Array, target: Array) -> None:
-        self._arrays, self._run = (source, target), _copy(layout(source), layout(target))
+        self._arrays, self._run = (source, target), new_reorder(layout(source), layout(target))
 
     def __call__(self) -> None:
         self._run(*self._arrays)
-
-
-def _copy(source: Layout, target: Layout) -> Primitive:
-    engine = library().engine
-    made = Description.make("reorder", source.handle, engine, target.handle, engine)
-    assert made is not None
-    return Primitive(made, {SRC: source, DST: target})
 
 
 def _product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Primitive:
     made = Description.make("matmul", library().engine, a.handle, b.handle, None, c.handle, post_ops=post_ops)
     assert made is not None
     return Primitive(made, {SRC: a, WEIGHTS: b, DST: c, **operands(post_ops)})
-
-
-def _sum(shape: Shape, addend: Shape) -> Primitive:
-    a, b = plain_layout(shape), plain_layout(addend)
-    made = Description.make("binary", library().engine, _ADD, a.handle, b.handle, a.handle)
-    assert made is not None
-    return Primitive(made, {SRC: a, SRC_1: b, DST: a})
 
 
 @functools.lru_cache(256)
