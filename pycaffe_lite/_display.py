@@ -1,6 +1,6 @@
 """How blobs, layers and nets show themselves at a prompt and in a notebook.
 
-A look must not change anything: memory that nobody has taken yet stays untaken.
+A look must not change anything: memory that nobody has taken yet stays untaken, and numbers lie as layers like them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def blob_values(blob: Blob) -> str:
     if not blob.count:
         return "empty"
     data, diff = blob._data, blob._diff
-    parts = ["memory reused" if blob.lost else _data(statistics(blob.data)) if data.allocated else "no data yet"]
+    parts = ["memory reused" if blob.lost else _data(statistics(blob.stored("data"))) if data.allocated else "no data yet"]
     if diff.allocated:
-        found = statistics(blob.diff)
+        found = statistics(blob.stored("diff"))
         size = f" |·| {number(found.mean_abs)}" if found.finite else ""
         parts.append(_single("diff", found) or f"diff{_strange(found)}{size}")
     elif diff.initial:

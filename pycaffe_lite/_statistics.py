@@ -48,9 +48,9 @@ class Statistics:
 
 
 def statistics(array: Array) -> Statistics:
-    """The statistics of all numbers of a C-ordered array, without a copy of it."""
+    """The statistics of all numbers of an array, without a copy of it if it lies in one piece, its axes in any order."""
     found = Statistics()
-    flat = array.reshape(-1)
+    flat = array.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):  # float64 numbers near its end; float32 ones cannot
         for start in range(0, flat.size, _CHUNK):
             x = flat[start : start + _CHUNK].astype(np.float64)

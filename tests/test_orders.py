@@ -108,6 +108,24 @@ def test_what_lies_between_layers_that_can_do_with_it_lies_that_way(tmp_path: Pa
     assert otherwise(net, "data") == set()
 
 
+def test_what_is_shown_at_a_prompt_leaves_all_as_it_lies(tmp_path: Path, engine: str) -> None:
+    net, unseen = make(tmp_path), make(tmp_path)
+    for n in (net, unseen):
+        step(n)
+    shown = repr(net.blobs)
+    assert lies_so(net, "data", engine)
+    assert lies_so(net, "diff", engine)
+    in_order = make(tmp_path)
+    step(in_order)
+    for name in BETWEEN:
+        assert in_order.blobs[name].data.any() == in_order.blobs[name].diff.any()
+    assert repr(in_order.blobs) == shown
+    for n in (net, unseen):
+        step(n)
+    for name in net.blobs:
+        np.testing.assert_array_equal(net.blobs[name].stored("diff"), unseen.blobs[name].stored("diff"), err_msg=name)
+
+
 XAVIER = 'weight_filler { type: "xavier" }'
 
 

@@ -62,7 +62,7 @@ def activations(net: Net, blob: str, item: int = 0) -> Any:
         raise ParameterError(f"Blob '{blob}' has no data yet", hint="Run net.forward() first.")
     if not found.count:
         raise ShapeError(f"Blob '{blob}' is empty: its shape is {found.shape}")
-    values = np.array(found.data)
+    values = np.array(found.stored("data"))
     if values.ndim < 2:
         return _plain(values.reshape(-1), f"{blob}: {_shape(values)}")
     if not -len(values) <= item < len(values):
