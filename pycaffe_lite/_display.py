@@ -32,7 +32,9 @@ def blob_values(blob: Blob) -> str:
     if not blob.count:
         return "empty"
     data, diff = blob._data, blob._diff
-    parts = ["memory reused" if blob.lost else _data(statistics(blob.stored("data"))) if data.allocated else "no data yet"]
+    parts = [
+        "memory reused" if blob.lost else _data(statistics(blob.stored("data"))) if data.allocated else "no data yet"
+    ]
     if diff.allocated:
         found = statistics(blob.stored("diff"))
         size = f" |·| {number(found.mean_abs)}" if found.finite else ""

@@ -48,7 +48,7 @@ class Statistics:
 
 
 def statistics(array: Array) -> Statistics:
-    """The statistics of all numbers of an array, without a copy of it if it lies in one piece, its axes in any order."""
+    """The statistics of all numbers of an array, without a copy of one that lies in one piece, whatever its order."""
     found = Statistics()
     flat = array.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):  # float64 numbers near its end; float32 ones cannot

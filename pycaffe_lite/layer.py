@@ -10,9 +10,15 @@ Built-in layers and users' Python layers are the same thing, a subclass of `Laye
    `propagate_down[i]`, **add** to `self.blobs[j].diff[...]` where `self.param_propagate_down(j)`.
 
 Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. Many of them have
-`blob.stored("data")` where a reader may think `blob.data`, and `blob.open("data", order)` where it is written: the same
-shape and numbers, which may lie in another order in memory (see `Blob`). A Python layer overrides `setup`, `reshape`,
-`forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask for them each time, never rebind or keep them.
+
+    blob.stored("data")         where a reader may think blob.data
+    blob.open("data", order)    the same, to be overwritten; either may lie in another order in memory (see `Blob`)
+    self._do(f, *arrays)        f(*arrays), noted, so that a pass which is like this one does it again without asking
+    self._gradient_of(j)        memory for a gradient, which then
+    self._add_gradient(j, g)    adds to self.blobs[j].diff, without an addition to zeros
+
+A Python layer overrides `setup`, `reshape`, `forward` and `backward`, as in pycaffe. Arrays belong to the blobs: ask
+for them each time, never rebind or keep them.
 
 The only public attributes are pycaffe's: `blobs`, `type`, `phase`, `param_str`; users' layers may assign any others.
 """

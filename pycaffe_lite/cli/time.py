@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     log.info("Average Forward-Backward: %g ms.", total / n)
     log.info("Total Time: %g ms.", total)
     if within:
-        log.info("Average Forward pass in one piece, layers computed in others: %d: %g ms.", within, whole / n)
+        noun = "layer" if within == 1 else "layers"
+        log.info("Average Forward pass in one piece (%d %s in others' passes): %g ms.", within, noun, whole / n)
     log.info("*** Benchmark ends ***")
     log.info("Memory: %s", net.memory_use())
     if peak := peak_memory():

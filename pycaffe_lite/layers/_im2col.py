@@ -45,12 +45,13 @@ def conv_forward(
         return
     weights = w.reshape(geometry.group, -1, w[0].size)
     bias = None if b is None else b.reshape(geometry.group, -1, 1)
-    if bias is not None and not geometry.pointwise:
+    ones = bias is not None and not geometry.pointwise
+    if ones:  # b is one more column of W, for a line of ones under X
         weights, bias = np.concatenate([weights, bias], axis=2), None
     columns = _Columns(x, y, w[0].size, geometry, scratch)
     for images, rows in columns.tiles():
         places = columns.places(y, images, rows)
-        np.matmul(weights, columns.take(x, images, rows, ones=weights.shape[2] > w[0].size), out=places)
+        np.matmul(weights, columns.take(x, images, rows, ones=ones), out=places)
         if bias is not None:
             places += bias
 

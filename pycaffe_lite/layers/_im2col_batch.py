@@ -9,7 +9,8 @@ the input as a matrix ((C, rest of the kernel), (rest of the output, N)), and W_
 Rows follow each other in memory, so the sums over k are products as well: of [W_0 W_1 ...] with row o · stride - pad
 and those behind it, cut where they leave the image; of the W_kᵀ in reverse with the rows dy_o that saw row h. A line of
 ones under every x_h makes b one more column of a W_k that all y_o have, and db its gradient. The idea is that of MEC
-(Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017).
+(Cho and Brand, Memory-Efficient Convolution for Deep Neural Networks, 2017). dx_h is unrolled as x_h is: _overlap adds
+it up to a row of dx.
 
 x and y are (N, C, *spatial) whichever way they lie in memory; where the batch is innermost already (Blob.open), most of
 the copies that put it there fall away.

@@ -3,6 +3,12 @@
 i, f, o = sigmoid, g = tanh of the four gates' inputs; c' the cell before the step, 0 where a sequence begins:
 
     c = f c' + i g        h = o tanh(c)
+
+Backward, dc beginning as what comes from the step behind:
+
+    dc += dh o (1 - tanh² c)        do = dh tanh c        df = dc c'        di = dc g        dg = dc i        dc' = dc f
+
+The gates' inputs get this times s (1 - s), for a sigmoid s, or 1 - g².
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class _Image:
 
 
 class Shifted(_Image):
-    """Windows one place apart along one axis: what place k of the kernel has seen is `row`'s part k, shifted by k.
+    """Windows one place apart along one axis: what place k of the kernel has seen is `row`'s part k, shifted by
+    k · dilation.
 
     With zeros between the parts, all of a row of the image is one sum over k, of views: numpy computes it twice as fast
     as it adds the parts one by one, which takes an inner loop through its buffers for each.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,11 @@ from pycaffe_lite.layers._tiles import over_planes
 
 TILE_BYTES = 3 << 18  # of the bottom, so that all the rest fits a core's second-level cache
 LOWEST = -float(np.finfo(np.float32).max)  # where Caffe's maxima start, in float64 as well
+
+
+def winner_type(geometry: PoolGeometry) -> type[np.integer[Any]]:
+    """Of numbers that count the kernel's places."""
+    return np.uint8 if math.prod(geometry.kernel) < 256 else np.int64
 
 
 def max_pool_forward(x: Array, y: Array, winner: Array | None, geometry: PoolGeometry, scratch: Scratch) -> None:

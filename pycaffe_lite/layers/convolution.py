@@ -32,12 +32,14 @@ from pycaffe_lite.storage import Order
 class Convolution(WeightedWindows):
     """Convolution over all axes behind `axis` (the channels). Each bottom gives the top of the same number.
 
-    Bottoms (..., C, *spatial), all of one shape; tops (..., num_output, *output), output = ⌊(in + 2 pad - dilation
-    (kernel - 1) - 1) / stride⌋ + 1; auto_pad: SAME instead of pad gives ⌈in / stride⌉ as in TensorFlow, with the odd
-    place of padding behind, VALID no padding. Blobs: W (num_output, C / group, *kernel), b (num_output) with bias_term.
+    Bottoms (..., C, *spatial), all of one shape; tops (..., num_output, *output), output = (in + 2 pad - dilation
+    (kernel - 1) - 1) / stride + 1, where the division rounds towards 0, as Caffe's: a kernel that is larger than the
+    padded input, by less than the stride, has one window. auto_pad: SAME instead of pad gives ⌈in / stride⌉ as in
+    TensorFlow, with the odd place of padding behind, VALID no padding. Blobs: W (num_output, C / group, *kernel),
+    b (num_output) with bias_term.
 
     Raises ParameterError where kernel_size, stride, pad and dilation do not fit the axes or group does not divide the
-    channels, ShapeError where the kernel does not fit into the bottom or a reshaped bottom has another C or other axes.
+    channels, ShapeError where the kernel has no window or a reshaped bottom has another C or other axes.
     """
 
     passing_scratch = frozenset({"columns", "padded", "rows", "y"})

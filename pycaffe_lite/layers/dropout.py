@@ -1,6 +1,9 @@
 """Dropout (Srivastava et al. 2014), inverted: in TRAIN each number is 0 with probability dropout_ratio, else scaled up.
 
-y = x · m / (1 - dropout_ratio) in TRAIN, with m = 1 with probability 1 - dropout_ratio, else 0; in TEST y = x.
+    TRAIN  y = x · m / (1 - dropout_ratio)        dx = dy · m / (1 - dropout_ratio)
+    TEST   y = x                                  dx = dy
+
+m = 1 with probability 1 - dropout_ratio, else 0; backward has forward's.
 """
 
 from __future__ import annotations

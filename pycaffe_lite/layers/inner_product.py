@@ -3,6 +3,8 @@
 The bottom's axes before `axis` count items (M), the others are one vector each (K); W is (N, K), b is (N), y is (M, N):
 
     y = x Wᵀ + b        dW += dyᵀ x        db += Σ dy        dx = dy W
+
+What `_do`, `_gradient_of` and `stored` are for is said at the top of layer.py.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pycaffe_lite.layers._tiles import over_tiles
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
-FEW_ITEMS = 32  # whose products are slower than memory
+FEW_ITEMS = 32  # up to so many, dW is computed faster than memory takes it
 BLOCK_BYTES = 1 << 18  # of weights, that a core's cache holds beside the rest
 
 

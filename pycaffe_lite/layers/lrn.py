@@ -3,7 +3,8 @@
     s = k + α/n Σ x²        y = x s^-β        dx = dy s^-β - 2αβ/n · x Σ (dy y / s)
 
 ACROSS_CHANNELS sums over local_size channels around each, n = local_size. WITHIN_CHANNEL sums over a local_size² square
-of the same channel, n = local_size², and k is 1. Beyond the borders there are zeros.
+of the same channel, n = local_size², and k is 1. Beyond the borders there are zeros. local_size is odd, so x_j is in
+x_i's window where x_i is in x_j's: the sums of both passes go over the same windows.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 i, f, o = sigmoid, g = tanh of the quarters of p_t + W_h cont_t h_{t-1}
 c_t = f cont_t c_{t-1} + i g        h_t = o tanh(c_t)        y_t = h_t
+
+Backward, from the last step to the first, with dp_t from _lstm.backward:
+
+dh_t = dy_t + cont_{t+1} dp_{t+1} W_h        dW_h += Σ_t dp_tᵀ (cont_t h_{t-1})
 """
 
 from __future__ import annotations
@@ -42,7 +46,8 @@ class LSTM(RecurrentLayer):
         return h, c
 
     def _backward_steps(self, bottom: Blobs, top: Blobs, dp: Array, dstates: Sequence[Array]) -> None:
-        p, c_before = self._sequence("p", bottom, self.gates), self._sequence("c_before", bottom)
+        p = self._sequence("p", bottom, self.gates)  # where forward left i, f, o and g
+        c_before = self._sequence("c_before", bottom)
         tanh_c, times_w, (dh, dc) = self._sequence("tanh_c", bottom), self._times_w(dp, transposed=False), dstates
         cont, dy = self._cont(bottom), top[0].diff
         for t in reversed(range(len(p))):

@@ -5,15 +5,14 @@
     STOCHASTIC  TRAIN: y = x at a place drawn with probability x / Σ x       dx: dy goes to that place
                 TEST:  y = Σ x² / Σ x            dx: dy (2 x - y) / Σ x goes to every place of the window
 
-Windows are clipped to the image; AVE's area is that of the window clipped to the image and its padding on the far
-side. STOCHASTIC is for values of 0 and more.
+Where windows overlap, a place gets the sum. They are clipped to the image, but AVE's area is that of the window with
+its padding, cut only where the padding on the far side ends; with auto_pad no padding counts. STOCHASTIC is for values
+of 0 and more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import batch_innermost
@@ -85,8 +84,7 @@ class Pooling(Layer):
         self._geometry = read_geometry(self._message.pooling_param, bottom[0].shape)
         self._pool = self._message.pooling_param.pool
         self._draws = self._pool == _POOL.STOCHASTIC and self.phase == pb.TRAIN
-        windows = self._geometry.kernel[0] * self._geometry.kernel[1]
-        self._winner_type = np.uint8 if windows < 256 else np.int64
+        self._winner_type = _window.winner_type(self._geometry)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")

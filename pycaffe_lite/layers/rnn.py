@@ -1,6 +1,11 @@
 """RNN, a plain recurrent network over T time steps. Of the input part p_t (see _recurrent),
 
 h_t = tanh(p_t + W_hh cont_t h_{t-1})        y_t = tanh(W_ho h_t + b_o)
+
+Backward, from the last step to the first:
+
+dz_t = dy_t (1 - y_t²)        dp_t = (dz_t W_ho + cont_{t+1} dp_{t+1} W_hh) (1 - h_t²)
+dW_ho += Σ_t dz_tᵀ h_t        dW_hh += Σ_t dp_tᵀ (cont_t h_{t-1})
 """
 
 from __future__ import annotations
@@ -46,7 +51,8 @@ class RNN(RecurrentLayer):
         return (h,)
 
     def _backward_steps(self, bottom: Blobs, top: Blobs, dp: Array, dstates: Sequence[Array]) -> None:
-        h, y, times_w = self._sequence("p", bottom), top[0].data, self._times_w(dp, transposed=False)
+        h = self._sequence("p", bottom)  # forward left it there
+        y, times_w = top[0].data, self._times_w(dp, transposed=False)
         w_o, b_o = self.blobs[-2:]
         dz = (top[0].diff * (1 - y * y)).reshape(-1, w_o.shape[0])
         if self.param_propagate_down(len(self.blobs) - 2):

@@ -3,7 +3,8 @@
 loss = -Σ w[label] log p[label] / normalizer        dx = w[label] (p - onehot(label)) · weight / normalizer
 
 w are loss_param.class_weight, 1 where there are none. Both passes are SoftmaxLossLayer's, in _classification.py; here
-are the loss of one place and its gradient. The normalizer is _loss.normalizer, `weight` the top's loss_weight.
+are the loss of one place and its gradient. p counts as at least 1.2e-38 in the loss, as in Caffe: no place costs more
+than 87.3. The normalizer is _loss.normalizer, but see the class for class_weight; `weight` is the top's loss_weight.
 """
 
 from __future__ import annotations

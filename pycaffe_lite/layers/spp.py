@@ -12,8 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import ParameterError, ShapeError
@@ -112,8 +110,7 @@ class SPP(Layer):
             stop = start + math.prod(shape[1:])
             winner = None
             if self._pool == _SPP.MAX or (self._pool == _SPP.STOCHASTIC and self.phase == pb.TRAIN):
-                windows = math.prod(geometry.kernel)
-                winner = self._scratch(f"winner{i}", shape, np.uint8 if windows < 256 else np.int64)
+                winner = self._scratch(f"winner{i}", shape, _window.winner_type(geometry))
             yield self._scratch(f"pooled{i}", shape, x.dtype), slice(start, stop), winner, geometry
             start = stop
 
