@@ -52,9 +52,12 @@ def _libraries() -> list[Any]:
 
 
 def _forget() -> None:
-    """In a process that was forked, whoever held the lock is not there."""
+    """In a process that was forked, those who held the lock or limited the threads are not there."""
     global _lock
     _lock = threading.Lock()
+    if _before:
+        _set(_before[0])
+        _before.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -56,8 +56,10 @@ class PycaffeNames(OldNames):
         """As `forward`, for inputs of any number of items: a batch at a time, the last one padded with zeros.
 
         Returns the outputs, and the `blobs` asked for, of all items; of what has no batch axis, one entry per batch.
+        Raises GraphError without any.
         """
         blobs = self._asked("forward_all", "blobs", blobs)
+        self._check_given("forward_all", inputs)
         found = _Gathered()
         for batch in self._batch(inputs):
             found.add(self.forward(blobs=blobs, **batch))
@@ -69,8 +71,9 @@ class PycaffeNames(OldNames):
         """`forward` and `backward`, a batch at a time, the last one padded with zeros: (all blobs, all diffs).
 
         Keywords are the inputs' data and, if wanted, the outputs' diffs, of any one number of items.
-        Raises GraphError for names that are neither.
+        Raises GraphError for names that are neither, and without any.
         """
+        self._check_given("forward_backward_all", arrays)
         blobs = self._asked("forward_backward_all", "blobs", blobs)
         diffs = self._asked("forward_backward_all", "diffs", diffs)
         strange = arrays.keys() - {*self.inputs, *self.outputs}
@@ -84,6 +87,12 @@ class PycaffeNames(OldNames):
             grad.add(self.backward(diffs=diffs, **(top_diffs or {})))
         items, size = _items(arrays), self._batch_size()
         return data.arrays(items, size), grad.arrays(items, size)
+
+    def _check_given(self, method: str, arrays: Mapping[str, Array]) -> None:
+        if not arrays:
+            needed = ", ".join(f"{name}=array" for name in self.inputs)
+            hint = f"net.{method}({needed})" if needed else "This net has no inputs: call net.forward() for each batch."
+            raise GraphError(f"{method}() was given no arrays", hint=hint)
 
     def _asked(self, method: str, keyword: str, names: Iterable[str] | None) -> list[str]:
         """The names of blobs that a keyword asks for. Raises ParameterError where arrays came, meant as inputs."""
@@ -126,6 +135,7 @@ class PycaffeNames(OldNames):
         Both are C-contiguous and of the net's number type, float32; they are not copied. Raises GraphError when the
         first layer is of another type, ShapeError when the arrays are of another kind or do not fit it.
         """
+        data, labels = np.asarray(data), np.asarray(labels)
         if labels.ndim == 1:
             labels = np.ascontiguousarray(labels[:, np.newaxis, np.newaxis, np.newaxis])
         self._set_input_arrays(data, labels)

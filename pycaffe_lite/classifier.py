@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from pycaffe_lite._files import PathLike
 from pycaffe_lite._transformer import Transformer
 from pycaffe_lite._typing import Array
 from pycaffe_lite.data.pictures import resize_image
-from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.errors import GraphError, ShapeError
 from pycaffe_lite.io import oversample as crops_of
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto.caffe_pb2 import TEST
@@ -30,6 +31,11 @@ class PictureNet(Net):
         reuse_memory: bool,
     ) -> None:
         super().__init__(model_file, TEST, weights=pretrained_file, reuse_memory=reuse_memory)
+        if not self.inputs:
+            raise GraphError(
+                f"{os.fspath(model_file)} has no Input layer to put pictures in",
+                hint="Give the deploy net, not the one with data layers.",
+            )
         name = self.inputs[0]
         self.transformer = Transformer({name: self.blobs[name].shape})
         self.transformer.set_transpose(name, (2, 0, 1))
@@ -54,7 +60,7 @@ class Classifier(PictureNet):
 
     `image_dims` (height, width) is what pictures are resized to before they are cropped to the net's input, default
     the input's own size; the rest are the Transformer's settings (`mean` (channels, height, width) or (channels,)), and
-    Net's reuse_memory. Raises what Net raises, and ShapeError.
+    Net's reuse_memory. Raises what Net raises, ShapeError, and GraphError for a net without an Input layer.
 
     Scripts write Classifier(model, weights, caffe.TEST), as they would for a Net, and pycaffe lets them until they
     predict: a number in the place of `image_dims` counts as none.
@@ -88,9 +94,11 @@ class Classifier(PictureNet):
         """The net's first output for each of N pictures (height, width, channels).
 
         With `oversample`, (N, classes): the mean over ten crops, corners, middle and their mirror images; without, the
-        middle's output, (N, ...).
+        middle's output, (N, ...). Raises ShapeError where there are none.
         """
         images = [resize_image(picture, self.image_dims) for picture in inputs]
+        if not images:
+            raise ShapeError("There are no pictures", hint="Give a list of arrays (height, width, channels).")
         if oversample:
             found = self._run(crops_of(images, self.crop_dims))
             mean: Array = found.reshape(len(found) // 10, 10, -1).mean(1)

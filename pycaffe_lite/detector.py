@@ -12,7 +12,7 @@ from pycaffe_lite._files import PathLike
 from pycaffe_lite._typing import Array
 from pycaffe_lite.classifier import PictureNet
 from pycaffe_lite.data.pictures import resize_image
-from pycaffe_lite.errors import MissingPackageError, ShapeError
+from pycaffe_lite.errors import MissingPackageError, ParameterError, ShapeError
 from pycaffe_lite.io import load_image
 
 
@@ -20,7 +20,8 @@ class Detector(PictureNet):
     """A net that looks at windows of pictures, each warped to its input.
 
     `context_pad` is how many of the input's pixels on each side show what surrounds the window, the mean where that is
-    outside the picture; the rest are the Transformer's settings. Raises what Net raises, and ShapeError.
+    outside the picture; the rest are the Transformer's settings. Raises what Net raises, ShapeError, ParameterError for
+    a context_pad that leaves nothing of the input, and GraphError for a net without an Input layer.
     """
 
     def __init__(
@@ -98,6 +99,11 @@ class Detector(PictureNet):
         order = np.argsort(self.transformer.transpose[name])
         self.context_pad = context_pad
         self.crop_dims = np.array(self.blobs[name].shape[1:])[order]
+        if context_pad and 2 * context_pad >= min(self.crop_dims[:2]):
+            height, width = self.crop_dims[:2]
+            raise ParameterError(
+                f"context_pad {context_pad} on both sides leaves nothing of the input's {height}×{width} pixels"
+            )
         self.crop_mean: Array = np.zeros(self.crop_dims, np.float32)
         mean = self.transformer.mean.get(name)
         if context_pad and mean is not None:

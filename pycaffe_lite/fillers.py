@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.errors import ParameterError, ShapeError
+from pycaffe_lite.errors import CaffeError, ParameterError, ShapeError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import Registry
 
@@ -20,19 +20,23 @@ Filler = Callable[[Array, pb.FillerParameter, "np.random.Generator"], None]
 fillers: Registry[Filler] = Registry("filler")
 
 
-def fill(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
-    """Fill `data` in place as the message says.
+def fill(data: Array, filler: pb.FillerParameter, rng: np.random.Generator, field: str = "") -> None:
+    """Fill `data` in place as the message says, which is `field` of a layer's.
 
     Raises UnknownTypeError for an unknown type and ParameterError or ShapeError for what a filler cannot do.
     """
-    if filler.sparse != -1 and filler.type != "gaussian":
-        raise ParameterError(
-            f"sparse is {filler.sparse} in a filler of type '{filler.type}'",
-            field="sparse",
-            hint="Only the gaussian filler can be sparse.",
-        )
-    with np.errstate(all="ignore"):  # infinite and NaN values are the file's own wish
-        fillers[filler.type](data, filler, rng)
+    try:
+        if filler.sparse != -1 and filler.type != "gaussian":
+            raise ParameterError(
+                f"sparse is {filler.sparse} in a filler of type '{filler.type}'",
+                field="sparse",
+                hint="Only the gaussian filler can be sparse.",
+            )
+        with np.errstate(all="ignore"):  # infinite and NaN values are the file's own wish
+            fillers[filler.type](data, filler, rng)
+    except CaffeError as e:
+        e.field = f"{field}.{e.field}".strip(".")
+        raise
 
 
 @fillers.register("constant")
@@ -53,11 +57,13 @@ def uniform(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -
 
 @fillers.register("gaussian")
 def gaussian(data: Array, filler: pb.FillerParameter, rng: np.random.Generator) -> None:
-    """Normal with `mean` and `std`; `sparse` n >= 0 keeps about n inputs per output and zeroes the others. Raises
-    ParameterError for a negative std.
+    """Normal with `mean` and `std`; `sparse` n >= 0 keeps about n inputs per output, -1 all, and zeroes the others.
+    Raises ParameterError for a negative std, and for sparse below -1.
     """
     if filler.std < 0:
         raise ParameterError(f"std is {filler.std}", field="std", hint="A standard deviation is 0 or more.")
+    if filler.sparse < -1:
+        raise ParameterError(f"sparse is {filler.sparse}, it must be at least -1", field="sparse")
     _draw_normal(data, filler.std, rng)
     data += filler.mean
     if filler.sparse >= 0:

@@ -421,17 +421,30 @@ class Layer:
         diff = self.blobs[j].diff
         return NOTHING if gradient is diff else self._do(_add, diff, gradient)
 
-    def _add_param(self, shape: Shape, filler: pb.FillerParameter) -> Blob:
-        """Append a learnable blob, filled. Raises ShapeError for one without numbers, as Caffe's fillers do."""
+    def _add_param(self, shape: Shape, field: str = "", default: pb.FillerParameter = _ZEROS) -> Blob:
+        """Append a learnable blob, filled as this field of the layer's message ("scale_param.filler") says, or as
+        `default` where it is not set. Raises ShapeError for one without numbers, as Caffe's fillers do.
+        """
         if 0 in shape:
             raise ShapeError(
                 f"A parameter of shape {shape} would hold nothing", hint="Which axis of a bottom has length 0?"
             )
         check_memory(math.prod(shape) * self.blobs.dtype.itemsize, f"A parameter of shape {shape}")
         blob = self.blobs.add_blob(*shape)
+        filler = _filler(self._message, field) or default
         if filler != _ZEROS:  # new blobs are zeros: those of a net for trained weights take no memory before these come
-            fill(blob.data, filler, self._rng)
+            fill(blob.data, filler, self._rng, field)
         return blob
+
+
+def _filler(message: pb.LayerParameter, field: str) -> pb.FillerParameter | None:
+    """The filler in this field, if it is set."""
+    if not field:
+        return None
+    param, name = field.split(".")
+    owner = getattr(message, param)
+    filler: pb.FillerParameter | None = getattr(owner, name) if owner.HasField(name) else None
+    return filler
 
 
 def _add(diff: Array, gradient: Array) -> None:

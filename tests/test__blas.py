@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -52,3 +53,18 @@ def test_where_it_cannot_be_limited_its_own_threads_do_it(monkeypatch: pytest.Mo
         assert seen == [(0, 2)]
     finally:
         _blas._libraries.cache_clear()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_process_forked_meanwhile_has_all_threads_again(numbers: list[int]) -> None:
+    """As a user's thread may do while another one computes."""
+    found, tell = os.pipe()
+    with _blas.one_thread():
+        child = os.fork()
+        if child == 0:
+            os.write(tell, bytes(now()))
+            os._exit(0)
+        os.waitpid(child, 0)
+    os.close(tell)
+    with open(found, "rb") as answer:
+        assert set(answer.read()) == {2 for _ in numbers}

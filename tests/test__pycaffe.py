@@ -69,6 +69,15 @@ def test_forward_all_wants_all_inputs_of_one_length(net: Net) -> None:
         net.forward_all(data=X, label=T[:10])
 
 
+def test_whole_arrays_have_to_be_given(net: Net) -> None:
+    for method in (net.forward_all, net.forward_backward_all):
+        with pytest.raises(GraphError, match=rf"no arrays. net.{method.__name__}\(data=array, label=array\)"):
+            method()
+    fed = net_of(layer("d", "DummyData", "", "x", "dummy_data_param { shape { dim: 2 } }"))
+    with pytest.raises(GraphError, match="has no inputs"):
+        fed.forward_all()
+
+
 def test_forward_backward_all(net: Net) -> None:
     blobs, diffs = net.forward_backward_all(["ip1"], ["ip2"], data=X, label=T)
     assert blobs.keys() == {"ip1", "prob", "loss"}

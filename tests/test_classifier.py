@@ -8,7 +8,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.data.pictures import resize_image
-from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.errors import GraphError, ShapeError
 
 NET = """layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 5 dim: 6 } } }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
@@ -79,3 +79,17 @@ def test_pictures_smaller_than_the_input(files: tuple[str, str]) -> None:
 def test_image_dims_are_two_numbers(files: tuple[str, str], image_dims: Any) -> None:
     with pytest.raises(ShapeError, match=r"image_dims are .8.*\. Give two numbers, height and width"):
         caffe.Classifier(*files, image_dims=image_dims)
+
+
+@pytest.mark.parametrize("oversample", [True, False])
+def test_no_pictures(files: tuple[str, str], oversample: bool) -> None:
+    with pytest.raises(ShapeError, match="There are no pictures"):
+        caffe.Classifier(*files).predict([], oversample=oversample)
+
+
+def test_a_net_that_reads_data_itself(tmp_path: Path) -> None:
+    model, weights = tmp_path / "train.prototxt", tmp_path / "w.caffemodel"
+    model.write_text('layer { name: "d" type: "DummyData" top: "data" dummy_data_param { shape { dim: 4 } } }')
+    caffe.Net(model, caffe.TEST).save(weights)
+    with pytest.raises(GraphError, match=r"train.prototxt has no Input layer .* deploy net"):
+        caffe.Classifier(model, weights)

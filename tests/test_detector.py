@@ -10,7 +10,7 @@ from PIL import Image
 
 import pycaffe_lite as caffe
 from pycaffe_lite.data.pictures import resize_image
-from pycaffe_lite.errors import MissingPackageError, ShapeError
+from pycaffe_lite.errors import MissingPackageError, ParameterError, ShapeError
 from tests.test_classifier import NET
 
 RNG = np.random.default_rng(2)
@@ -108,3 +108,9 @@ def test_selective_search(files: tuple[str, str], pictures: list[str], monkeypat
     monkeypatch.setitem(sys.modules, name, search)
     assert [d["window"] for d in detector.detect_selective_search(iter(pictures))] == WINDOWS[0] + WINDOWS[1]
     assert asked == [(pictures, "selective_search_rcnn")]
+
+
+@pytest.mark.parametrize("context_pad", [4, 16])
+def test_context_leaves_some_of_the_input(files: tuple[str, str], context_pad: int) -> None:
+    with pytest.raises(ParameterError, match=rf"context_pad {context_pad} .* leaves nothing of the input's 8×8 pixels"):
+        caffe.Detector(*files, context_pad=context_pad)

@@ -10,6 +10,8 @@ from pycaffe_lite.errors import CaffeError, ParameterError, ShapeError, UnknownT
 from pycaffe_lite.fillers import fill, fillers
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
+from tests.graph.nets import inputs, layer
+from tests.layers.nets import net_of
 
 FAN = (120, 40, 5, 7)
 """count / 120 = 1400 inputs, count / 40 = 4200 outputs."""
@@ -162,3 +164,26 @@ def test_errors(text: str, shape: Shape, error: type[CaffeError], message: str) 
 @pytest.mark.parametrize("kind", ["constant", "uniform", "gaussian", "xavier", "msra", "positive_unitball"])
 def test_blobs_without_numbers(kind: str) -> None:
     assert filled(f'type: "{kind}"', (0, 3)).size == 0
+
+
+@pytest.mark.parametrize(
+    ("layers", "where"),
+    [
+        ('inner_product_param { num_output: 2\n weight_filler {\n  type: "xavir" } }', "net.prototxt:4:3"),
+        ('inner_product_param { num_output: 2\n bias_filler { type: "uniform"\n\n  min: 3 } }', "net.prototxt:5:3"),
+        ("inner_product_param { num_output: 2\n weight_filler { sparse: 2 } }", "net.prototxt:3:18"),
+        ('inner_product_param { num_output: 2\n weight_filler { type: "bilinear" } }', "net.prototxt:3:2"),
+        ('inner_product_param { num_output: 2\n bias_filler { type: "gaussian" sparse: -2 } }', "net.prototxt:3:33"),
+    ],
+)
+def test_errors_say_where_the_filler_stands(layers: str, where: str) -> None:
+    text = inputs(x=(2, 3)) + layer("ip", "InnerProduct", "x", "y", layers)
+    with pytest.raises(CaffeError, match=rf"layer 'ip' of type InnerProduct, {where}\)"):
+        net_of(text)
+
+
+def test_errors_of_dummy_data_say_which_filler() -> None:
+    shape, constant = "shape { dim: 2 }", "data_filler { }"
+    wrong = 'data_filler { type: "uniform"\n min: 2 }'
+    with pytest.raises(ParameterError, match=r"net.prototxt:2:2\)"):
+        net_of(layer("d", "DummyData", "", "a b", f"dummy_data_param {{ {shape} {constant} {wrong} }}"))

@@ -59,9 +59,9 @@ class WeightedWindows(Layer):
                     field=_P + "group",
                     hint="group must divide both num_output and the channels.",
                 )
-        self._add_param((*self.weight_channels(self._channels), *geometry.kernel), p.weight_filler)
+        self._add_param((*self.weight_channels(self._channels), *geometry.kernel), _P + "weight_filler")
         if p.bias_term:
-            self._add_param((p.num_output,), p.bias_filler)
+            self._add_param((p.num_output,), _P + "bias_filler")
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape

@@ -89,11 +89,11 @@ class RecurrentLayer(Layer):
         rows = self.gates * p.num_output
         self._static = self._has_static(len(bottom))
         self._carried: list[Array] = []
-        self._add_param((rows, math.prod(bottom[0].shape[2:])), p.weight_filler)
-        self._add_param((rows,), p.bias_filler)
+        self._add_param((rows, math.prod(bottom[0].shape[2:])), "recurrent_param.weight_filler")
+        self._add_param((rows,), "recurrent_param.bias_filler")
         if self._static:
-            self._add_param((rows, math.prod(bottom[2].shape[1:])), p.weight_filler)
-        self._add_param((rows, p.num_output), p.weight_filler)
+            self._add_param((rows, math.prod(bottom[2].shape[1:])), "recurrent_param.weight_filler")
+        self._add_param((rows, p.num_output), "recurrent_param.weight_filler")
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)

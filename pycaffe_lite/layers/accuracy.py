@@ -26,6 +26,8 @@ class Accuracy(Layer):
     Top 0: the share that is right, (); top 1, if wanted: the same for each class, (C). 0 where there is nothing to
     count. Raises ShapeError for another number of labels, ParameterError for top_k above the number of classes,
     DataError for a label that is no class. No backward.
+
+    Differences from Caffe: where the label's score is NaN it is wrong; there it is right, as no other is as large.
     """
 
     bottoms = exactly(2)
@@ -52,7 +54,7 @@ class Accuracy(Layer):
         labels, valid = _loss.read_labels(bottom[1].data, classes, (outer, inner), _loss.ignore_label(p))
         of_label = np.take_along_axis(scores, labels[:, None, :], axis=1)
         rivals = (scores >= of_label).sum(axis=1) - 1
-        right = rivals < p.top_k
+        right = (rivals < p.top_k) & ~np.isnan(of_label[:, 0])
         counted = np.ones_like(right) if valid is None else valid
         right &= counted
         top[0].data[...] = right.sum() / max(1, int(counted.sum()))

@@ -66,7 +66,7 @@ class BatchNorm(Layer):
         self.infer_shapes([bottom[0].shape])
         channels = _channels(bottom[0].shape)
         for count in (channels, channels, 1):
-            self._add_param((count,), pb.FillerParameter())
+            self._add_param((count,))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)

@@ -37,7 +37,7 @@ class Bias(BroadcastLayer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         if len(bottom) == 1:
             _, shape = self._place([bottom[0].shape])
-            self._add_param(shape, self._message.bias_param.filler)
+            self._add_param(shape, "bias_param.filler")
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x = bottom[0].stored("data")

@@ -46,17 +46,17 @@ class DummyData(Layer):
         return list(zip(*columns, strict=True))
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        given = list(self._message.dummy_data_param.data_filler) or [pb.FillerParameter(type="constant")]
-        self._fillers = _one_each(given, len(top), "data_filler")
+        given = list(self._message.dummy_data_param.data_filler) or [pb.FillerParameter()]
+        self._fillers = _one_each([*enumerate(given)], len(top), "data_filler")
         super().reshape(bottom, top)
-        for blob, filler in zip(top, self._fillers, strict=True):
-            fill(blob.data, filler, self._rng)
+        for blob, (number, filler) in zip(top, self._fillers, strict=True):
+            fill(blob.data, filler, self._rng, f"dummy_data_param.data_filler[{number}]")
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Nothing: the shapes are set once."""
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        for blob, filler in zip(top, self._fillers, strict=True):
+        for blob, (_, filler) in zip(top, self._fillers, strict=True):
             if filler.type != "constant":
                 fill(blob.data, filler, self._rng)
 

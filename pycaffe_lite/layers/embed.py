@@ -40,9 +40,9 @@ class Embed(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.embed_param
         self._n, self._rows, self._bias = p.num_output, p.input_dim, p.bias_term
-        self._add_param((p.input_dim, p.num_output), p.weight_filler)
+        self._add_param((p.input_dim, p.num_output), "embed_param.weight_filler")
         if p.bias_term:
-            self._add_param((p.num_output,), p.bias_filler)
+            self._add_param((p.num_output,), "embed_param.bias_filler")
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data, top[0].data

@@ -58,9 +58,9 @@ class InnerProduct(Layer):
         axis = canonical_axis(p.axis, bottom[0].shape, "inner_product_param.axis")
         self._n, self._k = p.num_output, math.prod(bottom[0].shape[axis:])
         self._transpose, self._bias = p.transpose, p.bias_term
-        self._add_param((self._k, self._n) if p.transpose else (self._n, self._k), p.weight_filler)
+        self._add_param((self._k, self._n) if p.transpose else (self._n, self._k), "inner_product_param.weight_filler")
         if p.bias_term:
-            self._add_param((self._n,), p.bias_filler)
+            self._add_param((self._n,), "inner_product_param.bias_filler")
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         axis = canonical_axis(self._message.inner_product_param.axis, bottom[0].shape, "inner_product_param.axis")

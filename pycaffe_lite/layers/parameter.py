@@ -8,7 +8,6 @@ import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.layer import Blobs, Layer, exactly
-from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
 
@@ -30,7 +29,7 @@ class Parameter(Layer):
         return [tuple(self._message.parameter_param.shape.dim)]
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        self._add_param(tuple(self._message.parameter_param.shape.dim), pb.FillerParameter(type="constant"))
+        self._add_param(tuple(self._message.parameter_param.shape.dim))
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         np.copyto(top[0].data, self.blobs[0].stored("data"))

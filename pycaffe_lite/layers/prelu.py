@@ -42,9 +42,9 @@ class PReLU(NeuronLayer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.prelu_param
         self.infer_shapes([bottom[0].shape])
-        filler = p.filler if p.HasField("filler") else pb.FillerParameter(type="constant", value=0.25)
         self._shared = p.channel_shared
-        self._add_param(() if p.channel_shared else bottom[0].shape[1:2], filler)
+        shape = () if p.channel_shared else bottom[0].shape[1:2]
+        self._add_param(shape, "prelu_param.filler", pb.FillerParameter(value=0.25))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)

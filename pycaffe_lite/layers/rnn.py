@@ -34,8 +34,8 @@ class RNN(RecurrentLayer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         super().setup(bottom, top)
         p = self._message.recurrent_param
-        self._add_param((p.num_output, p.num_output), p.weight_filler)
-        self._add_param((p.num_output,), p.bias_filler)
+        self._add_param((p.num_output, p.num_output), "recurrent_param.weight_filler")
+        self._add_param((p.num_output,), "recurrent_param.bias_filler")
 
     def _forward_steps(self, bottom: Blobs, p: Array, first: Sequence[Array], y: Array) -> Sequence[Array]:
         before, times_w, (h,) = self._sequence("h_before", bottom), self._times_w(p, transposed=True), first

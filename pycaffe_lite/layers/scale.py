@@ -37,9 +37,9 @@ class Scale(BroadcastLayer):
         p = self._message.scale_param
         _, shape = self._place([b.shape for b in bottom])
         if len(bottom) == 1:
-            self._add_param(shape, p.filler if p.HasField("filler") else pb.FillerParameter(type="constant", value=1))
+            self._add_param(shape, "scale_param.filler", pb.FillerParameter(value=1))
         if p.bias_term:
-            self._add_param(shape, p.bias_filler)
+            self._add_param(shape, "scale_param.bias_filler")
         self._bias = p.bias_term
 
     def is_affine(self) -> bool:

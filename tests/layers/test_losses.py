@@ -10,6 +10,8 @@ import pytest
 from pycaffe_lite.errors import DataError, MissingFileError, ShapeError
 from pycaffe_lite.schema import write_binaryproto
 from pycaffe_lite.testing import Bench, LayerCase, Values, integers, uniform
+from tests.graph.nets import inputs, layer
+from tests.layers.nets import net_of
 
 LOGITS = uniform(3, 4, 5, low=-3, high=3)
 CLASSES = integers(3, 5, below=4)
@@ -111,3 +113,11 @@ def test_a_target_that_is_no_number_is_not_ignored() -> None:
     assert bench.forward()[0] == 0
     bench.inputs[1].data[1, 2, 3] = np.nan
     assert np.isnan(bench.forward()[0])
+
+
+def test_a_net_that_has_diverged_is_not_right() -> None:
+    scores = np.array([[np.nan, 1, 2], [np.nan] * 3, [0, np.nan, 2], [0, 3, 2]], np.float32)
+    net = net_of(inputs(x=(4, 3), t=(4,)) + layer("acc", "Accuracy", "x t", "acc each"))
+    found = net.forward(x=scores, t=np.array([0, 1, 2, 1]))
+    assert found["acc"] == 0.5
+    np.testing.assert_array_equal(found["each"], [0, 0.5, 1])
