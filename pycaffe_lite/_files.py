@@ -38,6 +38,18 @@ def read_bytes(path: PathLike) -> bytes:
         raise CaffeError(f"Cannot read {where!r}: {e.strerror or e}") from e
 
 
+def read_npy(path: PathLike) -> Array:
+    """The array in a .npy file of numpy's; raises MissingFileError, and CaffeError for what is none."""
+    where = find_file(path)
+    try:
+        found = np.load(where)
+        if not isinstance(found, np.ndarray):
+            raise ValueError("it is an archive of several")
+    except (OSError, EOFError, ValueError) as e:
+        raise CaffeError(f"{where!r} is no array of numpy's: {e}") from e
+    return found
+
+
 def map_bytes(path: PathLike) -> memoryview:
     """All bytes of a file, read-only, which come into memory as they are looked at; raises as `read_bytes` does.
 

@@ -83,6 +83,11 @@ class Transformer:
                 "Transpose order needs to have the same number of dimensions as the input: "
                 f"{tuple(order)}, the input without its batch axis has {len(self.inputs[in_]) - 1}"
             )
+        if sorted(order) != list(range(len(order))):
+            raise ShapeError(
+                f"Transpose order {tuple(order)} does not name each of the axes 0 to {len(order) - 1} once",
+                hint="(2, 0, 1) makes (channels, height, width) of (height, width, channels).",
+            )
         self.transpose[in_] = order
 
     def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -447,15 +447,20 @@ class BlobVec(list[Blob]):
         super().__init__(blobs)
         self.dtype = np.dtype(dtype)
 
+    # Each raises AssignmentError for an array at a blob's place: its numbers belong into the blob's.
+
     def __setitem__(self, index: Any, value: Any) -> None:
-        """As a list's. Raises AssignmentError for an array at a blob's place: its numbers belong into the blob's."""
-        if not isinstance(index, slice) and not isinstance(value, Blob):
-            raise AssignmentError(
-                f"A layer's parameter is a blob, not {type(value).__name__}",
-                hint="Write numbers into it: net.params[name][i].data[...] = array.",
-            )
-        super().__setitem__(index, value)
+        super().__setitem__(index, _blobs(value) if isinstance(index, slice) else _blob(value))
         Blob.changes = _next_change()
+
+    def append(self, value: Blob) -> None:
+        super().append(_blob(value))
+
+    def insert(self, index: SupportsIndex, value: Blob) -> None:
+        super().insert(index, _blob(value))
+
+    def extend(self, values: Iterable[Blob]) -> None:
+        super().extend(_blobs(values))
 
     def add_blob(self, *shape: int) -> Blob:
         """Append a new blob of zeros of this shape."""
@@ -464,3 +469,16 @@ class BlobVec(list[Blob]):
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self))
+
+
+def _blob(value: object) -> Blob:
+    if not isinstance(value, Blob):
+        raise AssignmentError(
+            f"A layer's parameter is a blob, not {type(value).__name__}",
+            hint="Write numbers into it: net.params[name][i].data[...] = array.",
+        )
+    return value
+
+
+def _blobs(values: Iterable[object]) -> list[Blob]:
+    return list(map(_blob, values))

@@ -20,6 +20,7 @@ PASS_THROUGH_LAYERS = [
     "BNLL",
     "BatchNorm",
     "Bias",
+    "Clip",
     "Dropout",
     "ELU",
     "Eltwise",
@@ -33,6 +34,7 @@ PASS_THROUGH_LAYERS = [
     "Scale",
     "Sigmoid",
     "Split",
+    "Swish",
     "TanH",
     "Threshold",
 ]
@@ -65,14 +67,16 @@ _IDENTITY = CoordMap(None, 1, 0)
 def conv_params(fn: Function) -> tuple[int, Array, Array, Array]:
     """(axis, stride, extent of the kernel, pad) of a convolution, deconvolution, Im2col or pooling.
 
-    Raises GraphError for kernel_h and its like, which have no map, as in pycaffe.
+    Raises CropException for kernel_h and its like, as pycaffe does, and for a kernel that only the bottom's size says.
     """
-    given = fn.params.get("convolution_param", fn.params)
+    given = fn.params.get("convolution_param", fn.params.get("pooling_param", fn.params))
     legacy = {"pad_h", "pad_w", "kernel_h", "kernel_w", "stride_h", "stride_w"} & given.keys()
     if legacy:
         raise CropException(
             f"{fn.type_name} is given {', '.join(sorted(legacy))}", hint="Use kernel_size, stride and pad, as lists."
         )
+    if "kernel_size" not in given:
+        raise CropException(f"{fn.type_name} is given no kernel_size", hint="Where it looks depends on its bottom.")
     kernel, dilation = _axes(given["kernel_size"]), _axes(given.get("dilation", 1))
     return given.get("axis", 1), _axes(given.get("stride", 1)), (kernel - 1) * dilation + 1, _axes(given.get("pad", 0))
 

@@ -67,10 +67,10 @@ def _check(net: Net, blobs: Sequence[str], outputs: Sequence[str], db_type: str)
         if name not in net.blobs:
             raise UnknownNameError(f"The net has no blob '{name}'", hint=did_you_mean(name, net.blobs))
         shape = net.blobs[name].shape
-        if not shape or (db_type != "hdf5" and len(shape) > 4):
-            raise ShapeError(
-                f"Blob '{name}' has shape {shape}, of which no rows can be made", hint="A Datum has 3 axes; try hdf5."
-            )
+        if not shape:
+            raise ShapeError(f"Blob '{name}' has shape (), of which no rows can be made", hint="It needs a batch axis.")
+        if db_type != "hdf5" and len(shape) > 4:
+            raise ShapeError(f"Blob '{name}' has rows of shape {shape[1:]}", hint="A Datum has 3 axes; try hdf5.")
 
 
 def _database(stack: ExitStack, path: str, backend: str) -> Add:

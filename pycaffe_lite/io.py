@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, find_file
@@ -18,7 +19,7 @@ from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.datum import array_to_datum, datum_to_array
 from pycaffe_lite.data.images import why_undecoded
 from pycaffe_lite.data.pictures import Dims, resize_image
-from pycaffe_lite.errors import DataError, ShapeError
+from pycaffe_lite.errors import DataError, ParseError, ShapeError
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.schema.blobs import array_to_blobproto, blobproto_to_array
 
@@ -46,8 +47,12 @@ def arraylist_to_blobprotovector_str(arraylist: Iterable[Array]) -> bytes:
 
 
 def blobprotovector_str_to_arraylist(str: bytes) -> list[Array]:
-    """The arrays in the bytes of a BlobProtoVector message."""
-    return [blobproto_to_array(blob) for blob in caffe_pb2.BlobProtoVector.FromString(str).blobs]
+    """The arrays in the bytes of a BlobProtoVector message; raises ParseError for other bytes."""
+    try:
+        vector = caffe_pb2.BlobProtoVector.FromString(str)
+    except DecodeError as e:
+        raise ParseError(f"The {len(str)} bytes are no BlobProtoVector: {e}") from e
+    return [blobproto_to_array(blob) for blob in vector.blobs]
 
 
 def load_image(filename: PathLike, color: bool = True) -> FloatArray:

@@ -169,6 +169,8 @@ class NetSpec:
 
     def to_proto(self) -> pb.NetParameter:
         """The net, its layers in the order in which they were assigned, each after what it needs."""
+        for name, top in self.tops.items():
+            _check_top(top, f"'{name}'")
         return _Writer({top: name for name, top in self.tops.items()}).net(list(self.tops.values()))
 
 
@@ -242,6 +244,14 @@ def _set_params(layer: pb.LayerParameter, fn: Function) -> None:
         assign_proto(own if inside else layer, key, value)
 
 
+def _check_top(top: object, what: str) -> None:
+    if not isinstance(top, Top | Function):
+        raise GraphError(
+            f"{what} is no Top but a {type(top).__name__}",
+            hint="Layers with several tops return a tuple: n.a, n.b = L.Data(..., ntop=2).",
+        )
+
+
 class _Writer:
     """Writes layers as messages, each once, after those that it needs; `names` has names of Tops and Functions."""
 
@@ -252,11 +262,7 @@ class _Writer:
 
     def net(self, tops: Sequence[Top | Function]) -> pb.NetParameter:
         for top in tops:
-            if not isinstance(top, Top | Function):
-                raise GraphError(
-                    f"{self._names.get(top, 'A top')!r} is no Top but a {type(top).__name__}",
-                    hint="Layers with several tops return a tuple: n.a, n.b = L.Data(..., ntop=2).",
-                )
+            _check_top(top, "An argument")
             self._write(top.fn if isinstance(top, Top) else top)
         return pb.NetParameter(layer=self._layers.values())
 

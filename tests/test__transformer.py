@@ -98,6 +98,9 @@ def test_means_that_do_not_fit(transformer: Transformer, mean: np.ndarray, says:
 def test_orders_that_do_not_fit(transformer: Transformer) -> None:
     with pytest.raises(ShapeError, match="Transpose order needs to have the same number of dimensions as the input"):
         transformer.set_transpose("data", (1, 0))
+    for order in ((0, 0, 1), (2, 0, 5), (-1, 0, 1)):
+        with pytest.raises(ShapeError, match="does not name each of the axes 0 to 2 once"):
+            transformer.set_transpose("data", order)
     with pytest.raises(ShapeError, match="Channel swap needs to have the same number of dimensions as the input chan"):
         transformer.set_channel_swap("data", (2, 1, 0, 3))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -215,9 +217,20 @@ def test_a_parameter_is_not_replaced_by_numbers() -> None:
             CaffeError, match=r"not (ndarray|float|list)\. Write numbers into it: .*\.data\[\.\.\.\] = "
         ):
             vec[0] = wrong
+        for change in (vec.append, partial(vec.insert, 0)):
+            with pytest.raises(AssignmentError, match="is a blob, not"):
+                change(wrong)
+    for change in (vec.extend, partial(vec.__setitem__, slice(1))):
+        with pytest.raises(AssignmentError, match="is a blob, not float"):
+            change([Blob((1,)), 1.0])
+    assert [b.shape for b in vec] == [(2, 3), (2,)]
     other = vec[1] = Blob((5,))
     vec[:1] = [other]
     assert [b.shape for b in vec] == [(5,), (5,)]
+    vec.append(Blob((7,)))
+    vec.insert(0, Blob((3,)))
+    vec.extend([other])
+    assert [b.shape for b in vec] == [(3,), (5,), (5,), (7,), (5,)]
 
 
 def test_it_shows_itself() -> None:

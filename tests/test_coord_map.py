@@ -170,5 +170,18 @@ def test_crops_that_cannot_be() -> None:
     n = net(ks=4)
     with pytest.raises(AssertionError, match="noninteger|negative"):
         crop(n.deconv, n.data)
+    for given in ({"global_pooling": True}, {"pooling_param": {"global_pooling": True}}):
+        with pytest.raises(AssertionError, match="Pooling is given no kernel_size"):
+            coord_map(L.Pooling(n.data, **given).fn)
     with pytest.raises(AssertionError, match="is given kernel_h"):
         conv_params(L.Convolution(n.data, kernel_h=3).fn)
+
+
+def test_a_kernel_given_as_a_message() -> None:
+    data = L.DummyData()
+    spelt = L.Pooling(data, pooling_param={"kernel_size": 3, "stride": 2, "pad": 1})
+    assert str(coord_map(spelt.fn)) == str(coord_map(L.Pooling(data, kernel_size=3, stride=2, pad=1).fn))
+
+
+def test_neurons_of_ours_move_nothing() -> None:
+    assert coord_map(L.Swish(L.Clip(L.DummyData())).fn).axis is None

@@ -121,6 +121,12 @@ def test_a_blob_of_five_axes_is_no_datum(tmp_path: Path) -> None:
     assert extract_features(net, ["x"], [str(tmp_path / "a")], 3, "hdf5") == [6]
 
 
+def test_a_loss_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text('layer { name: "x" type: "Input" top: "x" input_param { shape { } } }')
+    with pytest.raises(ShapeError, match=r"shape \(\), of which no rows can be made. It needs a batch axis"):
+        extract_features(caffe.Net(tmp_path / "net.prototxt", caffe.TEST), ["x"], [str(tmp_path / "a")], 1, "hdf5")
+
+
 def test_nothing_is_left_where_the_net_fails(net: caffe.Net) -> None:
     def fail(layer: int) -> None:
         raise RuntimeError("enough")

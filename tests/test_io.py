@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import pycaffe_lite as caffe
-from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ShapeError
+from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ParseError, ShapeError
 from pycaffe_lite.proto.caffe_pb2 import BlobProto
 
 RNG = np.random.default_rng(8)
@@ -40,6 +40,8 @@ def test_blobproto_without_a_shape() -> None:
 
 def test_lists_of_arrays_in_one_string() -> None:
     arrays = [NUMBERS, NUMBERS[0, 1], np.float32([4])]
+    with pytest.raises(ParseError, match="4 bytes are no BlobProtoVector"):
+        caffe.io.blobprotovector_str_to_arraylist(b"junk")
     packed = caffe.io.arraylist_to_blobprotovector_str(arrays)
     assert isinstance(packed, bytes)
     found = caffe.io.blobprotovector_str_to_arraylist(packed)

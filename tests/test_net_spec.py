@@ -104,6 +104,9 @@ def test_what_is_no_top() -> None:
     n.data = data
     with pytest.raises(GraphError, match=r"'data' is no Top but a tuple.*n.a, n.b = "):
         n.to_proto()
+    n.data = np.zeros(3)
+    with pytest.raises(GraphError, match="'data' is no Top but a ndarray"):
+        n.to_proto()
 
 
 def test_names_of_layers_and_fields_of_the_layer() -> None:

@@ -6,7 +6,6 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite.cli._arguments import add_reuse_memory, numbers
-from pycaffe_lite.errors import DataError
 
 if TYPE_CHECKING:
     from pycaffe_lite._typing import Array
@@ -46,15 +45,7 @@ def picture_net_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def read_mean(path: str) -> Array:
     """A mean, (channels,) or (channels, height, width), from numpy's file or Caffe's."""
-    import numpy as np
-
-    from pycaffe_lite._files import find_file
+    from pycaffe_lite._files import read_npy
     from pycaffe_lite.data.transformer import read_mean_image
 
-    if not path.endswith(".npy"):
-        return read_mean_image(path)
-    try:
-        mean: Array = np.load(find_file(path))
-    except ValueError as e:
-        raise DataError(f"'{path}' is no array of numpy's: {e}") from e
-    return mean
+    return read_npy(path) if path.endswith(".npy") else read_mean_image(path)

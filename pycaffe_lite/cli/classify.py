@@ -87,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _inputs(path: str, ending: str) -> tuple[list[str], Array | None]:
     """Names of the pictures, and the pictures themselves where they come as an array."""
-    import numpy as np
-
-    from pycaffe_lite._files import find_file
+    from pycaffe_lite._files import find_file, read_npy
 
     if os.path.isdir(path):
         names = sorted(glob.glob(os.path.join(glob.escape(path), f"*.{ending.lstrip('.')}")))
@@ -99,10 +97,7 @@ def _inputs(path: str, ending: str) -> tuple[list[str], Array | None]:
     find_file(path)
     if not path.endswith(".npy"):
         return [path], None
-    try:
-        pictures: Array = np.load(path)
-    except ValueError as e:
-        raise DataError(f"'{path}' is no array of numpy's: {e}") from e
+    pictures = read_npy(path)
     if pictures.ndim != 4 or not pictures.size:
         raise DataError(f"'{path}' has shape {pictures.shape}", hint="Pictures are (n, height, width, channels).")
     return [f"{path}[{i}]" for i in range(len(pictures))], pictures

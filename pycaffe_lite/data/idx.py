@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from pycaffe_lite._files import PathLike, read_bytes
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import DataError, MissingFileError, size_text
 
@@ -21,12 +22,12 @@ _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: "
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_idx(path: str | os.PathLike[str]) -> Array:
+def read_idx(path: PathLike) -> Array:
     """The array in an idx file, in this machine's byte order: (n, 28, 28) uint8 for MNIST's images, (n,) for its
     labels.
 
     Raises MissingFileError when there is no such file, DataError when its magic number, dimensions or length are
-    wrong.
+    wrong, CaffeError when it cannot be read.
     """
     path = os.fspath(path)
     raw = _read(path)
@@ -58,8 +59,7 @@ def _read(path: str) -> bytes:
         raise MissingFileError(
             f"There is no file '{path}'", hint=f"Did you mean '{other}'?" if os.path.isfile(other) else ""
         )
-    with open(path, "rb") as file:
-        raw = file.read()
+    raw = read_bytes(path)
     if not raw.startswith(_GZIP_MAGIC):
         return raw
     try:

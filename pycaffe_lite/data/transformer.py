@@ -5,14 +5,23 @@ out = (crop(image) - mean) · scale, then mirrored left to right; the mean image
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from pycaffe_lite._typing import Array, FloatArray, Shape
-from pycaffe_lite.errors import DataError, MissingFileError, ParameterError, ParseError, ShapeError
-from pycaffe_lite.proto.caffe_pb2 import TRAIN, BlobProto, TransformationParameter
+from pycaffe_lite.errors import (
+    CaffeError,
+    DataError,
+    MissingFileError,
+    ParameterError,
+    ParseError,
+    ShapeError,
+    size_text,
+)
+from pycaffe_lite.proto.caffe_pb2 import TRAIN, TransformationParameter
+from pycaffe_lite.schema import read_binaryproto
 
 
 class DataTransformer:
@@ -128,28 +137,19 @@ class DataTransformer:
 
 def read_mean_image(path: str) -> FloatArray:
     """The mean image (C, H, W) in a BlobProto file; raises MissingFileError and ParseError."""
-    blob = BlobProto()
+    field = "transform_param.mean_file"
     try:
-        with open(path, "rb") as file:
-            blob.ParseFromString(file.read())
-    except FileNotFoundError as e:
-        raise MissingFileError(
-            f"There is no mean file '{path}'",
-            field="transform_param.mean_file",
-            hint="compute_image_mean makes one from a database.",
-        ) from e
-    except (DecodeError, OSError) as e:
-        why = f" ({e})" if isinstance(e, OSError) else ""
+        mean = read_binaryproto(path)
+    except MissingFileError as e:
+        hint = e.hint or "compute_image_mean makes one from a database."
+        raise MissingFileError(f"There is no mean file '{path}'", field=field, hint=hint) from e
+    except CaffeError as e:
+        raise ParseError(f"'{path}' cannot be read as a mean image: {e.found}", field=field) from e
+    shape = mean.shape[-3:]
+    if len(shape) != 3 or mean.size != math.prod(shape):
         raise ParseError(
-            f"'{path}' cannot be read as a mean image, a BlobProto{why}", field="transform_param.mean_file"
-        ) from e
-    mean = np.array(blob.double_data or blob.data, np.float32)
-    dims = tuple(blob.shape.dim) if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
-    shape = dims[-3:]
-    if len(shape) != 3 or mean.size != np.prod(dims) or mean.size != np.prod(shape):
-        raise ParseError(
-            f"'{path}' is not a mean image: it holds {mean.size} numbers of shape {'×'.join(map(str, dims))}",
-            field="transform_param.mean_file",
+            f"'{path}' is not a mean image: it holds {mean.size} numbers of shape {size_text(mean.shape)}",
+            field=field,
             hint="A mean image is a BlobProto of 1×channels×height×width.",
         )
     return mean.reshape(shape)

@@ -160,8 +160,9 @@ def read_geometry(p: pb.PoolingParameter, shape: Shape) -> PoolGeometry:
             given: tuple[int, int] = (getattr(p, pair[0]), getattr(p, pair[1]))
         else:
             given = (getattr(p, field),) * 2
-        if min(given) < low:
-            raise ParameterError(f"{field} is {min(given)}", field=_P + field, hint=f"It must be at least {low}.")
+        for wrong, value in zip(pair if any(by_axis) else (field, field), given, strict=True):
+            if value < low:
+                raise ParameterError(f"{wrong} is {value}", field=_P + wrong, hint=f"It must be at least {low}.")
         return given
 
     pad, stride = values("pad", "pad", 0), values("stride", "stride", 1)

@@ -28,6 +28,12 @@ class Python(Layer):
                 hint='Give python_param { module: "file_without_py" layer: "ClassName" }.',
             )
         try:
+            if p.module.startswith("."):
+                raise ParameterError(
+                    f"The module '{p.module}' begins with a dot",
+                    field="python_param.module",
+                    hint="Give its whole name, from a folder in PYTHONPATH on.",
+                )
             module = importlib.import_module(p.module)
         except ModuleNotFoundError as e:
             if (e.name or "").partition(".")[0] == "caffe" and "caffe" not in sys.modules:

@@ -10,7 +10,7 @@ from pycaffe_lite.constraints import Constraint, at_least, non_empty
 from pycaffe_lite.data.images import decode_image, locate, resize_image
 from pycaffe_lite.data.transformer import read_mean_image
 from pycaffe_lite.data.windows import IMAGE, LABEL, OVERLAP, X1, fit_window, read_window_file
-from pycaffe_lite.errors import DataError, ParameterError, ShapeError
+from pycaffe_lite.errors import DataError, ParameterError, ShapeError, size_text
 from pycaffe_lite.layer import Blobs, exactly
 from pycaffe_lite.layers._data import field_of
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
@@ -87,24 +87,32 @@ class WindowData(PrefetchingLayer):
         """What to subtract from a crop: (3, crop_size, crop_size), or (1 or 3, 1, 1)."""
         t, crop = self._transform, self._crop
         if t.HasField("mean_file") and t.mean_value:
-            raise ParameterError("transform_param has both mean_file and mean_value", hint="Give one of them.")
+            raise ParameterError(
+                "transform_param has both mean_file and mean_value",
+                field="transform_param.mean_file",
+                hint="Give one of them.",
+            )
         if not t.HasField("mean_file"):
             if len(t.mean_value) not in (0, 1, CHANNELS):
                 raise ParameterError(
-                    f"There are {len(t.mean_value)} mean_value's", hint=f"Give one, or {CHANNELS}: B, G, R."
+                    f"There are {len(t.mean_value)} mean_value's",
+                    field="transform_param.mean_value[0]",
+                    hint=f"Give one, or {CHANNELS}: B, G, R.",
                 )
             return np.array(t.mean_value or [0], np.float32).reshape(-1, 1, 1)
         mean = read_mean_image(t.mean_file)
         if mean.shape[0] != CHANNELS or min(mean.shape[1:]) < crop:
             raise ShapeError(
-                f"The mean image '{t.mean_file}' is {'×'.join(map(str, mean.shape))}",
+                f"The mean image '{t.mean_file}' is {size_text(mean.shape)}",
+                field="transform_param.mean_file",
                 hint=f"It must have {CHANNELS} channels and be no smaller than crop_size {crop}.",
             )
         # One offset for both axes, from the width, as Caffe has it.
         offset = (mean.shape[2] - crop) // 2
         if offset + crop > mean.shape[1]:
             raise ShapeError(
-                f"The mean image '{t.mean_file}' is {'×'.join(map(str, mean.shape))}, wider than high",
+                f"The mean image '{t.mean_file}' is {size_text(mean.shape)}, wider than high",
+                field="transform_param.mean_file",
                 hint="Crops are taken from a square mean image.",
             )
         return mean[:, offset : offset + crop, offset : offset + crop]

@@ -102,12 +102,18 @@ def test_names_of_the_likeliest(net: caffe.Net, cli: Cli) -> None:
         (("0.png", "out.npy", *MODEL, "--images_dim=2,2"), "smaller than the net's input"),
         (("0.png", "out.npy", *MODEL, "--mean_file=no.npy"), "There is no file"),
         (("0.png", "out.npy", *MODEL, "--mean_file=no.binaryproto"), "There is no mean file"),
+        (("0.png", "out.npy", *MODEL, "--mean_file=empty.npy"), "empty.npy' is no array of numpy's"),
+        (("empty.npy", "out.npy", *MODEL), "empty.npy' is no array of numpy's"),
+        (("several.npy", "out.npy", *MODEL), "several.npy' is no array of numpy's: it is an archive"),
         (("0.png", "out.npy", *MODEL, "--labels=labels.txt"), "'labels.txt' names 2 classes, the network has 7"),
         (("0.png", "none/out.npy", *MODEL), "Cannot write"),
     ],
 )
 def test_errors_of_classify(cli: Cli, argv: tuple[str, ...], says: str) -> None:
     Path("labels.txt").write_text("one\ntwo\n")
+    Path("empty.npy").touch()
+    with open("several.npy", "wb") as archive:
+        np.savez(archive, a=1, b=2)
     result = cli("classify", *argv)
     assert result.status == 1
     assert says in result.error
@@ -172,6 +178,6 @@ def test_bad_windows(cli: Cli, text: str, says: str) -> None:
 
 def test_selective_search_is_not_there(cli: Cli) -> None:
     Path("list.txt").write_text("0.png\n")
-    result = cli("detect", "list.txt", "out.csv", *MODEL)
+    result = cli("detect", "list.txt", "out.csv", *MODEL, "--context_pad=1")
     assert result.status == 1
     assert "selective_search_ijcv_with_python" in result.error

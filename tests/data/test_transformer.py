@@ -138,6 +138,8 @@ def test_bad_mean_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xff\xff")
     with pytest.raises(ParseError, match="cannot be read as a mean image"):
         transformer(mean_file=str(path))
+    with pytest.raises(MissingFileError, match="no mean file.*Did you mean .*/narrow'"):
+        transformer(mean_file=str(tmp_path / "narow"))
     path.write_bytes(BlobProto(num=1, channels=3, height=2, width=2, data=[1.0] * 11).SerializeToString())
     with pytest.raises(ParseError, match="holds 11 numbers of shape 1×3×2×2"):
         transformer(mean_file=str(path))

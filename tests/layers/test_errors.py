@@ -32,6 +32,7 @@ REFUSED = [
     (LayerCase("Pooling", "", [IMAGES]), ParameterError, "kernel"),
     (LayerCase("Pooling", "pooling_param { kernel_size: 2 pad: 2 }", [IMAGES]), ParameterError, "pad"),
     (LayerCase("Pooling", "pooling_param { global_pooling: true kernel_size: 2 }", [IMAGES]), ParameterError, "global"),
+    (LayerCase("Pooling", "pooling_param { kernel_h: 2 kernel_w: 0 }", [IMAGES]), ParameterError, "kernel_w is 0"),
     (LayerCase("Pooling", "pooling_param { kernel_size: 2 }", [uniform(2, 3, 5)]), ShapeError, r"\(2, 3, 5\)"),
     (LayerCase("LRN", "lrn_param { local_size: 4 }", [IMAGES]), ParameterError, "local_size is 4"),
     (LayerCase("LRN", "", [uniform(2, 3)]), ShapeError, r"\(2, 3\)"),

@@ -296,6 +296,7 @@ class Tells(caffe.Layer):
         ('module: "there_is_no_such" layer: "A"', "no Python module 'there_is_no_such'"),
         ('module: "MODULE" layer: "Sclae"', "'Sclae' in module 'MODULE' does not exist.*Did you mean 'Scale'"),
         ('module: "MODULE" layer: "np"', "'np' in module 'MODULE' is no Layer"),
+        ('module: ".MODULE" layer: "Scale"', "begins with a dot"),
         ('module: "MODULE"', "not both given"),
         ('layer: "Scale"', "not both given"),
     ],
