@@ -19,6 +19,7 @@ PACKAGE = {
     "set_phase_test": _PHASE,
     "set_phase_train": _PHASE,
 }
+ON_DEMAND = ("coord_map", "draw", "plot", "testing")
 NET = {
     "set_phase_test": _PHASE,
     "set_phase_train": _PHASE,
@@ -57,7 +58,11 @@ for _name in NET:
 
 
 def package_attribute(name: str) -> Any:
-    """The package's __getattr__: OldNameError for old names, AttributeError for others."""
+    """The package's __getattr__: its modules that take long to import, OldNameError for old names, AttributeError for
+    others.
+    """
+    if name in ON_DEMAND:
+        return importlib.import_module(f"pycaffe_lite.{name}")
     if name in PACKAGE:
         raise OldNameError(f"caffe has no '{name}' any more", hint=PACKAGE[name])
     raise AttributeError(f"module 'pycaffe_lite' has no attribute {name!r}")

@@ -73,9 +73,9 @@ class PycaffeNames(OldNames):
         Keywords are the inputs' data and, if wanted, the outputs' diffs, of any one number of items.
         Raises GraphError for names that are neither, and without any.
         """
-        self._check_given("forward_backward_all", arrays)
         blobs = self._asked("forward_backward_all", "blobs", blobs)
         diffs = self._asked("forward_backward_all", "diffs", diffs)
+        self._check_given("forward_backward_all", arrays)
         strange = arrays.keys() - {*self.inputs, *self.outputs}
         if strange:
             raise GraphError(f"Neither inputs nor outputs of this net: {', '.join(sorted(strange))}")

@@ -89,7 +89,7 @@ def uninstall() -> None:
 def init_log(level: int = 0, stderr: bool = True) -> None:
     """Log as Caffe does from now on (pycaffe's init_log): from `level` on, or without `stderr` errors only.
 
-    glog would write what does not go to stderr into files of its own; we write none.
+    glog would write what does not go to stderr into files of its own; we write one only where GLOG_log_dir is set.
     """
     install(level if stderr else max(level, _LEVELS.index(logging.ERROR)))
 

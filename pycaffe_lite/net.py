@@ -53,8 +53,8 @@ class Net(PycaffeNames):
     With `reuse_memory=True`, for phase TEST, blobs between layers use each other's memory, when they are no longer
     needed, and some that an engine can do without are not computed: most nets are faster so. Asking for the data of one
     that has no memory raises MemoryReusedError; what has been asked for by forward(blobs=[...]) keeps memory of its own
-    from then on. An array that somebody holds keeps its numbers, but the next pass may write elsewhere: ask the blob
-    again. There is no backward pass.
+    from then on. An array that somebody holds is never made another blob's; the next pass may overwrite it, as in any
+    net, or write elsewhere: ask the blob again. There is no backward pass.
 
     Raises MissingFileError and ParseError for the files; UnknownTypeError, ParameterError, GraphError, ShapeError and
     MemoryLimitError, each naming layer and place, for what they say.
@@ -92,6 +92,8 @@ class Net(PycaffeNames):
                     hint="Give one; copy_from reads another.",
                 )
             weights, phase, level = phase, level, 0
+        if isinstance(level, str | os.PathLike):
+            raise ParameterError(f"The level is {os.fspath(level)!r}", hint="Weights go by name: weights=file.")
         if phase not in pb.Phase.values():
             raise ParameterError(f"The phase is {phase!r}", hint="It must be pycaffe_lite.TRAIN or pycaffe_lite.TEST.")
         doubt = ""
@@ -151,6 +153,8 @@ class Net(PycaffeNames):
         """Whether passes log the mean absolute values of all that they compute."""
         self.seed = _random.new_seed() if seed is None else seed
         self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ParameterError(f"The dtype is {self.dtype}", hint="It must be np.float32 or np.float64.")
         graph = build(message, positions, self.dtype, self.seed, trusted, reuse_memory)
         self.memory_for_data = graph.memory_for_data
         """Bytes of all blobs' data as Caffe counts them: those that live in another's memory too."""
@@ -188,8 +192,9 @@ class Net(PycaffeNames):
     ) -> dict[str, Array]:
         """Run the layers from `start` to `end` (names; default all) and return the outputs' data by name.
 
-        Keywords set the net's inputs first and must be all of them, each with as many items as its blob. `blobs` names
-        more blobs to return; with `end`, that layer's tops are returned in place of the net's outputs.
+        Keywords set the net's inputs first and must be all of them, each with as many items as its blob; other axes are
+        broadcast, as numpy does and pycaffe. `blobs` names more blobs to return; with `end`, that layer's tops are
+        returned in place of the net's outputs.
         Raises GraphError for unknown names, ShapeError for inputs of the wrong size; with reuse_memory=True
         MemoryReusedError where layers before `start` would have to run again.
         """
@@ -449,7 +454,8 @@ class Net(PycaffeNames):
             blob = expected[name]
             array = np.asarray(value)
             if array.dtype.kind not in "biuf":
-                raise ShapeError(f"{noun} '{name}' is {value!r:.60}, no array of numbers")
+                shown = f"an array of {array.dtype}" if array.ndim else f"{value!r:.60}"
+                raise ShapeError(f"{noun} '{name}' is {shown}, no array of numbers")
             if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
                 raise _wrong_size(noun, name, array.shape, blob.shape)
             try:
@@ -470,7 +476,14 @@ def _wrong_size(noun: str, name: str, given: Shape, wanted: Shape) -> ShapeError
             f"{noun} is not batch sized: '{name}' has {given[0]} items, its blob {wanted[0]}", hint=reshape
         )
     hint = ""
-    if len(given) == len(wanted) - 1 and given[0] == wanted[1]:
+    axes = len(wanted)
+    if len(given) in (axes, axes - 1) and axes > 2 and given[-1] == wanted[1] != given[1 - axes]:
+        last = len(given) - 1
+        order = (0, last, *range(1, last)) if len(given) == axes else (last, *range(last))
+        hint = f"Channels come first: {name}=array.transpose{order}{'' if len(given) == axes else '[np.newaxis]'}."
+    elif given[:2] == wanted[:2]:
+        hint = reshape
+    elif len(given) == axes - 1 and given[0] == wanted[1]:
         hint = f"It lacks the batch axis: {name}=array[np.newaxis]. {'' if whole == wanted else reshape}".strip()
     return ShapeError(f"{noun} '{name}' has shape {given}, its blob {wanted}", hint=hint)
 

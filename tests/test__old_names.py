@@ -31,6 +31,12 @@ def test_of_the_package(name: str) -> None:
         getattr(caffe, name)
 
 
+@pytest.mark.parametrize("name", _old_names.ON_DEMAND)
+def test_modules_that_need_no_import_of_their_own(name: str) -> None:
+    assert getattr(caffe, name).__name__ == f"pycaffe_lite.{name}"
+    assert hasattr(caffe, name)
+
+
 def test_other_names_are_plainly_unknown() -> None:
     for thing in (caffe, caffe.io, net_of(NET)):
         with pytest.raises(AttributeError, match="has no attribute 'nonsense'") as caught:

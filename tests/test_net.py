@@ -259,6 +259,10 @@ def test_arrays_where_names_belong(net: Net, method: str, keyword: str, given: o
             (3, 2, 2),
             "It lacks the batch axis: x=array[np.newaxis]. Reshape first: net.blobs['x'].reshape(1, 3, 2, 2).",
         ),
+        ((1, 3, 5, 7), (1, 5, 7, 3), "Channels come first: x=array.transpose(0, 3, 1, 2)."),
+        ((1, 3, 5, 7), (5, 7, 3), "Channels come first: x=array.transpose(2, 0, 1)[np.newaxis]."),
+        ((2, 3, 5), (2, 5, 3), "Channels come first: x=array.transpose(0, 2, 1)."),
+        ((1, 3, 5, 7), (1, 3, 7, 7), "Reshape first: net.blobs['x'].reshape(1, 3, 7, 7)."),
         ((4, 1), (7,), ""),
         ((4,), (3, 4), ""),
     ],
@@ -478,6 +482,11 @@ def test_texts_in_place_of_phase_and_stages(tmp_path: Path) -> None:
     (tmp_path / "n.prototxt").write_text(TEXT)
     with pytest.raises(ParameterError, match=r"phase is the text 'TEST'\. Write pycaffe_lite\.TEST"):
         Net(tmp_path / "n.prototxt", "TEST")
+    with pytest.raises(ParameterError, match=r"The level is 'w.caffemodel'. Weights go by name: weights=file"):
+        Net(tmp_path / "n.prototxt", TEST, "w.caffemodel")
+    for dtype in (np.float16, np.int32, "complex64"):
+        with pytest.raises(ParameterError, match=r"The dtype is \w+. It must be np.float32 or np.float64"):
+            Net(tmp_path / "n.prototxt", TEST, dtype=dtype)
     with pytest.raises(ParameterError, match=r"stages=\['deploy'\]"):
         Net(tmp_path / "n.prototxt", TEST, stages="deploy")
 
@@ -486,6 +495,8 @@ def test_texts_in_place_of_phase_and_stages(tmp_path: Path) -> None:
 def test_inputs_that_are_no_numbers(net: Net, value: object) -> None:
     with pytest.raises(ShapeError, match="Input 'data' is .*, no array of numbers"):
         net.forward(data=value, label=np.zeros(4))
+    with pytest.raises(ShapeError, match="Input 'data' is an array of complex128, no array of numbers"):
+        net.forward(data=np.zeros((4, 3), complex), label=np.zeros(4))
 
 
 def test_a_layer_in_place_returns_what_it_made() -> None:

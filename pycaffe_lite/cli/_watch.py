@@ -6,9 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
-from pycaffe_lite._typing import Array
 from pycaffe_lite.cli._live import LiveLine, bar, clock
 from pycaffe_lite.solvers import Event, Solver
 
@@ -81,7 +78,6 @@ class Record:
     def __init__(self, solver: Solver, tested: Callable[[Record], object] | None = None) -> None:
         self._solver = solver
         self._tested = tested
-        self._sums: dict[str, Array] = {}
         self.scores: dict[str, float] = {}
         self.tested_at = -1
         self.weights = ""
@@ -95,22 +91,11 @@ class Record:
     def __call__(self, event: Event) -> None:
         if event.kind == "snapshot":
             self.weights = event.what
-        elif event.kind in ("testing", "tested") and event.what == "0":
-            self._add_batch(event)
-            if event.kind == "tested":
-                self.scores = {k: float(v.item()) / event.total for k, v in self._sums.items() if v.size == 1}
-                self.tested_at = event.iter
-                if self._tested is not None:
-                    self._tested(self)
-
-    def _add_batch(self, event: Event) -> None:
-        """Add the batch that has just run, if one has; the event precedes number `done`."""
-        if event.done == 0:
-            self._sums = {}
-            return
-        net = self._solver.test_nets[0]
-        for name in net.outputs:
-            self._sums[name] = self._sums.get(name, 0) + net.blobs[name].data.astype(np.float64)
+        elif event.kind == "tested" and event.what == "0":
+            self.scores = {name: float(mean.item()) for name, mean in event.outputs.items() if mean.size == 1}
+            self.tested_at = event.iter
+            if self._tested is not None:
+                self._tested(self)
 
 
 def _rate(first: tuple[int, float], last: tuple[int, float]) -> float:

@@ -100,7 +100,7 @@ class _Builder:
                 self._graph.vertices[self._read(bottoms[0])].parts.append(Part(lines, labels.IN_PLACE_COLOR))
                 continue
             label = labels.edge_text(layer)
-            if label and len(layer.top) > 1:
+            if label and (len(layer.top) > 1 or not bottoms):
                 lines.append(label)
                 label = ""
             sources = [self._read(name) for name in bottoms]

@@ -48,7 +48,8 @@ def training(chart: int, logs: PathLike | Sequence[PathLike]) -> Any:
     axes.set_xlabel(over)
     axes.set_ylabel(what)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if len(curves) > 1:
+        axes.legend()
     return figure
 
 

@@ -138,10 +138,13 @@ def test_bad_mean_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xff\xff")
     with pytest.raises(ParseError, match="cannot be read as a mean image"):
         transformer(mean_file=str(path))
-    with pytest.raises(MissingFileError, match="no mean file.*Did you mean .*/narrow'"):
+    with pytest.raises(MissingFileError, match="no mean file.*Did you mean 'narrow'"):
         transformer(mean_file=str(tmp_path / "narow"))
     path.write_bytes(BlobProto(num=1, channels=3, height=2, width=2, data=[1.0] * 11).SerializeToString())
-    with pytest.raises(ParseError, match="holds 11 numbers of shape 1×3×2×2"):
+    with pytest.raises(ParseError, match="which is 12 numbers, and 11 in its data"):
+        transformer(mean_file=str(path))
+    path.write_bytes(BlobProto(num=2, channels=3, height=2, width=2, data=[1.0] * 24).SerializeToString())
+    with pytest.raises(ParseError, match="holds 24 numbers of shape 2×3×2×2"):
         transformer(mean_file=str(path))
 
 
