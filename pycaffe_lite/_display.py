@@ -33,10 +33,10 @@ def blob_values(blob: Blob) -> str:
         return "empty"
     data, diff = blob._data, blob._diff
     parts = [
-        "memory reused" if blob.lost else _data(statistics(blob.stored("data"))) if data.allocated else "no data yet"
+        "memory reused" if blob.lost else _data(statistics(blob.shown("data"))) if data.allocated else "no data yet"
     ]
     if diff.allocated:
-        found = statistics(blob.stored("diff"))
+        found = statistics(blob.shown("diff"))
         size = f" |·| {number(found.mean_abs)}" if found.finite else ""
         parts.append(_single("diff", found) or f"diff{_strange(found)}{size}")
     elif diff.initial:

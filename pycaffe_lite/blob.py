@@ -96,6 +96,7 @@ class Blob:
         """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
         whole = self._diff.settled
         if whole is None:
+            self.settle("diff")
             whole = self._diff.array()
         if whole is not self._diff_of:
             self._diff_view, self._diff_of = whole[: self._count].reshape(self._shape), whole
@@ -280,6 +281,36 @@ class Blob:
         dx = self.open("diff", order_of(dy))
         if not self._diff.take_numbers(other._diff):
             np.copyto(dx, dy)
+
+    def take(self, other: Blob, what: Side) -> None:
+        """Let `data` or `diff` be a copy of the other blob's, which has this shape, and lie as they do if it may."""
+        given = other.stored(what)
+        self.open(what, order_of(given))[...] = given
+
+    def show_diff_of(self, other: Blob) -> None:
+        """Let `diff` show the other blob's, which has this shape: a copy, made when somebody first asks for it, unless
+        `show_own_diff` comes before.
+        """
+        if self._diff.settled is None:
+            self._diff.elsewhere = other
+        else:
+            self.take(other, "diff")
+
+    def show_own_diff(self) -> None:
+        """End that: a backward pass is about to write it."""
+        self._diff.elsewhere = None
+
+    def settle(self, what: Side) -> None:
+        """Make the copy that `show_diff_of` may have left for later."""
+        if what == "diff" and (elsewhere := self._diff.elsewhere) is not None:
+            self._diff.elsewhere = None
+            self.take(elsewhere, "diff")
+
+    def shown(self, what: Side) -> Array:
+        """What `data` or `diff` would show, as it lies, for who only looks."""
+        if what == "diff" and self._diff.elsewhere is not None:
+            return self._diff.elsewhere.stored(what)
+        return self.stored(what)
 
     def leave_unfinished(self, finish: Callable[[Array], Array]) -> bool:
         """Whether `diff`, as it lies, now lacks a step, which is done when somebody asks for it: finish(memory) returns

@@ -112,7 +112,7 @@ class Layer:
     keeps_signs: ClassVar[bool] = False
     """A top has its bottom's sign wherever it lets a gradient through (ReLU, Dropout)."""
     in_place_without_backward: ClassVar[bool] = False
-    """Where no backward pass runs, it may run in place whatever `may_run_in_place` says (Scale)."""
+    """Where no backward pass runs, it may run in place whatever `may_run_in_place` says (PReLU, Scale)."""
     frozen_params: ClassVar[bool] = False
     """Its learnable blobs are statistics of its own (BatchNorm): they have no gradient, no solver moves them."""
     passing_scratch: ClassVar[frozenset[str]] = frozenset()

@@ -15,11 +15,12 @@ from pycaffe_lite._files import PathLike
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
 from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.blob import Blob, BlobVec, Side
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.again import Note, Repeats, loss_of
 from pycaffe_lite.graph.build import build, reshape, settle
 from pycaffe_lite.graph.chains import Chains
+from pycaffe_lite.graph.names import Calls, names_of
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.steps import Steps
 from pycaffe_lite.graph.upgrade import upgrade_net
@@ -178,6 +179,7 @@ class Net(PycaffeNames):
                 self._repeats = Repeats(graph.nodes, self._chains.all, graph.reuse)
             elif not any(n.bottom_weights for n in graph.nodes):
                 self._steps = Steps(graph.nodes, self._chains.all, self._chains.all_backward)
+        self._names = None if graph.reuse else names_of(graph.nodes, graph.blobs, self.inputs)
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._has_users_layers = any(n.always_reshape for n in graph.nodes)
@@ -210,7 +212,11 @@ class Net(PycaffeNames):
                 self._reuse.keep(asked.values())
         if inputs:
             self._set("data", inputs, self._named(self.inputs), "Input blob arguments do not match net inputs", "Input")
-        self._forward(first, last)
+        if self._names is None:
+            self._forward(first, last)
+        else:
+            with self._names.one_memory("data", first, last):
+                self._forward(first, last)
         return {name: blob.data for name, blob in wanted.items()}
 
     def backward(
@@ -231,7 +237,11 @@ class Net(PycaffeNames):
         wanted = {**wanted, **self._named(self._asked("backward", "diffs", diffs)), **wanted}
         if top_diffs:
             self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
-        self._backward(first, last)
+        if self._names is None:
+            self._backward(first, last)
+        else:
+            with self._names.one_memory("diff", last, first):
+                self._backward(first, last)
         return {name: blob.diff for name, blob in wanted.items()}
 
     def _forward(self, start: int, end: int) -> float:
@@ -261,6 +271,12 @@ class Net(PycaffeNames):
 
     def _forward_backward(self) -> float:
         """Both passes through all layers; returns the weighted loss."""
+        if self._names is None:
+            return self._run_both()
+        with self._names.one_memory("diff", 0, len(self._nodes) - 1):
+            return self._run_both()
+
+    def _run_both(self) -> float:
         steps, last = self._steps, len(self._nodes) - 1
         if steps is None or self._is_watched:
             loss = self._forward(0, last)
@@ -289,7 +305,7 @@ class Net(PycaffeNames):
     def _run_forward(self, nodes: Sequence[Node], notes: list[Note] | None) -> float:
         """Run these nodes; returns their loss, and in `notes` what they did."""
         loss, reuse, errors = 0.0, self._reuse, self._users_errors()
-        before, after = self._callbacks.before_forward, self._callbacks.after_forward
+        before, after = self._calls("data")
         with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
             for node in nodes:
                 for call in before:
@@ -318,7 +334,7 @@ class Net(PycaffeNames):
     def _run_backward(self, nodes: Sequence[Node], notes: list[Note] | None) -> None:
         """Run the backward passes of these nodes that need one; in `notes` what they did."""
         errors = self._users_errors()
-        before, after = self._callbacks.before_backward, self._callbacks.after_backward
+        before, after = self._calls("diff")
         with np.errstate(all="ignore"):
             for node in nodes:
                 for call in before:
@@ -339,6 +355,11 @@ class Net(PycaffeNames):
                         _debug_info.log_backward(node)
                 for call in after:
                     call(node.index)
+
+    def _calls(self, what: Side) -> tuple[Calls, Calls]:
+        """What is called before and after each layer in the pass that computes data, or diffs."""
+        before, after = self._callbacks.of(what)
+        return (before, after) if self._names is None else self._names.around(what, before, after)
 
     @property
     def runs_others_code(self) -> bool:

@@ -23,6 +23,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import MemoryLimitError, MemoryReusedError
 
 if TYPE_CHECKING:
+    from pycaffe_lite.blob import Blob
     from pycaffe_lite.buffer import Buffer
 
 CACHE_LINE = 64
@@ -157,6 +158,7 @@ class Storage:
         "_unfinished",
         "buffer",
         "dtype",
+        "elsewhere",
         "flat",
         "forgotten",
         "free",
@@ -196,6 +198,8 @@ class Storage:
         self.order = Order.PLAIN
         self.writes = 0
         """How often the numbers were opened for writing: while the storage is free and this the same, so are they."""
+        self.elsewhere: Blob | None = None
+        """Whose diff is to be shown in place of these numbers (Blob.show_diff_of)."""
         self.buffer: Buffer | None = None
         self.lost = ""
         """What became of the numbers, to be told to whoever asks for them; '' while they are there."""
@@ -240,7 +244,7 @@ class Storage:
             self._part()
             self.writes += 1
             self._count = count
-            self.flat = self.settled = self.laid = self._kept = None
+            self.flat = self.settled = self.laid = self._kept = self.elsewhere = None
             self._parent = None
 
     def array(self) -> Array:

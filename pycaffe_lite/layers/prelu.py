@@ -25,8 +25,10 @@ class PReLU(NeuronLayer):
 
     Raises ShapeError for a bottom without channels, or with others than the slopes are for.
 
-    Differences from Caffe: written in place it gets memory of its own, where Caffe keeps a copy of x.
+    Differences from Caffe: in place, where a backward pass runs, its top has memory of its own; Caffe copies x.
     """
+
+    in_place_without_backward = True
 
     def may_run_in_place(self) -> bool:
         return False
