@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pycaffe_lite import _display
+from pycaffe_lite import _display, _random
 from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
@@ -133,6 +133,7 @@ class Layer:
     _param_propagate_down: list[bool]
     _rng_of: Callable[[], np.random.Generator]
     _rng_made: np.random.Generator | None
+    _rng_restarts: int
     _scratch_arrays: dict[str, tuple[Array, Array]]
     """By name: all of the memory, and what was last asked of it."""
     _shared_scratch: dict[str, Array] | None = None
@@ -148,6 +149,7 @@ class Layer:
         self._param_propagate_down = []
         self._rng_of = np.random.default_rng
         self._rng_made = None
+        self._rng_restarts = _random.restarts
         self._scratch_arrays = {}
         _constraints.check(message, cls.constraints)
         return self
@@ -346,7 +348,7 @@ class Layer:
         if "own" in state:
             type(self).set_resume_state(self, state["own"])
         if "random" in state:
-            self._rng.bit_generator.state = state["random"]
+            Layer._rng(self).bit_generator.state = state["random"]
         elif self._rng_made is not None:  # none were drawn then
             self._rng_made.bit_generator.state = self._rng_of().bit_generator.state
 
@@ -363,11 +365,12 @@ class Layer:
         """Whether learnable blob `index` wants its gradient: false for lr_mult 0, true under force_backward."""
         return self._param_propagate_down[index] if index < len(self._param_propagate_down) else True
 
-    @property
     def _rng(self) -> np.random.Generator:
-        """The layer's own random numbers, derived from the net's seed and the layer's name."""
-        if self._rng_made is None:
-            self._rng_made = self._rng_of()
+        """The layer's own random numbers, derived from the net's seed, or from a set_random_seed since, and the layer's
+        name. No property: users' layers call something of their own so.
+        """
+        if self._rng_made is None or self._rng_restarts != _random.restarts:
+            self._rng_made, self._rng_restarts = self._rng_of(), _random.restarts
         return self._rng_made
 
     def _do(self, function: Callable[..., object], *arrays: Array) -> Done | None:
@@ -433,7 +436,7 @@ class Layer:
         blob = self.blobs.add_blob(*shape)
         filler = _filler(self._message, field) or default
         if filler != _ZEROS:  # new blobs are zeros: those of a net for trained weights take no memory before these come
-            fill(blob.data, filler, self._rng, field)
+            fill(blob.data, filler, self._rng(), field)
         return blob
 
 

@@ -34,7 +34,13 @@ def test_without_a_seed_every_net_differs() -> None:
 
 def test_set_random_seed() -> None:
     set_random_seed(7)
-    assert _random.new_seed() == _random.new_seed() == 7
+    first = [_random.new_seed() for _ in range(3)]
+    set_random_seed(7)
+    assert [_random.new_seed() for _ in range(3)] == first
+    assert first[0] == 7
+    assert len({*first}) == 3
+    set_random_seed(8)
+    assert not {_random.new_seed() for _ in range(3)} & {*first}
 
 
 def test_numpys_global_state_is_neither_read_nor_changed() -> None:

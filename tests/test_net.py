@@ -410,8 +410,25 @@ def test_set_random_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pycaffe_lite._random._seed", None)
     caffe.set_random_seed(9)
     one, other = net_of(TEXT), net_of(TEXT)
-    np.testing.assert_array_equal(one.params["ip1"][0].data, other.params["ip1"][0].data)
+    assert not np.array_equal(one.params["ip1"][0].data, other.params["ip1"][0].data)
     np.testing.assert_array_equal(one.params["ip1"][0].data, net_of(TEXT, seed=9).params["ip1"][0].data)
+    caffe.set_random_seed(9)
+    for net in (one, other):
+        np.testing.assert_array_equal(net.params["ip1"][0].data, net_of(TEXT).params["ip1"][0].data)
+
+
+def test_set_random_seed_counts_in_nets_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycaffe_lite._random._seed", None)
+    nets = [net_of(inputs(x=(3, 50)) + layer("drop", "Dropout", "x", "y"), TRAIN, seed=seed) for seed in (None, 1)]
+    seen = []
+    for seed in (5, 5, 6):
+        caffe.set_random_seed(seed)
+        seen += [[net.forward(x=np.ones((3, 50)))["y"].copy() for _ in range(2)] for net in nets]
+    (a, b), (c, d), (e, f), (g, h), (i, _), _ = seen
+    for one, other in ((a, c), (a, e), (a, g), (b, d), (b, f), (b, h)):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(a, b)
+    assert not np.array_equal(a, i)
 
 
 # Others.

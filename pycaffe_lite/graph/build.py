@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -164,7 +163,7 @@ def _create(node: Node, dtype: npt.DTypeLike, seed: int, before: int) -> None:
     node.layer = cls(node.message)
     node.always_reshape = node.type == "Python"
     # No reference back to the node: nets go when they are let go.
-    rng = functools.partial(_random.generator, seed, node.name, before)
+    rng = _random.Source(seed, node.name, before)
     bind(node.layer, dtype=dtype, phase=node.message.phase, rng=rng)
 
 

@@ -43,13 +43,13 @@ class Data(PrefetchingLayer):
         with field_of("data_param.source"):
             self._reader = open_database(p.source, backend)
         if p.rand_skip:
-            self._reader.skip(int(self._rng.integers(p.rand_skip)))
+            self._reader.skip(int(self._rng().integers(p.rand_skip)))
         transform = self._message.transform_param
         self._force = {
             "force_color": transform.force_color or p.force_encoded_color,
             "force_gray": transform.force_gray,
         }
-        self._transformer = DataTransformer(transform, self.phase, self._rng)
+        self._transformer = DataTransformer(transform, self.phase, self._rng())
 
         start = self._reader.position
         first = self._reader.read(1)

@@ -48,7 +48,7 @@ class Dropout(NeuronLayer):
             return
         y = top[0].open("data", order_of(x))
         uniform = self._scratch("uniform", x.shape, np.float32)
-        self._rng.random(out=uniform, dtype=np.float32)
+        self._rng().random(out=uniform, dtype=np.float32)
         mask = np.greater_equal(uniform, self._ratio, out=self._scratch("mask", x.shape, np.bool_))
         each(self._scale, x, mask, y)
 

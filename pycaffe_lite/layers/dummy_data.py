@@ -50,7 +50,7 @@ class DummyData(Layer):
         self._fillers = _one_each([*enumerate(given)], len(top), "data_filler")
         super().reshape(bottom, top)
         for blob, (number, filler) in zip(top, self._fillers, strict=True):
-            fill(blob.data, filler, self._rng, f"dummy_data_param.data_filler[{number}]")
+            fill(blob.data, filler, self._rng(), f"dummy_data_param.data_filler[{number}]")
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Nothing: the shapes are set once."""
@@ -58,7 +58,7 @@ class DummyData(Layer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         for blob, (_, filler) in zip(top, self._fillers, strict=True):
             if filler.type != "constant":
-                fill(blob.data, filler, self._rng)
+                fill(blob.data, filler, self._rng())
 
 
 def _one_each(values: list[T], tops: int, field: str) -> list[T]:

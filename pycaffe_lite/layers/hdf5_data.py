@@ -34,7 +34,7 @@ class HDF5Data(DataLayer):
             )
         p = self._message.hdf5_data_param
         with field_of("hdf5_data_param.source"):
-            self._source = HDF5Source(p.source, list(self._message.top), p.batch_size, p.shuffle, self._rng)
+            self._source = HDF5Source(p.source, list(self._message.top), p.batch_size, p.shuffle, self._rng())
         for blob, shape in zip(top, self._source.shapes(), strict=True):
             blob.reshape(*shape)
 

@@ -55,10 +55,10 @@ class ImageData(PrefetchingLayer):
             )
         with field_of("image_data_param.source"):
             self._paths, self._labels = read_image_list(p.source)
-        self._transformer = DataTransformer(self._message.transform_param, self.phase, self._rng)
-        self._seed = int(self._rng.integers(2**63)) if p.shuffle else None
+        self._transformer = DataTransformer(self._message.transform_param, self.phase, self._rng())
+        self._seed = int(self._rng().integers(2**63)) if p.shuffle else None
         self._begin_pass(0)
-        self._next = int(self._rng.integers(p.rand_skip)) % len(self._paths) if p.rand_skip else 0
+        self._next = int(self._rng().integers(p.rand_skip)) % len(self._paths) if p.rand_skip else 0
         image = self._read(self._order[self._next])
         shape = (p.batch_size, *self._transformer.shape(image.shape))
         self._start(top, shape, self._message.data_param.prefetch)

@@ -105,7 +105,7 @@ class Pooling(Layer):
             return
         winner = self._scratch("winner", y.shape, self._winner_type)
         if self._draws:
-            _stochastic.draw_forward(x, y, winner, self._geometry, self._rng)
+            _stochastic.draw_forward(x, y, winner, self._geometry, self._rng())
             return
         _window.max_pool_forward(x, y, winner, self._geometry, self._scratch)
         if len(top) == 2:

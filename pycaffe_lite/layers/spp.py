@@ -80,7 +80,7 @@ class SPP(Layer):
             elif winner is None:
                 _stochastic.mean_forward(x, y, geometry)
             elif self._pool == _SPP.STOCHASTIC:
-                _stochastic.draw_forward(x, y, winner, geometry, self._rng)
+                _stochastic.draw_forward(x, y, winner, geometry, self._rng())
             else:
                 _window.max_pool_forward(x, y, winner, geometry, self._scratch)
             pooled[:, part] = _rows(y)

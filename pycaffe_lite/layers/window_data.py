@@ -122,9 +122,9 @@ class WindowData(PrefetchingLayer):
 
     def _produce(self) -> tuple[Array, Array]:
         chosen = np.concatenate(
-            [found[self._rng.integers(len(found), size=count)] for found, count in self._kinds if count]
+            [found[self._rng().integers(len(found), size=count)] for found, count in self._kinds if count]
         )
-        mirrored = self._rng.integers(2, size=len(chosen)) if self._transform.mirror else np.zeros(len(chosen), int)
+        mirrored = self._rng().integers(2, size=len(chosen)) if self._transform.mirror else np.zeros(len(chosen), int)
         batch = self._buffer((len(chosen), CHANNELS, self._crop, self._crop))
         batch[...] = 0
         for window, flip, target in zip(chosen, mirrored, batch, strict=True):

@@ -290,6 +290,28 @@ class Tells(caffe.Layer):
     assert net_of(text, caffe.TRAIN).layers[1].told[0] is False
 
 
+def test_a_layer_may_have_random_numbers_of_its_own(module: Writer) -> None:
+    name = module("""
+import numpy as np
+import pycaffe_lite as caffe
+
+class Tells(caffe.Layer):
+    def setup(self, bottom, top):
+        self._rng = np.random.RandomState(1)
+
+    def reshape(self, bottom, top):
+        top[0].reshape(2)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = self._rng.rand(2)
+
+    def backward(self, top, propagate_down, bottom):
+        pass
+""")
+    net = net_of(INPUT + layer(name, "Tells"))
+    np.testing.assert_allclose(net.forward()["y"], np.random.RandomState(1).rand(2), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
