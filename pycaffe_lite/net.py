@@ -465,7 +465,7 @@ class Net(PycaffeNames):
         return {name: self.blobs[name] for name in names}
 
     @staticmethod
-    def _set(what: str, given: Mapping[str, Array], expected: Mapping[str, Blob], mismatch: str, noun: str) -> None:
+    def _set(what: Side, given: Mapping[str, Array], expected: Mapping[str, Blob], mismatch: str, noun: str) -> None:
         if given.keys() != expected.keys():
             raise GraphError(
                 f"{mismatch}: given {_names(given)}, needed {_names(expected)}",
@@ -480,7 +480,7 @@ class Net(PycaffeNames):
             if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
                 raise _wrong_size(noun, name, array.shape, blob.shape)
             try:
-                getattr(blob, what)[...] = array
+                blob.get(what)[...] = array
             except ValueError:
                 raise _wrong_size(noun, name, array.shape, blob.shape) from None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pycaffe_lite import schema
 from pycaffe_lite._files import PathLike, copy_mapped
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob import Blob, Side
 from pycaffe_lite.errors import WeightsError
 from pycaffe_lite.proto import caffe_pb2 as pb
 
@@ -171,17 +171,19 @@ def save(net: Net, path: PathLike, write_diff: bool = False) -> None:
     """Write a .caffemodel: the net's message with each layer's blobs."""
     message = pb.NetParameter(name=net.name)
     for node in net._nodes:
+        node.check_params()
         message.layer.add().CopyFrom(node.message)
-        del message.layer[-1].blobs[:]
     schema.write_caffemodel(path, message, _arrays(net, "data"), _arrays(net, "diff") if write_diff else None)
 
 
 def save_hdf5(net: Net, path: PathLike, write_diff: bool = False) -> None:
     """Write weights as HDF5: groups data/<layer>/<index>, and diff/ likewise."""
+    for node in net._nodes:
+        node.check_params()
 
-    def owned(what: str) -> dict[str, list[Array | None]]:
+    def owned(what: Side) -> dict[str, list[Array | None]]:
         return {
-            node.name: [None if _is_sharer(net, node, j) else _array(b, what) for j, b in enumerate(node.layer.blobs)]
+            node.name: [None if _is_sharer(net, node, j) else b.get(what) for j, b in enumerate(node.layer.blobs)]
             for node in net._nodes
         }
 
@@ -193,12 +195,8 @@ def _by_name(net: Net) -> dict[str, Node]:
     return {node.name: node for node in reversed(net._nodes)}
 
 
-def _arrays(net: Net, what: str) -> list[list[Array]]:
-    return [[_array(b, what) for b in node.layer.blobs] for node in net._nodes]
-
-
-def _array(blob: Blob, what: str) -> Array:
-    return blob.data if what == "data" else blob.diff
+def _arrays(net: Net, what: Side) -> list[list[Array]]:
+    return [[blob.get(what) for blob in node.layer.blobs] for node in net._nodes]
 
 
 def _is_sharer(net: Net, node: Node, j: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite import TEST, TRAIN, Net
-from pycaffe_lite.errors import GraphError, MissingFileError, ParameterError, ShapeError, UnknownNameError
+from pycaffe_lite.errors import GraphError, MissingFileError, ParameterError, ShapeError, UnknownNameError, WeightsError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from tests.graph.nets import assert_close, fill, gradients, inputs, ip, layer, loss_of, numerical, power
 from tests.layers.nets import net_of
@@ -439,6 +440,18 @@ def test_weights_are_written_in_place(net: Net) -> None:
     net.params["ip1"][1].data[...] = [1, -1, 2, -2, 3]
     net.forward(end="relu1")
     np.testing.assert_array_equal(net.blobs["ip1"].data, [[1, 0, 2, 0, 3]] * 4)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (50, 30)])
+def test_weights_of_another_size_are_refused(net: Net, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Where they were lost without a word: a reshape of what belongs to the layer."""
+    net.forward()
+    net.params["ip1"][0].reshape(*shape)
+    says = rf"Learnable blob 0 has shape {re.escape(str(shape))}, the layer needs 15 numbers.*layer 'ip1'"
+    for use in (net.forward, net.reshape, lambda: net.save(tmp_path / "w"), lambda: net.save_hdf5(tmp_path / "w.h5")):
+        with pytest.raises(WeightsError, match=says):
+            use()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_sharing_weights_with_a_test_net(net: Net) -> None:

@@ -110,6 +110,8 @@ def build(
     _list_losses(nodes)
     _leave_orders_free(nodes)
     flatten_params(params, nodes, dtype)
+    for node in nodes:
+        node.param_counts = [] if node.always_reshape else [blob.count for blob in node.layer.blobs]
     outputs = OrderedDict((name, current[wiring.unread[name]]) for name in sorted(wiring.unread))
     for name in outputs:
         log.info("This network produces output %s", name)
@@ -123,7 +125,8 @@ def build(
 
 
 def reshape(node: Node) -> None:
-    """Let the layer give its tops their shapes, and remember these."""
+    """Let the layer give its tops their shapes, and remember these. Raises what Node.check_params does."""
+    node.check_params()
     for i, original in node.copies:
         node.bottoms[i].reshape(*original.shape)
     with node.spec.noted("reshape"):
@@ -133,8 +136,9 @@ def reshape(node: Node) -> None:
 
 
 def settle(node: Node) -> None:
-    """Reshape the node if one of its blobs has another shape than after the last time."""
+    """Reshape the node if one of its blobs has another shape than after the last time. Raises as `reshape`."""
     now = Blob.changes
+    node.check_params()
     if node.shapes != shapes_of(node.blobs):
         reshape(node)
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import GraphError
+from pycaffe_lite.errors import GraphError, WeightsError
 from pycaffe_lite.graph.select import LayerSpec
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -51,6 +51,8 @@ class Node:
     """Bottoms and tops."""
     shapes: list[Shape] = field(default_factory=list)
     """Theirs after the last reshape."""
+    param_counts: list[int] = field(default_factory=list)
+    """How many numbers the learnable blobs have; of a Python layer, which may change that, none."""
     settled_at: int = -1
     """The last Blob.changes at which the blobs were seen to have these."""
     losses: list[tuple[Blob, float]] = field(default_factory=list)
@@ -59,6 +61,16 @@ class Node:
     """Bottoms that count in the loss themselves: backward overwrites the weight in their diff, so it is added again."""
     copies: list[tuple[int, Blob]] = field(default_factory=list)
     """(bottom index, the blob it is a copy of) where a Python layer may not run in place on the original."""
+
+    def check_params(self) -> None:
+        """Raise WeightsError where somebody has given a learnable blob another number of numbers than the layer has."""
+        for j, (blob, count) in enumerate(zip(self.layer.blobs, self.param_counts, strict=False)):
+            if blob.count != count:
+                error = WeightsError(
+                    f"Learnable blob {j} has shape {blob.shape}, the layer needs {count} numbers there",
+                    hint="It was reshaped: write into its data, or build a net of another size.",
+                )
+                raise self.spec.blame(error)
 
     @property
     def message(self) -> pb.LayerParameter:
