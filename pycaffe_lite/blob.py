@@ -408,11 +408,24 @@ class Blob:
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name.startswith("_") or name in _PYCAFFE]
 
+    def __reduce__(self) -> tuple[Callable[..., Blob], tuple[Any, ...]]:
+        """Copied or pickled, it is a blob of its own, with the same numbers."""
+        diff = np.array(self.diff) if self.has_diff else None
+        return _again, (self.name, np.array(self.data), diff)
+
     def __repr__(self) -> str:
         return _display.blob_line(self)
 
     def _repr_html_(self) -> str:
         return _display.blob_html(self)
+
+
+def _again(name: str, data: Array, diff: Array | None) -> Blob:
+    blob = Blob(data.shape, data.dtype, name)
+    blob.data[...] = data
+    if diff is not None:
+        blob.diff[...] = diff
+    return blob
 
 
 def lose_data(blobs: Sequence[Blob], why: str, keep: bool = True) -> tuple[Array | None, int]:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.done import NOTHING, Called, Done, Kept
-from pycaffe_lite.errors import GraphError, MissingMethodError, ParameterError, ShapeError
+from pycaffe_lite.errors import CaffeError, GraphError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.storage import aligned, check_memory
@@ -355,6 +355,9 @@ class Layer:
     def __dir__(self) -> list[str]:
         ours = {name for cls in type(self).__mro__ if cls.__module__.startswith("pycaffe_lite.") for name in vars(cls)}
         return [name for name in super().__dir__() if name.startswith("_") or name in _PYCAFFE or name not in ours]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise CaffeError("A layer cannot be copied or pickled", hint="Its blobs can: copy.deepcopy(layer.blobs).")
 
     def __repr__(self) -> str:
         return _display.layer_line(self)

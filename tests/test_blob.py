@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -12,6 +15,8 @@ from pycaffe_lite.blob import BlobVec
 from pycaffe_lite.errors import AssignmentError, CaffeError, ShapeError
 from pycaffe_lite.storage import Storage
 from pycaffe_lite.watched import WatchedStorage
+from tests.graph.nets import inputs, ip
+from tests.layers.nets import net_of
 
 
 def test_a_new_blob_is_zero_and_holds_nothing() -> None:
@@ -236,3 +241,21 @@ def test_a_parameter_is_not_replaced_by_numbers() -> None:
 def test_it_shows_itself() -> None:
     blob = Blob((2, 3), name="ip1")
     assert repr(blob).startswith("ip1 (2, 3) float32")
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda blob: pickle.loads(pickle.dumps(blob))])
+def test_a_copy_is_a_blob_of_its_own(copied: Callable[[Blob], Blob]) -> None:
+    net = net_of(inputs(x=(2, 3)) + ip("ip", "x", "y", 5), seed=1)
+    net.params["ip"][1].diff[...] = 7
+    for blob in (net.params["ip"][0], net.params["ip"][1], net.blobs["x"]):
+        blob.data[...] += 1
+        other = copied(blob)
+        np.testing.assert_array_equal(other.data, blob.data)
+        np.testing.assert_array_equal(other.diff, blob.diff)
+        assert (other.name, other.dtype) == (blob.name, blob.dtype)
+        assert not np.shares_memory(other.data, blob.data)
+    assert not copied(net.blobs["y"])._diff.allocated, "as none was there"
+    with pytest.raises(CaffeError, match="A layer cannot be copied or pickled. Its blobs can: copy.deepcopy"):
+        copied(net.layers[1])  # type: ignore[arg-type]
+    weights = copy.deepcopy(net.params["ip"])
+    assert [b.shape for b in weights] == [(5, 3), (5,)]
