@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,3 +144,18 @@ def test_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cl
 def test_a_model_that_is_not_there() -> None:
     with pytest.raises(demo.CaffeError, match="no model 'alexnet'"):
         _demo_files.model_folder("alexnet")
+
+
+def test_readmes_example_runs_with_what_it_made(small: Path, cli: Cli) -> None:
+    assert cli("demo", "--iterations=4").status == 0
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = next(b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "make_digits" in b)
+    names: dict[str, Any] = {}
+    exec(code.replace("_800", "_4").replace("step(100)", "step(3)"), names)
+    assert names["prob"].shape == (64, 10)
+    assert {"lenet.svg", "demo"} <= {path.name for path in small.iterdir()}
+    assert (small / "demo" / "lenet_iter_3.caffemodel").exists()
+    names["net"].close()
+    names["solver"].net.close()
+    for net in names["solver"].test_nets:
+        net.close()
