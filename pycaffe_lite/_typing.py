@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,3 +17,6 @@ Shape = tuple[int, ...]
 """Axes from the outermost in, as in Caffe: (num, channels, height, width) for images."""
 
 ShapeLike = Sequence[int]
+
+OnProgress = Callable[[int, int], None]
+"""Told (done, total) now and then, and at the end."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import atomic_write
-from pycaffe_lite._typing import FloatArray
+from pycaffe_lite._typing import FloatArray, OnProgress
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
 from pycaffe_lite.errors import DataError, ParameterError, ShapeError, UnknownNameError, did_you_mean
@@ -26,7 +26,7 @@ def extract_features(
     outputs: Sequence[str],
     batches: int,
     db_type: str,
-    progress: Callable[[int, int], None] | None = None,
+    progress: OnProgress | None = None,
 ) -> list[int]:
     """Run `batches` forward passes and save the rows of each blob to its output; returns how many, blob by blob.
 

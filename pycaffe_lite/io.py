@@ -11,15 +11,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, find_file
 from pycaffe_lite._old_names import io_attribute as __getattr__  # noqa: F401
 from pycaffe_lite._transformer import Transformer
 from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.datum import array_to_datum, datum_to_array
-from pycaffe_lite.data.images import why_undecoded
+from pycaffe_lite.data.images import opened
 from pycaffe_lite.data.pictures import Dims, resize_image
-from pycaffe_lite.errors import DataError, ParseError, ShapeError
+from pycaffe_lite.errors import ParseError, ShapeError
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.schema.blobs import array_to_blobproto, blobproto_to_array
 
@@ -61,18 +60,13 @@ def load_image(filename: PathLike, color: bool = True) -> FloatArray:
     Transparency is dropped; EXIF data do not turn it, as they do not in pycaffe. Raises MissingFileError, and DataError
     for what is no picture.
     """
-    image_module = require("PIL.Image", "read image files")
-    path = find_file(filename)
-    try:
-        with image_module.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                pixels = np.asarray(image, np.float32)[:, :, np.newaxis]
-                return _channels(pixels if image.mode == "F" else pixels / 65535, color)
-            if image.mode in ("1", "L", "LA"):
-                return _channels(np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] / 255, color)
-            return _channels(np.asarray(image.convert("RGB"), np.float32) / 255, color)
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
-        raise DataError(f"The picture '{filename}' cannot be decoded: {why_undecoded(e)}") from e
+    with opened(find_file(filename), f"The picture '{filename}'") as image:
+        if image.mode.startswith(("I", "F")):
+            pixels = np.asarray(image, np.float32)[:, :, np.newaxis]
+            return _channels(pixels if image.mode == "F" else pixels / 65535, color)
+        if image.mode in ("1", "L", "LA"):
+            return _channels(np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] / 255, color)
+        return _channels(np.asarray(image.convert("RGB"), np.float32) / 255, color)
 
 
 def _channels(pixels: FloatArray, color: bool) -> FloatArray:

@@ -471,13 +471,13 @@ def _blobs(n: int | Arity, what: str) -> str:
     return f"{n} {what} blob" if str(n).endswith(" 1") or str(n) == "1" else f"{n} {what} blobs"
 
 
-def canonical_axis(axis: int, shape: Shape, field: str = "", *, end: bool = False) -> int:
-    """A possibly negative axis as an index into shape; with `end` it may also be one past the last.
+def canonical_axis(axis: int, shape: Shape, field: str = "") -> int:
+    """A possibly negative axis as an index into shape.
 
     Raises ParameterError (field names the parameter) when the blob has no such axis.
     """
     n = len(shape)
-    if not -n <= axis < n + end:
+    if not -n <= axis < n:
         raise ParameterError(f"axis {axis} is out of range for a bottom of shape {shape}", field=field)
     return axis % n if axis < 0 else axis
 

@@ -207,7 +207,7 @@ class Net(PycaffeNames):
             wanted = self._of(self._nodes[last].top_names, self._nodes[last].tops)
         if blobs is not None:
             asked = self._named(self._asked("forward", "blobs", blobs))
-            wanted = {**wanted, **asked, **wanted}
+            wanted = _with(wanted, asked)
             if self._reuse is not None:
                 self._reuse.keep(asked.values())
         if inputs:
@@ -234,7 +234,7 @@ class Net(PycaffeNames):
             wanted = self._named(self.inputs)
         else:
             wanted = self._of(self._nodes[last].bottom_names, self._nodes[last].bottoms)
-        wanted = {**wanted, **self._named(self._asked("backward", "diffs", diffs)), **wanted}
+        wanted = _with(wanted, self._named(self._asked("backward", "diffs", diffs)))
         if top_diffs:
             self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
         if self._names is None:
@@ -483,6 +483,11 @@ class Net(PycaffeNames):
                 blob.get(what)[...] = array
             except ValueError:
                 raise _wrong_size(noun, name, array.shape, blob.shape) from None
+
+
+def _with(wanted: Mapping[str, Blob], asked: Mapping[str, Blob]) -> dict[str, Blob]:
+    """Both, in this order; of one name the blob that is `wanted`, as `end` has made it."""
+    return {**wanted, **asked, **wanted}
 
 
 def _names(names: Iterable[str]) -> str:

@@ -156,7 +156,7 @@ def summary(net: Net) -> Summary:
         rows,
         len(net._nodes) - len(listed),
         _items(net._nodes, rows),
-        sum(b.count * b.dtype.itemsize for b in net.learnable.blobs),
+        sum(b.nbytes for b in net.learnable.blobs),
         _gradient_bytes(net),
     )
 
@@ -173,9 +173,7 @@ def _row(net: Net, node: Node, original: dict[str, str], within: Node | None) ->
     in_place = tuple(any(top is b for b in node.bottoms) for top in node.tops)
     shapes = tuple(t.shape for t in node.tops)
     own_memory = (
-        0
-        if type(node.layer).views
-        else sum(t.count * t.dtype.itemsize for t, same in zip(node.tops, in_place, strict=True) if not same)
+        0 if type(node.layer).views else sum(t.nbytes for t, same in zip(node.tops, in_place, strict=True) if not same)
     )
     return Row(
         name=node.name,
@@ -203,7 +201,7 @@ def _gradient_bytes(net: Net) -> int:
     diffs = {id(b): b for n in net._nodes for b, down in zip(n.bottoms, n.propagate_down, strict=True) if down}
     if any(n.need_backward for n in net._nodes):
         diffs.update((id(b), b) for b in net.learnable.blobs)
-    return sum(b.count * b.dtype.itemsize for b in diffs.values())
+    return sum(b.nbytes for b in diffs.values())
 
 
 def _shorten(column: Column, excess: int) -> None:

@@ -73,7 +73,6 @@ def test_check_arity() -> None:
 
 def test_canonical_axis() -> None:
     assert [canonical_axis(a, (2, 3, 5)) for a in (0, 2, -1, -3)] == [0, 2, 2, 0]
-    assert canonical_axis(3, (2, 3, 5), end=True) == 3
     for axis in (3, -4):
         with pytest.raises(
             ParameterError, match=rf"axis {axis} is out of range for a bottom of shape \(2, 3, 5\)"
@@ -133,18 +132,21 @@ def test_users_may_have_an_init(calls_base: bool) -> None:
 
 
 def test_add_param() -> None:
-    made = bound(Layer(), np.float64)
-    filler = pb.FillerParameter(type="gaussian", std=2)
-    blob = made._add_param((3, 4), filler)
+    message, default = pb.LayerParameter(), pb.FillerParameter(value=3)
+    message.scale_param.filler.CopyFrom(pb.FillerParameter(type="gaussian", std=2))
+    made, filler = bound(Layer(message), np.float64), "scale_param.filler"
+    blob = made._add_param((3, 4), filler, default)
     assert blob is made.blobs[0]
     assert (blob.shape, blob.dtype) == ((3, 4), np.float64)
-    np.testing.assert_array_equal(blob.data, bound(Layer(), np.float64)._add_param((3, 4), filler).data)
-    assert np.any(bound(Layer(), seed=4)._add_param((3, 4), filler).data != blob.data)
+    np.testing.assert_array_equal(blob.data, bound(Layer(message), np.float64)._add_param((3, 4), filler).data)
+    assert np.any(bound(Layer(message), seed=4)._add_param((3, 4), filler).data != blob.data)
+    assert (made._add_param((2,), "scale_param.bias_filler", default).data == 3).all()
+    assert not made._add_param((2,), "scale_param.bias_filler").data.any()
 
 
 def test_a_parameter_that_does_not_fit() -> None:
     with pytest.raises(MemoryLimitError, match=r"A parameter of shape \(1000000, 1000000000\) needs 3.6 PiB"):
-        bound(Layer())._add_param((10**6, 10**9), pb.FillerParameter())
+        bound(Layer())._add_param((10**6, 10**9))
 
 
 def test_scratch_is_kept_while_it_fits() -> None:

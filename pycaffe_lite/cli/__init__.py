@@ -13,10 +13,8 @@ import traceback
 from collections.abc import Sequence
 
 from pycaffe_lite._install import register
-from pycaffe_lite.cli._arguments import parse
+from pycaffe_lite.cli._arguments import PROGRAM, parse
 from pycaffe_lite.errors import CaffeError
-
-PROGRAM = "pycaffe-lite"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,8 @@ from pycaffe_lite.data.database import BACKENDS
 from pycaffe_lite.errors import did_you_mean, nearest
 from pycaffe_lite.proto import caffe_pb2 as pb
 
+PROGRAM = "pycaffe-lite"
+
 log = logging.getLogger(__name__)
 
 _GLOG_SWITCHES = (
@@ -47,7 +49,7 @@ _CAFFE = (
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; `run` in it is the verb's. Raises SystemExit, as argparse does."""
     parser = argparse.ArgumentParser(
-        prog="pycaffe-lite",
+        prog=PROGRAM,
         allow_abbrev=False,
         parents=[_common()],
         description="Caffe without the build: train, test, time and inspect any Caffe network.",

@@ -7,10 +7,12 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO
+
+from pycaffe_lite._typing import OnProgress
 
 _ERASE = "\r\x1b[K"
 _PAUSE = 0.1
@@ -105,7 +107,7 @@ class _Above:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str) -> Iterator[OnProgress]:
     """Yields a function of (done, total) that draws a bar on a LiveLine: so many of so many `what`."""
     begun = time.monotonic()
     with LiveLine() as line:

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pycaffe_lite.cli._arguments import (
+    PROGRAM,
     add_net_arguments,
     add_unused,
     comma_separated,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pycaffe_lite.cli._watch import Record
     from pycaffe_lite.solvers import Solver
 
-PROGRAM = "pycaffe-lite"
 NAME = "train"
 HELP = "train a network, or go on training one"
 

@@ -11,10 +11,9 @@ import os
 import numpy as np
 
 from pycaffe_lite._files import PathLike, read_bytes
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, OnProgress
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
-from pycaffe_lite.data.mnist import Progress
 from pycaffe_lite.errors import DataError
 
 TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
@@ -40,7 +39,7 @@ def read_cifar(path: PathLike) -> tuple[Array, Array]:
 
 
 def convert_cifar(
-    input_folder: PathLike, output_folder: PathLike, backend: str = "lmdb", progress: Progress | None = None
+    input_folder: PathLike, output_folder: PathLike, backend: str = "lmdb", progress: OnProgress | None = None
 ) -> tuple[str, str]:
     """Convert the files of CIFAR-10 in a folder to cifar10_train_BACKEND and cifar10_test_BACKEND in another.
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from pycaffe_lite._extras import require
 from pycaffe_lite._typing import Array
-from pycaffe_lite.data.images import bgr_pixels, why_undecoded
+from pycaffe_lite.data.images import bgr_pixels, opened
 from pycaffe_lite.errors import DataError
 from pycaffe_lite.proto.caffe_pb2 import Datum
 
@@ -81,19 +81,13 @@ def parse_datums(
 
 def _decode(picture: bytes, force_color: bool, force_gray: bool) -> Array:
     """A JPEG, PNG or other picture as (C, H, W) uint8, its channels in OpenCV's order: 1, BGR, or BGRA."""
-    purpose = "decode the pictures in a database"
-    image_module, operations = require("PIL.Image", purpose), require("PIL.ImageOps", purpose)
-    try:
-        with image_module.open(io.BytesIO(picture)) as image:
-            if force_gray:
-                image.draft("L", image.size)  # a JPEG's own luminance, as OpenCV takes it
-            # OpenCV turns a picture as its EXIF data say, unless it is asked for what is in the file.
-            turned = operations.exif_transpose(image) if force_color or force_gray else image
-            pixels = bgr_pixels(turned, "RGB" if force_color else "L" if force_gray else _MODES.get(image.mode, "RGB"))
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
-        raise DataError(
-            f"The picture in an encoded Datum ({len(picture)} bytes) cannot be decoded: {why_undecoded(e)}"
-        ) from e
+    operations = require("PIL.ImageOps", "decode the pictures in a database")
+    with opened(io.BytesIO(picture), f"The picture in an encoded Datum ({len(picture)} bytes)") as image:
+        if force_gray:
+            image.draft("L", image.size)  # a JPEG's own luminance, as OpenCV takes it
+        # OpenCV turns a picture as its EXIF data say, unless it is asked for what is in the file.
+        turned = operations.exif_transpose(image) if force_color or force_gray else image
+        pixels = bgr_pixels(turned, "RGB" if force_color else "L" if force_gray else _MODES.get(image.mode, "RGB"))
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite._files import PathLike
-from pycaffe_lite._typing import FloatArray
+from pycaffe_lite._typing import FloatArray, OnProgress
 from pycaffe_lite.data._strokes import FORMS, SAMPLES, Form, parse_form
-from pycaffe_lite.data.mnist import Progress, write_gray_images
+from pycaffe_lite.data.mnist import write_gray_images
 from pycaffe_lite.errors import MissingFileError
 
 SIZE = 28
@@ -49,7 +49,7 @@ def make_digits(n: int, seed: int | Sequence[int]) -> tuple[UInt8Array, UInt8Arr
 
 
 def write_digits_lmdb(
-    folder: PathLike, train: int = 10000, test: int = 2000, seed: int = 1, progress: Progress | None = None
+    folder: PathLike, train: int = 10000, test: int = 2000, seed: int = 1, progress: OnProgress | None = None
 ) -> tuple[str, str]:
     """Write `digits_train_lmdb` and `digits_test_lmdb` into `folder`; returns their paths.
 

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,21 +33,25 @@ def decode_image(picture: bytes, name: str, *, color: bool = True) -> Array:
     It is turned as its EXIF data say, transparency is dropped, and without `color` a JPEG gives its own luminance: all
     as OpenCV 3.1 and later. Raises DataError, with `name`, for bytes that are no picture of 8-bit channels.
     """
-    image_module, operations = require("PIL.Image", _PURPOSE), require("PIL.ImageOps", _PURPOSE)
-    try:
-        with image_module.open(io.BytesIO(picture)) as image:
-            if not color:
-                image.draft("L", image.size)
-            pixels = bgr_pixels(operations.exif_transpose(image), "RGB" if color else "L")
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
-        raise DataError(f"The picture '{name}' cannot be decoded: {why_undecoded(e)}") from e
+    operations = require("PIL.ImageOps", _PURPOSE)
+    with opened(io.BytesIO(picture), f"The picture '{name}'") as image:
+        if not color:
+            image.draft("L", image.size)
+        pixels = bgr_pixels(operations.exif_transpose(image), "RGB" if color else "L")
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def why_undecoded(error: Exception) -> str:
-    """What Pillow's error says of a picture, without the memory address that it may say it of."""
-    unknown = type(error).__name__ == "UnidentifiedImageError"
-    return "it is in no format that Pillow knows, or broken" if unknown else str(error)
+@contextmanager
+def opened(file: str | IO[bytes], what: str) -> Iterator[Any]:
+    """Pillow's picture of a file, to be decoded. Raises DataError, of `what`, where that fails."""
+    image_module = require("PIL.Image", _PURPOSE)
+    try:
+        with image_module.open(file) as image:
+            yield image
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
+        unknown = type(e).__name__ == "UnidentifiedImageError"  # whose text has a memory address
+        why = "it is in no format that Pillow knows, or broken" if unknown else str(e)
+        raise DataError(f"{what} cannot be decoded: {why}") from e
 
 
 def bgr_pixels(image: Any, mode: str) -> Array:

@@ -11,11 +11,10 @@ import numpy as np
 
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, read_bytes
-from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite._typing import Array, OnProgress, Shape
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
 from pycaffe_lite.data.images import decode_image, listed_at, locate, of_list, read_image_list, resize_image
-from pycaffe_lite.data.mnist import Progress
 from pycaffe_lite.data.pool import in_threads
 from pycaffe_lite.errors import CaffeError, DataError, MissingFileError, ParameterError, size_text
 from pycaffe_lite.proto.caffe_pb2 import Datum
@@ -90,7 +89,7 @@ def convert_imageset(
     shuffle: np.random.Generator | None = None,
     check_size: bool = False,
     skip_unreadable: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> int:
     """Write the pictures that a list of lines "path label" names, under the keys 00000000_path, ...; returns how many.
 

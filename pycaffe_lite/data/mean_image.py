@@ -9,10 +9,9 @@ from itertools import islice
 import numpy as np
 
 from pycaffe_lite._files import PathLike, atomic_write
-from pycaffe_lite._typing import FloatArray, Shape
+from pycaffe_lite._typing import FloatArray, OnProgress, Shape
 from pycaffe_lite.data.database import open_database
 from pycaffe_lite.data.datum import parse_datums
-from pycaffe_lite.data.mnist import Progress
 from pycaffe_lite.data.pool import in_threads
 from pycaffe_lite.errors import DataError, size_text
 from pycaffe_lite.proto.caffe_pb2 import BlobProto
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 _CHUNK = 100
 
 
-def compute_mean_image(db_path: PathLike, backend: str | None = None, progress: Progress | None = None) -> FloatArray:
+def compute_mean_image(db_path: PathLike, backend: str | None = None, progress: OnProgress | None = None) -> FloatArray:
     """The mean over a database's images, (C, H, W) float32, summed in double precision. Encoded pictures are decoded.
 
     Raises DataError for images of several sizes or none, and what opening the database raises.

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pycaffe_lite._files import PathLike
-from pycaffe_lite._typing import Array
+from pycaffe_lite._typing import Array, OnProgress
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
 from pycaffe_lite.data.idx import read_idx
 from pycaffe_lite.errors import DataError
-
-Progress = Callable[[int, int], None]
-"""Told (done, total) now and then, and at the end."""
 
 
 def convert_mnist(
     images_path: PathLike,
     labels_path: PathLike,
     db_path: PathLike,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     backend: str = "lmdb",
 ) -> int:
     """Convert MNIST's idx files (plain or gzipped) to a database; returns the number of images.
@@ -46,7 +41,7 @@ def convert_mnist(
 
 
 def write_gray_images(
-    db_path: PathLike, images: Array, labels: Array, progress: Progress | None = None, backend: str = "lmdb"
+    db_path: PathLike, images: Array, labels: Array, progress: OnProgress | None = None, backend: str = "lmdb"
 ) -> int:
     """Write (n, H, W) uint8 images and (n,) labels as Datums under the keys 00000000, 00000001, ...; returns n.
 

@@ -27,8 +27,8 @@ class Deconvolution(WeightedWindows):
     """Deconvolution over all axes behind `axis` (the channels). Each bottom gives the top of the same number.
 
     Bottoms (..., C, *spatial), all of one shape; tops (..., num_output, *output), output = stride (in - 1) + dilation
-    (kernel - 1) + 1 - 2 pad. With auto_pad, as in TensorFlow: stride in for SAME, for VALID
-    as much more as the kernel with its dilation is longer than the stride.
+    (kernel - 1) + 1 - 2 pad. With auto_pad, as in TensorFlow: stride in for SAME, for VALID as much more as the kernel
+    with its dilation is longer than the stride.
 
     Blobs: W (C, num_output / group, *kernel), b (num_output) with bias_term.
 

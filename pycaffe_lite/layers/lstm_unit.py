@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.errors import GraphError, ShapeError
-from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.layer import Blobs, Layer, exactly, no_gradient_to
 from pycaffe_lite.layers import _lstm
 from pycaffe_lite.layers._recurrent import begin
 from pycaffe_lite.registry import register_layer
@@ -52,8 +52,7 @@ class LSTMUnit(Layer):
         _lstm.forward(gates, before, c, tanh_c, h)
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:
-        if propagate_down[2]:
-            raise GraphError("There is no gradient to cont, bottom 2", hint="Set propagate_down: false for it.")
+        no_gradient_to(2, propagate_down, "cont")
         gates, before, tanh_c = self._work(bottom)
         dc, dgates = self._like("dc", before), self._like("dgates", gates)
         np.copyto(dc, top[0].diff.reshape(dc.shape))

@@ -22,14 +22,14 @@ _NUMBERS = {DATA: "<f4", DIFF: "<f4", DOUBLE_DATA: "<f8", DOUBLE_DIFF: "<f8"}
 _WIRE = {"<f4": I32, "<f8": I64}
 
 
-class Blob(NamedTuple):
+class BlobArrays(NamedTuple):
     """What a BlobProto holds: arrays of `shape`, or None where it holds none; views of the bytes read."""
 
     data: Array | None
     diff: Array | None
 
 
-def read_blob(data: memoryview, start: int, stop: int, what: str) -> Blob:
+def read_blob(data: memoryview, start: int, stop: int, what: str) -> BlobArrays:
     """The BlobProto in these bytes; float32, or float64 if stored as double. Arrays are read-only views of `data`.
 
     Raises ParseError for broken bytes, WeightsError, which begins with `what`, for arrays that do not fit the shape.
@@ -49,7 +49,7 @@ def read_blob(data: memoryview, start: int, stop: int, what: str) -> Blob:
     shape = tuple(legacy.get(n, 0) for n in _LEGACY) if legacy else tuple(dims)
     if len(shape) > 32 or any(d < 0 for d in shape) or (0 in shape and math.prod(filter(None, shape)) >= 2**60):
         raise WeightsError(f"{what} has the impossible shape {shape}")
-    return Blob(
+    return BlobArrays(
         _array(parts[DOUBLE_DATA] or parts[DATA], shape, what, "data"),
         _array(parts[DOUBLE_DIFF] or parts[DIFF], shape, what, "diff"),
     )

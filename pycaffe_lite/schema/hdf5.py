@@ -21,19 +21,19 @@ from pycaffe_lite.errors import CaffeError, ParseError, SnapshotError, WeightsEr
 from pycaffe_lite.schema.solverstate import NO_WEIGHTS, SolverState
 
 
-def read_weights_hdf5(path: PathLike, group: str = "data") -> dict[str, list[Array | None]]:
-    """The weights in a .caffemodel.h5 by layer name; `group="diff"` gives their gradients.
+def read_weights_hdf5(path: PathLike) -> dict[str, list[Array | None]]:
+    """The weights in a .caffemodel.h5 by layer name.
 
     None stands for a blob that is with another layer, its owner; such blobs at a list's end are not seen at all. Raises
     MissingFileError, MissingPackageError (h5py); ParseError for what is no HDF5 file; WeightsError for one that holds
     no weights.
     """
     with _reading(path) as f:
-        if group not in f:
+        if "data" not in f:
             hint = NO_WEIGHTS if "history" in f else f"It has: {', '.join(f) or 'nothing'}."
-            raise WeightsError(f"{path} has no group '{group}'", hint=hint)
+            raise WeightsError(f"{path} has no group 'data'", hint=hint)
         layers: dict[str, list[Array | None]] = {}
-        _collect(f[group], "", layers)
+        _collect(f["data"], "", layers)
         return layers
 
 

@@ -63,16 +63,17 @@ def golden(shared, tmp_path):
 
 def test_weights_round_trip(tmp_path):
     write_weights_hdf5(tmp_path / "w.h5", BLOBS, {k: [None if a is None else -a for a in v] for k, v in BLOBS.items()})
-    for group, sign in (("data", 1), ("diff", -1)):
-        found = read_weights_hdf5(tmp_path / "w.h5", group)
-        assert found.keys() == BLOBS.keys()
+    found = read_weights_hdf5(tmp_path / "w.h5")
+    assert found.keys() == BLOBS.keys()
+    with h5py.File(tmp_path / "w.h5") as file:
         for name, arrays in BLOBS.items():
             assert len(found[name]) == len(arrays)
-            for ours, array in zip(found[name], arrays, strict=True):
+            for i, (ours, array) in enumerate(zip(found[name], arrays, strict=True)):
                 if array is None:
                     assert ours is None
                 else:
-                    np.testing.assert_array_equal(ours, sign * array, strict=True)
+                    np.testing.assert_array_equal(ours, array, strict=True)
+                    np.testing.assert_array_equal(file[f"diff/{name}/{i}"][()], -array, strict=True)
 
 
 def test_weights_are_laid_out_as_caffes(shared, tmp_path):

@@ -88,10 +88,11 @@ def is_sum(layer: Layer) -> bool:
 
 
 class Tail:
-    """Layers that run in place on a top (N, C, ...), and one at most that adds another blob to it, which lies with the
-    channels innermost, or with `onto` is what the top's memory held before; behind that there is no BatchNorm and no
-    Scale. With `folds` the first of them that are
-    y = x f + a are not among the post-ops: `folded` makes them part of W and the biases.
+    """Layers that run in place on a top (N, C, ...), one behind the other.
+
+    One of them at most adds another blob, which lies with the channels innermost, or with `onto` is what the top's
+    memory held before; behind it there is no BatchNorm and no Scale. With `folds` the first that are y = x f + a are
+    not among the post-ops: `folded` makes them part of W and the biases.
     """
 
     def __init__(
