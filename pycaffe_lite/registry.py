@@ -81,6 +81,11 @@ def register_layer(type_name: str, *, dialect: str = "", engine: str = "") -> Ca
     def decorate(cls: _C) -> _C:
         _layers.setdefault((dialect, engine), Registry("layer type")).add(type_name, cls)
         cls.type = type_name
+        plain = _layers["", ""]
+        if engine and type_name in plain and cls.__doc__:  # for whoever asks a layer at a prompt what it does
+            read = plain[type_name]
+            file = f"{read.__module__.replace('.', '/')}.py"
+            cls.__doc__ += f"\n\n    What it computes is to be read in {file}, class {read.__name__}.\n    "
         return cls
 
     return decorate

@@ -111,3 +111,11 @@ def test_a_registry_of_anything() -> None:
 def test_a_name_that_is_missing() -> None:
     with pytest.raises(UnknownTypeError, match="^The layer type is missing$"):
         find_layer("")
+
+
+def test_a_faster_layer_says_where_it_is_to_be_read() -> None:
+    make("Square")
+    faster = type("FastSquare", (Layer,), {"__doc__": "In one pass."})
+    assert register_layer("Square", engine="fast")(faster).__doc__.split() == [
+        *"In one pass. What it computes is to be read in tests/test_registry.py, class Square.".split()
+    ]
