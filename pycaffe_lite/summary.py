@@ -61,6 +61,8 @@ class Summary:
     parameter_bytes: int
     gradient_bytes: int
     """What backward passes take for gradients; 0 where none are computed."""
+    reuses_memory: bool = False
+    """Whether blobs' data share memory, so that they take less than `memory`."""
 
     @property
     def parameters(self) -> int:
@@ -133,7 +135,8 @@ class Summary:
         return [human_count(count // self.items)] if count else []
 
     def _notes(self) -> list[str]:
-        memory = f"Memory: blobs {human_bytes(self.memory)}, parameters {human_bytes(self.parameter_bytes)}"
+        shared = " in less memory (net.memory_use() tells how much)" if self.reuses_memory else ""
+        memory = f"Memory: blobs {human_bytes(self.memory)}{shared}, parameters {human_bytes(self.parameter_bytes)}"
         if self.gradient_bytes:
             memory += f"; gradients, once backward runs, about {human_bytes(self.gradient_bytes)}"
         per_item = f" per item of the batch of {self.items}" if self.items > 1 else ""
@@ -158,6 +161,7 @@ def summary(net: Net) -> Summary:
         _items(net._nodes, rows),
         sum(b.nbytes for b in net.learnable.blobs),
         _gradient_bytes(net),
+        net._reuse is not None,
     )
 
 

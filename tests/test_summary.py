@@ -53,6 +53,12 @@ def test_memory_counts_every_array_once() -> None:
     assert summary.parameter_bytes == 4 * (IP1 + IP2)
 
 
+def test_blobs_that_share_memory_take_less() -> None:
+    message = parse_text(SMALL, pb.NetParameter)[0]
+    assert "in less memory (net.memory_use() tells" in str(caffe.Net(message, caffe.TEST, reuse_memory=True).summary())
+    assert "in less memory" not in str(caffe.Net(message, caffe.TEST).summary())
+
+
 def test_the_splits_of_the_net_are_not_listed() -> None:
     summary = net_of(SMALL).summary()
     assert summary.splits == 2
