@@ -81,6 +81,16 @@ class NamedLayers(Named[Layer]):
         return [layer_line(value)]
 
 
+class NamesByLayer(Named[list[str]]):
+    """The names of each layer's bottoms, or tops."""
+
+    noun = "layer"
+    advice = "Layers come from the network's file."
+
+    def _cells(self, value: list[str]) -> list[str]:
+        return [" ".join(value)]
+
+
 class NamedParams(Named[BlobVec]):
     noun = "layer with parameters"
     advice = "Write into its blobs: net.params[name][0].data[...] = array."

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pycaffe_lite import _debug_info, _display, _random, weights_io
 from pycaffe_lite._files import PathLike
-from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams
+from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams, NamesByLayer
 from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, BlobVec, Side
@@ -168,8 +168,8 @@ class Net(PycaffeNames):
         )
         self.inputs: list[str] = [t for n in graph.nodes if n.type == "Input" for t in n.top_names]
         self.outputs: list[str] = list(graph.outputs)
-        self.top_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.top_names) for n in graph.nodes)
-        self.bottom_names: OrderedDict[str, list[str]] = OrderedDict((n.name, n.bottom_names) for n in graph.nodes)
+        self.top_names: OrderedDict[str, list[str]] = NamesByLayer((n.name, n.top_names) for n in graph.nodes)
+        self.bottom_names: OrderedDict[str, list[str]] = NamesByLayer((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
         self._chains = Chains(graph.nodes, graph.reuse)
         self._repeats: Repeats | None = None

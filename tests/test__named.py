@@ -38,6 +38,8 @@ def test_they_are_ordered_dictionaries(net: caffe.Net) -> None:
     [
         ("blobs", "score", "This net has no blob 'score'. Did you mean 'scores'?"),
         ("blobs", "zzz", "This net has no blob 'zzz'. It has data, ip1, scores."),
+        ("top_names", "relu", "This net has no layer 'relu'. Did you mean 'relu1'?"),
+        ("bottom_names", "ip", "This net has no layer 'ip'. Did you mean 'ip1'?"),
         ("params", "relu1", "This net has no layer with parameters 'relu1'. It has ip1, ip<2>."),
         ("layer_dict", "Relu1", "This net has no layer 'Relu1'. Did you mean 'relu1'?"),
         ("blobs", 0, "This net has no blob 0. They go by name; see list(...)."),
