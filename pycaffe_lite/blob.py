@@ -283,7 +283,8 @@ class Blob:
             np.copyto(dx, dy)
 
     def take(self, other: Blob, what: Side) -> None:
-        """Let `data` or `diff` be a copy of the other blob's, which has this shape, and lie as they do if it may."""
+        """Take the other blob's shape, and let `data` or `diff` be a copy of its, which lies as that if it may."""
+        self.reshape(*other._shape)
         given = other.stored(what)
         self.open(what, order_of(given))[...] = given
 

@@ -178,6 +178,31 @@ def test_the_batch_may_grow() -> None:
     close(net.blobs["c"].diff.sum(axis=(0, 2, 3)), net.params["c"][1].diff)
 
 
+@pytest.mark.parametrize("start", ["norm", "scale", "prelu"])
+def test_a_blob_may_be_reshaped_and_filled_before_a_pass_from_there(start: str) -> None:
+    net, model = made(caffe.TEST), ByHand(caffe.TEST)
+    net.forward()
+    net.blobs["t"].reshape(2, 2)
+    net.blobs["c"].reshape(2, 5, 6, 5)
+    net.blobs["c"].data[...] = model.data = np.random.default_rng(3).normal(size=(2, 5, 6, 5)).astype(np.float32)
+    for name in LAYERS[:-1]:
+        model.net.blobs[name].reshape(2, 5, 6, 5)
+    net.forward(start=start, end="clip")
+    model.forward(start, "clip")
+    close(net.blobs["c"].data, model.data)
+
+
+def test_callbacks_see_a_batch_of_another_size() -> None:
+    net, shapes = made(caffe.TRAIN), set[tuple[int, ...]]()
+    net.after_forward(lambda i: shapes.add(net.blobs["c"].data.shape) if i else None)
+    for num in (2, 7):
+        net.blobs["x"].reshape(num, 4, 6, 5)
+        net.blobs["t"].reshape(num, 2)
+        net.forward()
+        assert shapes == {(num, 5, 6, 5)}
+        shapes.clear()
+
+
 def test_without_backward_passes_scale_and_prelu_run_in_place() -> None:
     text = START + "\n".join(IN_PLACE.splitlines()[:3]) + layer("end", "Flatten", "c", "e")
     net = net_of(text, caffe.TEST)
