@@ -114,7 +114,8 @@ def set_all_layer_states(nets: Sequence[Net], resume: Resume) -> None:
 
 def write(path: Path, state_file: PathLike, resume: Resume) -> None:
     """Write, atomically, the file that belongs to this solver state. Raises SnapshotError, also for what JSON lacks."""
-    content = {"version": VERSION, "solverstate": _mark(state_file), **asdict(resume)}
+    of_solver = {**vars(resume), "progress": vars(resume.progress)}  # asdict would copy users' states
+    content = {"version": VERSION, "solverstate": _mark(state_file), **of_solver}
     try:
         text = to_json(content)
     except (TypeError, ValueError) as e:
