@@ -27,10 +27,19 @@ CPU, IN_ORDER = 1, 1
 STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "a runtime error"}
 UNIMPLEMENTED = 3
 END_THREADS = 2  # omp_pause_hard
+SIGNAL_STACK = 1 << 18
+"""Bytes; a handler's frame, with all registers of a processor, and Python's handler take some 16 thousand."""
+NO_STACK = 2  # SS_DISABLE
 
 
 class _Version(ctypes.Structure):
     _fields_ = [("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int)]
+
+
+class _Stack(ctypes.Structure):
+    """Linux's stack_t."""
+
+    _fields_ = [("memory", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
 
 
 class _ThisThread(threading.local):
@@ -38,6 +47,24 @@ class _ThisThread(threading.local):
 
     scratchpad: Array | None = None
     workspace: Array | None = None
+
+
+def _give_signals_a_stack() -> None:
+    """Let signal handlers, which run in the main thread, have a stack of their own, unless they do.
+
+    oneDNN's sgemm lets the stack pointer point into memory that it has from malloc: a handler's frame, written below
+    it, destroys what is there. Ctrl-C ended one of 75 trainings of LeNet so, without a snapshot.
+    """
+    libc, old = ctypes.CDLL(None), _Stack()
+    if libc.sigaltstack(None, ctypes.byref(old)) == 0 and old.flags & NO_STACK:
+        memory = _signal_stack()
+        libc.sigaltstack(ctypes.byref(_Stack(ctypes.addressof(memory), 0, SIGNAL_STACK)), None)
+
+
+@functools.cache
+def _signal_stack() -> ctypes.Array[ctypes.c_char]:
+    """Memory that is never given back."""
+    return ctypes.create_string_buffer(SIGNAL_STACK)
 
 
 class Library:
@@ -112,6 +139,8 @@ class Library:
         """To be called before a primitive is made or run: OpenMP keeps their number per calling thread."""
         if self.this_thread.scratchpad is None:
             self._use(self.threads)
+            if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
+                _give_signals_a_stack()
 
     def with_threads(self, count: int, call: Callable[[], int]) -> int:
         """What `call` returns, run with so many."""
