@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,16 +107,26 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     Yields a path in the same folder, to be written and closed by the caller; it takes the name `path` when the block
     ends. If the block fails, it is removed, and whatever had that name before is as it was.
 
+    What is there and no file, a pipe or a device, stays what it is, and is given the bytes in the end.
+
     Raises SnapshotError for whatever the operating system refuses: a full disk, no permission, no such folder.
     """
     if "\0" in os.fspath(path):
         raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
-    goal = Path(os.path.realpath(path))  # a link to a file elsewhere stays a link
-    part = goal.with_name(f".{goal.name[:200]}.{os.urandom(4).hex()}.part")
+    goal, folder = Path(os.path.realpath(path)), None  # a link to a file elsewhere stays a link
+    if takes_bytes := _is_pipe_or_device(path):
+        goal, folder = Path(path), Path(tempfile.mkdtemp())
+    start = os.fsencode(goal.name)[:200].decode(errors="ignore")  # names have at most 255 bytes
+    part = (folder or goal.parent) / f".{start}.{os.urandom(4).hex()}.part"
     try:
         yield part
-        _sync(part)
-        os.replace(part, goal)
+        if takes_bytes:
+            with open(part, "rb") as source, open(goal, "wb") as target:
+                shutil.copyfileobj(source, target)
+            _remove(part)
+        else:
+            _sync(part)
+            os.replace(part, goal)
     except CaffeError:
         _remove(part)
         raise
@@ -127,8 +139,20 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     except BaseException:
         _remove(part)
         raise
+    finally:
+        if folder is not None:
+            with suppress(OSError):
+                folder.rmdir()
     with suppress(OSError):  # not every system can; the file itself is safe already
         _sync(goal.parent)
+
+
+def _is_pipe_or_device(path: PathLike) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _sync(path: Path) -> None:

@@ -53,7 +53,25 @@ class GlogHandler(logging.Handler):
 
 _handler = GlogHandler()
 _handler.setFormatter(GlogFormatter())
-_file: logging.FileHandler | None = None
+
+
+class LogFile(logging.FileHandler):
+    """A log in a file, new or with mode "w" in place of what is there. That it cannot be written is said once."""
+
+    def __init__(self, path: str | os.PathLike[str], mode: str = "a") -> None:
+        super().__init__(path, mode, encoding="utf-8", errors="backslashreplace")
+        self.setFormatter(GlogFormatter())
+        self._said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._said:
+            self._said = True
+            logging.getLogger(__name__).warning(
+                "The log %s cannot be written: %s", self.baseFilename, sys.exc_info()[1]
+            )
+
+
+_file: LogFile | None = None
 
 
 def install(level: int | None = None, log_dir: str = "") -> None:
@@ -104,12 +122,11 @@ def _open_file(folder: Path) -> None:
     start = datetime.now()
     name = f"caffe.{platform.node()}.{_user()}.log.INFO.{start:%Y%m%d-%H%M%S}.{os.getpid()}"
     try:
-        _file = logging.FileHandler(folder / name, encoding="utf-8", errors="backslashreplace")
+        _file = LogFile(folder / name)
     except OSError as e:
         raise CaffeError(
             f"The log cannot be written into '{folder}': {e.strerror}", hint="Make the folder of --log_dir first."
         ) from e
-    _file.setFormatter(GlogFormatter())
     logging.getLogger(_LOGGER).addHandler(_file)
     with suppress(OSError):  # links are not for everybody on Windows
         link = folder / "caffe.INFO"

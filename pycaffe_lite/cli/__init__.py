@@ -6,11 +6,13 @@ imported to show the help, so they import what is heavy inside `run`.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pycaffe_lite._install import register
 from pycaffe_lite.cli._arguments import PROGRAM, parse
@@ -25,12 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         argv = sys.argv[1:]
-        sys.path.insert(0, os.getcwd())  # where users keep their Python layers, as for python itself
+        with suppress(OSError):  # a folder that is gone
+            sys.path.insert(0, os.getcwd())  # where users keep their Python layers, as for python itself
         register()  # which may say `import caffe`
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names that the terminal's encoding lacks
+                stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in argv or "-debug" in argv
     try:
         status = _run(argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -81,15 +81,18 @@ class LiveLine:
 
     def _draw(self) -> None:
         if self._text and not self._line_open:
-            self._out.write(_ERASE + self._text[: self.columns])
-            self._out.flush()
+            self._write(_ERASE + self._text[: self.columns])
             self._drawn = True
 
     def _erase(self) -> None:
         if self._drawn:
-            self._out.write(_ERASE)
-            self._out.flush()
+            self._write(_ERASE)
             self._drawn = False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal is gone: what it showed goes on
+            self._out.write(text)
+            self._out.flush()
 
 
 class _Above:
@@ -135,8 +138,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _can_print(text: str) -> bool:

@@ -98,8 +98,7 @@ def _tested(record: Record) -> None:
 def _log_to(path: Path) -> Iterator[None]:
     """Let Caffe's log go to a file."""
     logger = logging.getLogger("pycaffe_lite")
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(glog.GlogFormatter())
+    handler = glog.LogFile(path, "w")
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)

@@ -54,7 +54,7 @@ def _names(args: argparse.Namespace) -> dict[str, Any]:
     names: dict[str, Any] = {"caffe": caffe, "np": np, "plot": plot}
     if args.phase != pb.TEST and is_solver(args.net):
         with data_hint(pb.TRAIN):
-            names["solver"] = caffe.get_solver(args.net)
+            names["solver"] = caffe.get_solver(args.net, level=args.level, stages=args.stage)
         names["net"] = names["solver"].net
     else:
         names["net"] = open_net(args)

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             log.info("Iteration: %d forward-backward time: %g ms.", i + 1, sum(forward) + sum(backward) - before)
     total = 1000 * (perf_counter() - start) - whole
 
-    n, width = args.iterations, max(10, *map(len, names))
+    n, width = args.iterations, max([10, *map(len, names)])
     log.info("Average time per layer: ")
     for name, ahead, back in zip(names, forward, backward, strict=True):
         log.info("%*s\tforward: %g ms.", width, name, ahead / n)

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     with LiveLine() as line:
         record = train(solver, line, snapshot=args.snapshot, sigint=args.sigint_effect, sighup=args.sighup_effect)
     if line.enabled:
-        print(_closing(solver, record, args.solver, monotonic() - begun), file=sys.stderr)
+        print(_closing(solver, record, _again(args), monotonic() - begun), file=sys.stderr)
     return 0
 
 
@@ -120,7 +120,16 @@ def in_words(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
 
 
-def _closing(solver: Solver, record: Record, solver_file: str, seconds: float) -> str:
+def _again(args: argparse.Namespace) -> list[str]:
+    """The options that another run of the same training needs."""
+    given = [f"--solver={args.solver}"]
+    given += [f"--level={args.level}"] if args.level else []
+    given += [f"--stage={','.join(args.stage)}"] if args.stage else []
+    given += [f"--sigint_effect={args.sigint_effect}"] if args.sigint_effect != "stop" else []
+    return given + ([f"--sighup_effect={args.sighup_effect}"] if args.sighup_effect != "snapshot" else [])
+
+
+def _closing(solver: Solver, record: Record, again: Sequence[str], seconds: float) -> str:
     from pycaffe_lite.solvers.snapshot import file_names
 
     lines: Sequence[str]
@@ -133,7 +142,7 @@ def _closing(solver: Solver, record: Record, solver_file: str, seconds: float) -
     if solver.stopped:
         lines = [f"Stopped at iteration {solver.iter}, after {clock(seconds)}."]
         if record.weights:
-            lines += ["Go on with: " + command("train", f"--solver={solver_file}", f"--snapshot={record.state}")]
+            lines += ["Go on with: " + command("train", *again, f"--snapshot={record.state}")]
         return "\n".join(lines)
     lines = [f"Done: {solver.iter} iterations, {clock(seconds)}."]
     if record.scores:

@@ -54,7 +54,7 @@ _FETCH_AGAIN = "It was probably cut off on its way here: fetch it again."
 
 
 def _read(path: str) -> bytes:
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         other = path[:-3] if path.endswith(".gz") else path + ".gz"
         raise MissingFileError(
             f"There is no file '{path}'", hint=f"Did you mean '{other}'?" if os.path.isfile(other) else ""
