@@ -3,8 +3,10 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -140,3 +142,26 @@ def test_a_name_of_full_length(tmp_path):
     with atomic_write(goal) as part:
         part.write_bytes(b"y")
     assert goal.read_bytes() == b"y"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_stays_one_and_is_given_the_bytes(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    with atomic_write(pipe) as part:
+        part.write_bytes(b"all of it")
+    reader.join(10)
+    assert read == [b"all of it"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+    with atomic_write(os.devnull) as part:
+        part.write_bytes(b"nothing")
+    assert not os.path.isfile(os.devnull)
+
+
+def test_long_names_of_few_letters(tmp_path):
+    with atomic_write(tmp_path / ("ä" * 120)) as part:
+        part.write_bytes(b"1")
+    assert os.listdir(tmp_path) == ["ä" * 120]

@@ -153,3 +153,15 @@ def test_the_folder_from_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match="Make the folder of --log_dir first"):
         glog.install(log_dir=str(tmp_path / "none"))
+
+
+def test_a_log_that_cannot_be_written_is_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = glog.LogFile(tmp_path / "log")
+    log.stream.close()
+    log.stream = open(os.devnull)  # noqa: SIM115  to be written into, in vain
+    record = logging.LogRecord("pycaffe_lite", logging.INFO, "f.py", 1, "text", (), None)
+    glog.install()
+    for _ in range(3):
+        log.emit(record)
+    log.close()
+    assert capsys.readouterr().err.count("cannot be written: not writable") == 1

@@ -16,7 +16,7 @@ _Writer = TypeVar("_Writer", bound="DatabaseWriter")
 
 
 class DatabaseWriter(ABC):
-    """A new database, written within a `with` block. When the block ends by an exception, nothing is left behind.
+    """A new database, written within a `with` block: from its end on it is there whole, or after an exception not at all.
 
     Raises DataError when something exists at `path` already (Caffe's mode NEW), MissingFileError when the folder it
     should lie in does not.
@@ -29,6 +29,10 @@ class DatabaseWriter(ABC):
 
     def __init__(self, path: PathLike) -> None:
         self.path = os.fspath(path)
+        parent, name = os.path.split(os.path.abspath(self.path))
+        start = os.fsencode(name)[:200].decode(errors="ignore")  # names have at most 255 bytes
+        self._folder = os.path.join(parent, f".{start}.{os.urandom(4).hex()}.part")
+        """Where it is written."""
         self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
 
@@ -47,12 +51,10 @@ class DatabaseWriter(ABC):
         """Close what is open, whether or not it was finished."""
 
     def __enter__(self: _Writer) -> _Writer:
+        if os.path.lexists(self.path):
+            raise self._exists()
         try:
-            os.mkdir(self.path)
-        except FileExistsError as e:
-            raise DataError(
-                f"'{self.path}' exists already", hint="Remove it first or give another name; nothing is overwritten."
-            ) from e
+            os.mkdir(self._folder)
         except FileNotFoundError as e:
             raise MissingFileError(
                 f"There is no folder to make '{self.path}' in", hint="Make that folder first."
@@ -79,6 +81,12 @@ class DatabaseWriter(ABC):
             self._close()
             if not complete:
                 self._discard()
+        if complete:
+            try:
+                os.rename(self._folder, self.path)
+            except OSError as e:  # something else has that name by now
+                self._discard()
+                raise self._exists() from e
 
     def put(self, key: bytes, value: bytes) -> None:
         """Add an entry; a later one of the same key replaces it. Raises DataError when it does not fit on the disk."""
@@ -94,7 +102,12 @@ class DatabaseWriter(ABC):
         self._pending_bytes = 0
 
     def _discard(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _exists(self) -> DataError:
+        return DataError(
+            f"'{self.path}' exists already", hint="Remove it first or give another name; nothing is overwritten."
+        )
 
     @contextmanager
     def _writing(self, what: str = "written") -> Iterator[None]:

@@ -79,7 +79,7 @@ class LMDBWriter(DatabaseWriter):
         super().put(key, value)
 
     def _start(self) -> None:
-        self._environment = self._lmdb.open(self.path, map_size=self._map_size)
+        self._environment = self._lmdb.open(self._folder, map_size=self._map_size)
 
     def _write(self, entries: list[tuple[bytes, bytes]]) -> None:
         while True:

@@ -122,9 +122,13 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 def test_open_elsewhere(tmp_path: Path) -> None:
     with LMDBWriter(tmp_path / "db") as db:
         db.put(b"1", b"1")
+        with pytest.raises(MissingFileError):
+            LMDBReader(tmp_path / "db")
+        (folder,) = tmp_path.iterdir()
         # Older lmdb packages allow it and show what is committed so far: nothing.
         with pytest.raises(DataError, match="open elsewhere in this process|is empty"):
-            LMDBReader(tmp_path / "db")
+            LMDBReader(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
     with LMDBReader(tmp_path / "db") as reader:
         assert reader.read(2) == [b"1", b"1"]
 
@@ -144,3 +148,11 @@ def test_keys_that_lmdb_cannot_take(tmp_path: Path, key: bytes) -> None:
         with pytest.raises(DataError, match=f"has {len(key)} bytes"):
             db.put(key, b"")
         db.put(b"x" * 511, b"last")
+
+
+def test_what_takes_the_name_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="exists already"), LMDBWriter(tmp_path / "db") as db:  # noqa: PT012
+        db.put(b"1", b"1")
+        (tmp_path / "db").write_text("mine")
+    assert (tmp_path / "db").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]

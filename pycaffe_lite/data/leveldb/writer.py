@@ -53,7 +53,7 @@ class LevelDBWriter(DatabaseWriter):
         rows = [(internal_key(key, tag), value) for key, (tag, value) in sorted(newest.items())]
         number = version.next_file
         version.next_file += 1
-        size = write_table(os.path.join(self.path, f"{number:06}.ldb"), rows)
+        size = write_table(os.path.join(self._folder, f"{number:06}.ldb"), rows)
         smallest, largest = min(newest), max(newest)
         level = _BOTTOM if self._largest is None or smallest > self._largest else 0
         self._largest = max(largest, self._largest or b"")
@@ -66,9 +66,9 @@ class LevelDBWriter(DatabaseWriter):
         self._version.log = self._version.next_file  # the number of a log that LevelDB may begin
         self._version.next_file += 1
         name = f"MANIFEST-{_MANIFEST:06}"
-        with open(os.path.join(self.path, name), "xb") as stream:
+        with open(os.path.join(self._folder, name), "xb") as stream:
             append_record(stream, self._version.edit())
             stream.flush()
             os.fsync(stream.fileno())
-        with open(os.path.join(self.path, "CURRENT"), "x", newline="\n") as current:
+        with open(os.path.join(self._folder, "CURRENT"), "x", newline="\n") as current:
             current.write(f"{name}\n")

@@ -12,7 +12,7 @@ import pytest
 
 from pycaffe_lite.data.leveldb import LevelDBReader, LevelDBWriter
 from pycaffe_lite.data.leveldb.manifest import current_version
-from pycaffe_lite.errors import DataError
+from pycaffe_lite.errors import DataError, MissingFileError
 
 
 @pytest.fixture
@@ -105,8 +105,11 @@ def test_there_is_no_database_before_the_end(tmp_path: Path) -> None:
     with LevelDBWriter(tmp_path / "db") as db:
         for i in range(50):
             db.put(b"%d" % i, bytes(20_000))
-        assert any(name.endswith(".ldb") for name in os.listdir(tmp_path / "db"))
-        with pytest.raises(DataError, match="no folder with a CURRENT"):
+        (folder,) = tmp_path.iterdir()
+        assert any(name.endswith(".ldb") for name in os.listdir(folder))
+        with pytest.raises(MissingFileError):
             LevelDBReader(tmp_path / "db")
+        with pytest.raises(DataError, match="no folder with a CURRENT"):
+            LevelDBReader(folder)
     with LevelDBReader(tmp_path / "db") as reader:
         assert len(reader) == 50

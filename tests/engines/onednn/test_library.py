@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,43 @@ def test_as_many_threads_as_asked_for(tmp_path: Path) -> None:
     """Before there is a library, and of a net that has computed with another number."""
     pytest.importorskip("threadpoolctl")
     in_a_process_of_its_own(COUNTING, tmp_path, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="2")
+
+
+SIGNALS = """
+import ctypes, signal, sys, time
+import numpy as np
+import pycaffe_lite as caffe
+from pycaffe_lite.proto import caffe_pb2
+from google.protobuf import text_format
+
+caffe.set_engine("onednn")
+net = caffe.Net.from_message(text_format.Parse('''
+    state { phase: TRAIN }
+    layer { name: "x" type: "Input" top: "x" top: "t" input_param { shape { dim: 64 dim: 800 } shape { dim: 64 } } }
+    layer { name: "ip1" type: "InnerProduct" bottom: "x" top: "ip1"
+            inner_product_param { num_output: 500 weight_filler { type: "xavier" } } }
+    layer { name: "relu" type: "ReLU" bottom: "ip1" top: "ip1" }
+    layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "y"
+            inner_product_param { num_output: 10 weight_filler { type: "xavier" } } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "t" top: "loss" }''', caffe_pb2.NetParameter()))
+net.blobs["x"].data[...] = np.random.default_rng(1).normal(size=(64, 800))
+seen = []
+signal.signal(signal.SIGALRM, lambda *args: seen.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    net._forward_backward()
+signal.setitimer(signal.ITIMER_REAL, 0)
+from pycaffe_lite.engines.onednn._library import NO_STACK, _Stack
+stack = _Stack()
+ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+print("fine" if len(seen) > 50 and not stack.flags & NO_STACK else (len(seen), stack.flags))
+"""
+"""What a handler's frame destroys is mostly missed by nobody: so it is asked for the stack, too."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the stack is Linux's")
+def test_signals_destroy_no_memory() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", SIGNALS], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
