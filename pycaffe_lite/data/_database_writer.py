@@ -16,7 +16,7 @@ _Writer = TypeVar("_Writer", bound="DatabaseWriter")
 
 
 class DatabaseWriter(ABC):
-    """A new database, written within a `with` block: when that ends it is there whole, or after an exception not at all.
+    """A new database, written within a `with` block: at its end it is there whole, or after an exception not at all.
 
     Raises DataError when something exists at `path` already (Caffe's mode NEW), MissingFileError when the folder it
     should lie in does not.
