@@ -83,7 +83,7 @@ class SoftmaxLossLayer(LossLayer):
         _loss.softmax(x, 1, out=p)
         losses = self._losses(p, labels, bottom)
         if valid is not None:
-            losses *= valid
+            losses[~valid] = 0
         self._normalizer = self._divisor(labels, valid)
         loss[...] = np.add.reduce(losses, axis=None) / self._normalizer
         for copy in copies:
@@ -101,7 +101,7 @@ class SoftmaxLossLayer(LossLayer):
         labels, valid = self._labels
         self._gradient(p, labels, bottom, dx)
         if valid is not None:
-            dx *= valid[:, None, :]
+            np.copyto(dx, 0, where=~valid[:, None, :])
         dx *= weight.item() / self._normalizer
 
     def _read(self, labels: Array) -> tuple[Array, Array | None]:

@@ -48,7 +48,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         loss = np.log1p(np.exp(-np.abs(x))) - x * (t - (x >= 0))
         valid = self._valid(t)
         if valid is not None:
-            loss *= valid
+            loss[~valid] = 0
         count = x.size if valid is None else int(valid.sum())
         self._normalizer = _loss.normalizer(self._mode, self.items(bottom), x.size, count)
         top[0].data[...] = loss.sum(dtype=np.float64) / self._normalizer
@@ -63,7 +63,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         dx -= t
         valid = self._valid(t)
         if valid is not None:
-            dx *= valid
+            dx[~valid] = 0
         dx *= _loss.weight_of(top) / self._normalizer
 
     def _valid(self, target: Array) -> Array | None:

@@ -121,3 +121,27 @@ def test_a_net_that_has_diverged_is_not_right() -> None:
     found = net.forward(x=scores, t=np.array([0, 1, 2, 1]))
     assert found["acc"] == 0.5
     np.testing.assert_array_equal(found["each"], [0, 0.5, 1])
+
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "SigmoidCrossEntropyLoss"])
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+@pytest.mark.usefixtures("engine")
+def test_what_is_ignored_may_be_anything(kind: str, strange: float) -> None:
+    each = kind.startswith("Sigmoid")
+    text = inputs(x=(3, 4), t=(3, 4) if each else (3,)) + layer(
+        "loss", kind, "x t", "loss", "loss_param { ignore_label: 255 }"
+    )
+    x = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    found = []
+    for value in (0.5, strange):
+        net = net_of("force_backward: true\n" + text)
+        x[1] = value
+        net.blobs["x"].data[...] = x
+        net.blobs["t"].data[...] = [[1] * 4, [255] * 4, [0] * 4] if each else [3, 255, 1]
+        net.forward()
+        net.backward()
+        found.append((net.blobs["loss"].data.copy(), net.blobs["x"].diff.copy()))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not found[0][1][1].any()
+    assert found[0][1][0].any()

@@ -60,7 +60,9 @@ class InnerProductPrimitives:
         self, m: int, k: int, n: int, transpose: bool, bias: bool, any_order: bool = False, only_weights: bool = False
     ) -> None:
         self.x, self.y = plain_layout((m, k)), plain_layout((m, n))
-        self.weights = weights = strided_layout((n, k), (1, n)) if transpose else plain_layout((n, k))
+        # A vector lies alike both ways. Of an axis of one place any stride will do, but not for oneDNN's products.
+        across = transpose and min(n, k) > 1
+        self.weights = weights = strided_layout((n, k), (1, n)) if across else plain_layout((n, k))
         biases = [plain_layout((n,))] if bias else []
         x, w, y, engine = self.x.handle, weights.handle, self.y.handle, library().engine
         b, liked = biases[0].handle if bias else None, any_layout((n, k), WEIGHTS) if any_order else w

@@ -24,6 +24,8 @@ class OneDnnLRN(Following, LRN):
         p = self._message.lrn_param
         if self._axes != (1,) or not _is_sound(p.local_size, x[1], self._need_backward):
             return None
+        if order is Order.PLAIN and not self._need_backward:  # a running sum: what was large stays in it, rounded
+            return None
         numbers = ctypes.c_int64(p.local_size), *map(ctypes.c_float, (p.alpha, p.beta, p.k))
         need = self._need_backward
         return Passes.make("lrn", order, x, y, numbers, ACROSS_CHANNELS, need_backward=need, reads_x=True)

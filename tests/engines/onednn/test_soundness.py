@@ -1,0 +1,72 @@
+"""Where oneDNN's own way would not be right, another is taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pycaffe_lite as caffe
+from pycaffe_lite.engines.onednn import _normalization
+from tests.graph.nets import conv, inputs, layer
+from tests.layers.nets import net_of
+
+pytestmark = pytest.mark.usefixtures("onednn")
+RNG = np.random.default_rng(0)
+
+
+def test_a_large_number_stays_in_no_other_lrn_window() -> None:
+    """oneDNN keeps a running sum over the channels of arrays in plain order."""
+    net = net_of(inputs(x=(2, 16, 7, 9)) + layer("norm", "LRN", "x", "y", "lrn_param { alpha: 1 }"), caffe.TEST)
+    x = RNG.normal(size=(2, 16, 7, 9)).astype(np.float32)
+    x[:, 3] *= 1e4
+    squares = np.pad(x.astype(np.float64) ** 2, ((0, 0), (2, 2), (0, 0), (0, 0)))
+    sums = sum(squares[:, i : i + 16] for i in range(5))
+    np.testing.assert_allclose(net.forward(x=x)["y"], x * (1 + sums / 5) ** -0.75, rtol=1e-4)
+
+
+@pytest.mark.parametrize("k", [2, 16, 4096])
+def test_vectors_of_weights_that_lie_across_and_along(k: int) -> None:
+    """oneDNN's products take the stride of an axis of one place for the distance of rows."""
+    text = inputs(x=(64, k)) + "".join(
+        layer(name, "InnerProduct", "x", name, f"inner_product_param {{ {p} {FILLER} }} loss_weight: 1")
+        for name, p in (("a", "num_output: 1 transpose: true"), ("b", "num_output: 10"))
+    )
+    net = net_of("force_backward: true\n" + text, caffe.TRAIN)
+    for items in (64, 1):
+        net.blobs["x"].reshape(items, k)
+        net.blobs["x"].data[...] = RNG.normal(size=(items, k))
+        net.clear_param_diffs()
+        net.forward()
+        net.backward()
+        a, b = (net.params[name][0] for name in "ab")
+        expected = a.data.sum(axis=1) + b.data.sum(axis=0)
+        np.testing.assert_allclose(net.blobs["x"].diff, np.broadcast_to(expected, (items, k)), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a.diff[:, 0], net.blobs["x"].data.sum(axis=0), rtol=1e-4, atol=1e-4)
+
+
+FILLER = 'weight_filler { type: "gaussian" }'
+
+
+def test_statistics_of_many_places_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN adds up numbers one by one."""
+    text = (
+        inputs(x=(4, 16, 9, 8))
+        + conv("c", "x", outputs=16)
+        + layer("norm", "BatchNorm", "c", "c")
+        + layer("scale", "Scale", "c", "c", "scale_param { bias_term: true }")
+    )
+    nets = []
+    for most in (4 * 9 * 8, 4 * 9 * 8 - 1):
+        monkeypatch.setattr(_normalization, "MOST_PLACES", most)
+        net = net_of("force_backward: true\n" + text, caffe.TRAIN, seed=1)
+        net.blobs["x"].data[...] = np.random.default_rng(1).normal(size=(4, 16, 9, 8))
+        net.forward()
+        net.blobs["c"].diff[...] = np.random.default_rng(2).normal(size=net.blobs["c"].shape)
+        net.backward()
+        norm, images = net.layer_dict["norm"], net._nodes[1].tops[0].stored("data")
+        assert (norm._normalization(images, 1e-5, 0) is None) is (most < 4 * 9 * 8)  # type: ignore[attr-defined]
+        assert norm._normalization(images, 0.0, _normalization.GIVEN_STATISTICS) is not None  # type: ignore[attr-defined]
+        nets.append(net)
+    one, other = nets
+    np.testing.assert_allclose(one.blobs["c"].data, other.blobs["c"].data, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(one.blobs["x"].diff, other.blobs["x"].diff, rtol=1e-3, atol=1e-5)
