@@ -46,7 +46,7 @@ class Detector(PictureNet):
         """
         found, crops = [], []
         for filename, windows in images_windows:
-            image = load_image(filename)
+            image = load_image(filename, color=self.blobs[self.inputs[0]].shape[1] != 1)
             for window in windows:
                 crops.append(self.crop(image, window))
                 found.append({"window": window, "filename": filename})

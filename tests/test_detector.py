@@ -114,3 +114,16 @@ def test_selective_search(files: tuple[str, str], pictures: list[str], monkeypat
 def test_context_leaves_some_of_the_input(files: tuple[str, str], context_pad: int) -> None:
     with pytest.raises(ParameterError, match=rf"context_pad {context_pad} .* leaves nothing of the input's 8×8 pixels"):
         caffe.Detector(*files, context_pad=context_pad)
+
+
+def test_a_net_of_one_channel_sees_gray(tmp_path: Path, pictures: list[str]) -> None:
+    model, weights = tmp_path / "gray.prototxt", tmp_path / "gray.caffemodel"
+    model.write_text(SQUARE.replace("dim: 3", "dim: 1"))
+    caffe.Net(model, caffe.TEST).save(weights)
+    detector = caffe.Detector(model, weights)
+    (found,) = detector.detect_windows([(pictures[0], [(2, 3, 9, 12)])])
+    gray = resize_image(caffe.io.load_image(pictures[0], color=False)[2:9, 3:12], (8, 8))
+    net = caffe.Net(model, weights, caffe.TEST)
+    net.blobs["data"].reshape(1, 1, 8, 8)
+    expected = net.forward(data=gray.transpose(2, 0, 1)[None])["prob"][0]
+    np.testing.assert_allclose(found["prediction"], expected, rtol=1e-4)

@@ -138,5 +138,5 @@ def of_list(source: str, index: int) -> Iterator[None]:
 
 def _lines(source: str) -> list[tuple[int, str]]:
     """The lines that are not blank, and their numbers."""
-    text = read_bytes(find_file(source)).decode("utf-8", "surrogateescape")
+    text = read_bytes(find_file(source)).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]

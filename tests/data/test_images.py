@@ -121,3 +121,8 @@ def test_files_are_found_beneath_the_root_folder_as_caffe_joins_it(tmp_path: Pat
     assert locate("", want) == want
     with pytest.raises(MissingFileError, match="image_2"):
         locate(f"{tmp_path}/", "image_2")
+
+
+def test_a_byte_order_mark_belongs_to_no_name(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.jpg 1\n", encoding="utf-8-sig")
+    assert read_image_list(str(tmp_path / "list.txt"))[0] == ["a.jpg"]
