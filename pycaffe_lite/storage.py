@@ -389,9 +389,14 @@ class Storage:
         """The memory of the newest numbers, as it lies; None where none has been taken."""
         return self.flat if self.laid is None else self.laid
 
+    @property
+    def last_memory(self) -> Array | None:
+        """As `memory`, or what waits for `regain`."""
+        return self._kept if self.lost else self.memory
+
     def is_in(self, memory: Array | None) -> bool:
         """Whether that memory has the numbers, or waits for `regain`."""
-        return memory is (self._kept if self.lost else self.memory)
+        return memory is self.last_memory
 
     @property
     def unseen(self) -> bool:

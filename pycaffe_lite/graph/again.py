@@ -191,6 +191,12 @@ class Pass:
             if step.call is not _nothing or step.losing
         ]
         """What to call, for which of `runs`, and the step where there is more to do than to call."""
+        self._tops = {
+            i: [(storage, storage.last_memory) for storage in storages_of(runs[i].tops)]
+            for i, step in enumerate(steps)
+            if step.by_layer
+        }
+        """Of layers that run in their place: where those after them read."""
         self._written = [storage for step in steps for storage in step.written]
         self._is_quiet = all(step.is_quiet for step in steps)
 
@@ -217,7 +223,7 @@ class Pass:
                 if more is not None:
                     if more.losing is not None:
                         loss += loss_of(more.losing)
-                    if Blob.changes != changes:
+                    if Blob.changes != changes or (more.by_layer and self._has_moved(i)):
                         self._end_early(i + 1, i + 1)
                         return i + 1, loss
         except (MemoryReusedError, Otherwise):  # a layer asks for what it did not ask for last time
@@ -231,6 +237,10 @@ class Pass:
         for storage in self._lost:
             storage.hide()
         return len(self._runs), loss
+
+    def _has_moved(self, i: int) -> bool:
+        """Whether a layer that ran in its place has other memory for its tops than last time."""
+        return any(storage.memory is not memory for storage, memory in self._tops[i])
 
     def _end_early(self, done: int, begun: int) -> None:
         """Let things be as where so many of `runs` were done, and begun, one by one."""

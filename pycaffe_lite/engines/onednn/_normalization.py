@@ -72,6 +72,8 @@ class Normalizing(Layer):
         shape = images.shape
         if len(shape) != 4 or images.dtype != FLOAT or not images.size:
             return None
+        if shape[2:] == (1, 1):  # these lie in plain order, and so do their tops
+            return None
         if layout(images) is not channels_innermost(shape):
             return None
         sums = flags & SCALE or not flags & GIVEN_STATISTICS

@@ -7,6 +7,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite.engines.onednn import _normalization
+from pycaffe_lite.engines.onednn._arrays import channels_innermost
 from tests.graph.nets import conv, inputs, layer
 from tests.layers.nets import net_of
 
@@ -70,3 +71,19 @@ def test_statistics_of_many_places_are_numpys(monkeypatch: pytest.MonkeyPatch) -
     one, other = nets
     np.testing.assert_allclose(one.blobs["c"].data, other.blobs["c"].data, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(one.blobs["x"].diff, other.blobs["x"].diff, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("behind", ["Scale", "ReLU"])
+def test_images_of_one_place_whose_layouts_are_those_of_the_channels_innermost(behind: str) -> None:
+    """Passes that are done again read where the last one has written."""
+    channels_innermost((4, 32, 1, 1))
+    text = inputs(x=(4, 32, 1, 1)) + layer("norm", "BatchNorm", "x", "n") + layer("s", behind, "n", "n")
+    text += layer("ip", "InnerProduct", "n", "y", f"inner_product_param {{ num_output: 5 {FILLER} }}")
+    net = net_of(text, caffe.TEST)
+    variance, factor = net.params["norm"][1:]
+    variance.data[...], factor.data[...] = 2, 1
+    for seed in range(6):
+        x = np.random.default_rng(seed).normal(size=(4, 32, 1, 1)).astype(np.float32)
+        n = x.reshape(4, 32) / np.sqrt(2 + 1e-5)
+        expected = (np.maximum(n, 0) if behind == "ReLU" else n) @ net.params["ip"][0].data.T
+        np.testing.assert_allclose(net.forward(x=x)["y"], expected, rtol=1e-4, atol=1e-4)
