@@ -10,6 +10,7 @@ from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done, together
 from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, channels_innermost, first_fast, is_fast, overhang, takes
+from pycaffe_lite.engines.onednn._in_groups import InGroups, group_of
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
 from pycaffe_lite.engines.onednn._primitive import (
@@ -61,6 +62,7 @@ class ConvolutionPrimitives:
 
     def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, *, bias: bool, learning: bool) -> None:
         self._x, self._y, group = x, y, geometry.group
+        self._group_of_images = group_of(y)
         self.weights = plain_layout(w if group == 1 else (group, w[0] // group, *w[1:]))
         self._biases = plain_layout((w[0],))
         self.bias = self._biases if bias else None
@@ -121,8 +123,9 @@ class ConvolutionPrimitives:
         by_windows = self._primitive("data", self.data_description, (DIFF_SRC, WEIGHTS, DIFF_DST))
         return self._tiled("data", by_windows) if self._backward_pays else by_windows
 
-    def backward_weights(self) -> Adaptive:
-        return self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
+    def backward_weights(self) -> Adaptive | InGroups:
+        run = self._primitive("weights", self.weights_description, (SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST))
+        return run if self._group_of_images == self._x[0] else InGroups(run, self._group_of_images)
 
     def _primitive(self, name: str, description: Description | None, arguments: tuple[int, ...]) -> Adaptive:
         if name not in self._made:
@@ -145,8 +148,10 @@ class ConvolutionPrimitives:
     def _describe(self, what: str) -> Iterator[Any]:
         """Ways to make the description of one pass, what is liked best first."""
         source, _, target = _ARGUMENTS[what]
-        anyhow = any_layout(self._x, source), any_layout(self._y, target)
-        innermost = channels_innermost(self._x).handle, channels_innermost(self._y).handle
+        num = self._group_of_images if what == "backward_weights" else self._x[0]
+        images, made = (num, *self._x[1:]), (num, *self._y[1:])
+        anyhow = any_layout(images, source), any_layout(made, target)
+        innermost = channels_innermost(images).handle, channels_innermost(made).handle
         ways = [innermost, anyhow]
         if self._few or (self._thin and what == "backward_data"):
             ways.insert(0, (anyhow[0], innermost[1]))

@@ -67,7 +67,7 @@ def test_small_images_are_one_for_pointwise_convolutions() -> None:
         assert forward.arguments[SRC] is data.arguments[DIFF_SRC] is channels_innermost(x)
         assert forward.arguments[DST] is channels_innermost(y)
         assert data.description.layout(DIFF_SRC) is forward.description.layout(SRC)
-        assert weights.description.layout(SRC).shape == x
+        assert weights.arguments[SRC].shape == x
         return forward.description.layout(SRC).shape
 
     assert seen(3, 7) == (1, 16, 21, 8)
