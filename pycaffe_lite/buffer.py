@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.storage import apart
+from pycaffe_lite.memory import apart
 
 
 class Buffer:

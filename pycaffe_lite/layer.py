@@ -9,7 +9,8 @@ Built-in layers and users' Python layers are the same thing, a subclass of `Laye
 5. `backward(top, propagate_down, bottom)`: read `top[i].diff`; **overwrite** `bottom[i].diff[...]` where
    `propagate_down[i]`, **add** to `self.blobs[j].diff[...]` where `self.param_propagate_down(j)`.
 
-Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. Many of them have
+Built-in layers write `infer_shapes`, `forward_cpu` and `backward_cpu`; the base class does the rest. An engine's may
+also compute what layers around it would (`Absorbing`). Many have
 
     blob.stored("data")         where a reader may think blob.data
     blob.open("data", order)    the same, to be overwritten; either may lie in another order in memory (see `Blob`)
@@ -36,13 +37,14 @@ import numpy.typing as npt
 from pycaffe_lite import _display, _random
 from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.absorbing import Absorbing
 from pycaffe_lite.blob import Blob, BlobVec
 from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.done import NOTHING, Called, Done, Kept
 from pycaffe_lite.errors import CaffeError, GraphError, MissingMethodError, ParameterError, ShapeError
 from pycaffe_lite.fillers import fill
+from pycaffe_lite.memory import aligned, check_memory
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.storage import aligned, check_memory
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -90,7 +92,7 @@ def no_gradient_to(index: int, propagate_down: Sequence[bool], what: str) -> Non
         raise GraphError(f"There is no gradient to {what}, bottom {index}", hint="Set propagate_down: false for it.")
 
 
-class Layer:
+class Layer(Absorbing):
     """Base of all layers; see the module for the life of one.
 
     Facts about the computation are class attributes where they never change and methods where the parameters decide;
@@ -188,12 +190,6 @@ class Layer:
         """The weight of a top in the net's loss where the message gives none (1 for the first top of a loss)."""
         return 0.0
 
-    def absorbs(self, followers: Sequence[Layer]) -> int:
-        """How many of these layers, which run in place on its only top one after another, it computes in one pass with
-        its own (`forward_with`). Asked after setup.
-        """
-        return 0
-
     def infer_shapes(self, bottom_shapes: Sequence[Shape]) -> Sequence[Shape | None]:
         """The tops' shapes for these bottoms' shapes, without touching an array; None where data decide."""
         raise MissingMethodError(
@@ -218,83 +214,6 @@ class Layer:
         again comes to the same as another call.
         """
         return self.forward_cpu(bottom, top)
-
-    def forward_with(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> Done | None:
-        """As forward, and then those of each of the layers that it absorbs, always the same, in place on the top.
-
-        Theirs need not run, as long as the top comes out the same to float32 rounding and backward passes find in the
-        layers what they need.
-        """
-        self.forward(bottom, top)
-        for follower in followers:
-            follower.forward(top, top)
-        return None
-
-    def absorbs_beyond(self, followers: Sequence[Layer]) -> int:
-        """How many of these layers it computes in one pass with its own (`forward_beyond`), where nobody needs its top:
-        all that run in place on that, a layer that adds to it another blob, and some that run in place on the sum.
-        Asked once, after setup.
-        """
-        return 0
-
-    def forward_beyond(self, followers: Sequence[Layer], other: Blob, bottom: Blobs, top: Blobs) -> Done | None:
-        """As forward, and then those of each of the layers that `absorbs_beyond` says, one of which adds `other`; the
-        top is the sum. Its memory may be the other's, with the numbers in it, which nobody else needs. None, and
-        nothing is done, where they must run one by one, or have two memories.
-        """
-        return None
-
-    def joins_channels(self, bottom_shapes: Sequence[Shape]) -> bool:
-        """Whether the top is nothing but the bottoms, one behind the other along axis 1."""
-        return False
-
-    def absorbs_parts(self) -> bool:
-        """Whether it can read, where nobody needs its bottom, what that is put together from (`forward_parts`). Asked
-        once, after setup.
-        """
-        return False
-
-    def forward_parts(self, followers: Sequence[Layer], parts: Blobs, top: Blobs) -> Done | None:
-        """As forward, and then those of each of the layers that it absorbs, where the bottom would be these blobs one
-        behind the other along axis 1. None, and nothing is done, where the bottom is needed.
-        """
-        return None
-
-    def absorbs_line(self, followers: Sequence[Layer], shapes: Sequence[Shape]) -> int:
-        """How many of these layers, each of which reads only the top of the one before, it computes in one pass with
-        its own (`forward_line`), where nobody needs what is between them. `shapes` are those of its bottom, its top and
-        theirs. Asked once, after setup.
-        """
-        return 0
-
-    def forward_line(self, followers: Sequence[Layer], bottom: Blobs, tops: Blobs) -> Done | None:
-        """As forward, and then those of each of the layers that `absorbs_line` says, of whose tops, which begin with
-        its own, only the last is written. None, and nothing is done, where they must run one by one.
-        """
-        return None
-
-    def absorbs_through(self, followers: Sequence[Layer]) -> int:
-        """How many of `followers` this layer, which runs in place, takes into its own forward and backward pass. The
-        first of them writes into memory of its own and is the only one to read this layer's top; the others run in
-        place on that memory.
-        """
-        return 0
-
-    def forward_through(self, followers: Sequence[Layer], bottom: Blobs, top: Blobs) -> None:
-        """As forward, in place on the bottom, and then those of each of the layers that `absorbs_through` says. Only
-        this layer and these read the bottom afterwards.
-        """
-        self.forward(bottom, bottom)
-        followers[0].forward(bottom, top)
-        for follower in followers[1:]:
-            follower.forward(top, top)
-
-    def backward_through(self, followers: Sequence[Layer], top: Blobs, bottom: Blobs) -> None:
-        """The backward passes of all of them, to the bottom's diff, however forward went."""
-        for follower in reversed(followers[1:]):
-            follower.backward(top, [True], top)
-        followers[0].backward(top, [True], bottom)
-        self.backward(bottom, [True], bottom)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to.

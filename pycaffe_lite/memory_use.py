@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pycaffe_lite.storage import Storage, human_bytes
+from pycaffe_lite.memory import human_bytes
+from pycaffe_lite.storage import Storage
 
 if TYPE_CHECKING:
     from pycaffe_lite.net import Net

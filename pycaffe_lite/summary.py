@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from pycaffe_lite._multiply_adds import multiply_adds
 from pycaffe_lite._table import Cell, Column, elide, html_table, human_count, text_table, total_width
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.memory import human_bytes
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.storage import human_bytes
 
 if TYPE_CHECKING:
     from pycaffe_lite.graph.plan import Node

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from pycaffe_lite import storage
+from pycaffe_lite import memory
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import MemoryLimitError
-from pycaffe_lite.storage import Order, Storage, check_memory, human_bytes
+from pycaffe_lite.storage import Order, Storage
 
 
 def test_it_allocates_at_the_first_look() -> None:
@@ -109,27 +108,6 @@ def test_who_looks_binds_the_order_whenever_that_was() -> None:
     assert s.array() is not kept, "its memory was given up"
 
 
-def test_arrays_side_by_side() -> None:
-    sizes = (1, 15, 16, 17, 100_003, 0, storage.CHUNK // 8, storage.CHUNK // 8 + 1, 1_500_000)
-    arrays = [storage.aligned(count, np.float32) for count in sizes]
-    for number, (array, count) in enumerate(zip(arrays, sizes, strict=True)):
-        assert array.shape == (count,)
-        assert not array.any()
-        assert array.ctypes.data % storage.CACHE_LINE == 0 or not count
-        array[...] = number + 1
-    assert all((array == number).all() for number, array in enumerate(arrays, start=1)), "none lies over another"
-
-
-def test_a_chunk_goes_with_its_last_array() -> None:
-    chunk = storage.CHUNK // 4
-    first, *others = (storage.aligned(chunk, np.uint8) for _ in range(9))
-    whole = weakref.ref(first.base)
-    del others
-    assert whole() is not None
-    del first
-    assert whole() is None
-
-
 def test_more_than_the_machine_has() -> None:
     huge = Storage(np.float32, 2**60)
     with pytest.raises(MemoryLimitError, match=r"An array needs 4096.0 PiB, this machine has .*iB"):
@@ -137,38 +115,9 @@ def test_more_than_the_machine_has() -> None:
 
 
 def test_when_the_memory_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "memory_limit", lambda: 2**62)
+    monkeypatch.setattr(memory, "memory_limit", lambda: 2**62)
     with pytest.raises(MemoryLimitError, match="No memory left for an array of 1.0 PiB"):
         Storage(np.float64, 2**47).array()
-
-
-def test_check_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "memory_limit", lambda: 2048)
-    check_memory(2048, "It")
-    with pytest.raises(MemoryLimitError, match=r"^It needs 2\.0 KiB, this machine has 2\.0 KiB\. Is a dimension"):
-        check_memory(2049, "It")
-
-
-def test_the_limit_is_plausible() -> None:
-    assert 2**28 < storage.memory_limit() <= 2**62
-
-
-@pytest.mark.parametrize(
-    ("n", "text"),
-    [
-        (0, "0 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (1024**2, "1.0 MiB"),
-        (3.5 * 1024**3, "3.5 GiB"),
-        (1024**4, "1.0 TiB"),
-        (1024**5, "1.0 PiB"),
-        (5 * 1024**6, "5120.0 PiB"),
-    ],
-)
-def test_human_bytes(n: float, text: str) -> None:
-    assert human_bytes(n) == text
 
 
 def free(values: Sequence[float], order: Order) -> Storage:

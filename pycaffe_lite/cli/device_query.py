@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pycaffe_lite.engines import describe, describe_threads
-    from pycaffe_lite.storage import human_bytes, memory_limit
+    from pycaffe_lite.memory import human_bytes, memory_limit
     from pycaffe_lite.threads import cores
 
     start_log(args)

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import pycaffe_lite as caffe
+    from pycaffe_lite.memory import human_bytes
     from pycaffe_lite.memory_use import peak_memory
-    from pycaffe_lite.storage import human_bytes
 
     start_log(args)
     use_devices(args)

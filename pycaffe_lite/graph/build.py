@@ -20,9 +20,9 @@ from pycaffe_lite.graph.reuse import Reuse, plan_reuse, share_scratch
 from pycaffe_lite.graph.select import LayerSpec, select, specs_of
 from pycaffe_lite.graph.splits import insert_splits
 from pycaffe_lite.layer import bind, check_arity
+from pycaffe_lite.memory import check_memory
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import find_layer
-from pycaffe_lite.storage import check_memory
 
 if TYPE_CHECKING:
     from pycaffe_lite.schema import Positions

@@ -18,8 +18,9 @@ import numpy as np
 from pycaffe_lite import threads
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.memory import aligned
 from pycaffe_lite.net import Net
-from pycaffe_lite.storage import Storage, aligned
+from pycaffe_lite.storage import Storage
 
 log = logging.getLogger(__name__)
 

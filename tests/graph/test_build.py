@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite import storage
+from pycaffe_lite import memory
 from pycaffe_lite.errors import CaffeError, GraphError, MemoryLimitError, ShapeError, UnknownTypeError
 from tests.graph.nets import inputs, ip, layer, power
 from tests.layers.nets import net_of
@@ -193,7 +193,7 @@ def test_top_number_is_checked() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]) -> None:
-    monkeypatch.setattr(storage, "memory_limit", lambda: 20 * 2**30)
+    monkeypatch.setattr(memory, "memory_limit", lambda: 20 * 2**30)
     start = time.perf_counter()
     with pytest.raises(MemoryLimitError) as e:
         net_of(text)
@@ -209,7 +209,7 @@ def test_what_does_not_fit_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, t
 
 def test_blobs_in_shared_memory_are_counted_once_for_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Caffe's figure counts in-place layers and views again; refusing nets by it would refuse ones that fit."""
-    monkeypatch.setattr(storage, "memory_limit", lambda: 4500)
+    monkeypatch.setattr(memory, "memory_limit", lambda: 4500)
     text = (
         inputs(x=(10, 100))
         + "".join(layer(f"r{i}", "ReLU", "x", "x") for i in range(3))

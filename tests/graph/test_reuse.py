@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite import storage
+from pycaffe_lite import memory
 from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.errors import GraphError, MemoryLimitError, MemoryReusedError, ParameterError
 from pycaffe_lite.graph.reuse import Tenant, assign
@@ -343,14 +343,14 @@ def test_a_net_let_go_gives_its_memory_back_at_once() -> None:
 
 def test_what_fits_only_so_is_built(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     text = inputs(x=(100,)) + "".join(power(f"p{i + 1}", f"p{i}" if i else "x", f"p{i + 1}") for i in range(10))
-    monkeypatch.setattr(storage, "memory_limit", lambda: 4 * 400)
+    monkeypatch.setattr(memory, "memory_limit", lambda: 4 * 400)
     with pytest.raises(MemoryLimitError, match="The net up to blob 'p4'"):
         net_of(text, reuse_memory=False)
     with caplog.at_level(logging.INFO, "pycaffe_lite"):
         net_of(text)
     assert "Memory required for data: 4400" in caplog.text
     assert "Memory required for data, reused: 1600" in caplog.text  # x, two in turn, the output
-    monkeypatch.setattr(storage, "memory_limit", lambda: 4 * 400 - 1)
+    monkeypatch.setattr(memory, "memory_limit", lambda: 4 * 400 - 1)
     with pytest.raises(MemoryLimitError, match="The net needs 1.6 KiB"):
         net_of(text)
 
@@ -407,8 +407,8 @@ def test_no_layer_finds_what_others_wrote(case: LayerCase) -> None:
     bench, alone = Bench(case, dtype=np.float32), Bench(case, dtype=np.float32)
     bench.layer._shared_scratch = {}
     bench.forward(), alone.forward()
-    for memory in bench.layer._shared_scratch.values():
-        memory.fill(0xFF)
+    for shared in bench.layer._shared_scratch.values():
+        shared.fill(0xFF)
     for got, want in zip(bench.forward(), alone.forward(), strict=True):
         np.testing.assert_array_equal(got, want)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pycaffe_lite import storage
+from pycaffe_lite import memory
 from tests.properties.guard import LIMIT
 
 _EXAMPLES = os.environ.get("PYCAFFE_LITE_EXAMPLES")
@@ -34,7 +34,7 @@ def little_memory() -> Iterator[None]:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "memory_limit", lambda: LIMIT)
+        patch.setattr(memory, "memory_limit", lambda: LIMIT)
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, before[1]))
         yield
         resource.setrlimit(resource.RLIMIT_AS, before)

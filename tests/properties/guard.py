@@ -13,7 +13,7 @@ from pycaffe_lite.errors import CaffeError
 
 SECONDS = 20
 LIMIT = 2**24
-"""Bytes that a net may take (storage.memory_limit)."""
+"""Bytes that a net may take (memory.memory_limit)."""
 
 
 class Hang(BaseException):

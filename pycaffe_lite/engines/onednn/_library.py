@@ -18,7 +18,7 @@ from typing import Any
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import EngineError, MissingPackageError
-from pycaffe_lite.storage import aligned
+from pycaffe_lite.memory import aligned
 
 PATH_VARIABLE = "PYCAFFE_LITE_ONEDNN"
 WHEEL = "onednn-cpu-gomp"

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.done import Call, all_there
 from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, library
-from pycaffe_lite.storage import aligned
+from pycaffe_lite.memory import aligned
 
 F32, ANY = 3, 1
 FORWARD_TRAINING, FORWARD_INFERENCE = 64, 96

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.errors import EngineError
-from pycaffe_lite.storage import aligned
+from pycaffe_lite.memory import aligned
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
