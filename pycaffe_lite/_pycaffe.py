@@ -7,41 +7,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import numpy as np
 
 from pycaffe_lite._old_names import OldNames
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, Side
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
+from pycaffe_lite.graph.passes import Callback, Callbacks
 from pycaffe_lite.graph.plan import AUTOMATIC, Node
 from pycaffe_lite.layers.memory_data import MemoryData
-
-Callback = Callable[[int], object]
-"""Called with a layer's index."""
-
-
-@dataclass
-class Callbacks:
-    """What to call around each layer's passes."""
-
-    before_forward: list[Callback] = field(default_factory=list)
-    after_forward: list[Callback] = field(default_factory=list)
-    before_backward: list[Callback] = field(default_factory=list)
-    after_backward: list[Callback] = field(default_factory=list)
-
-    @property
-    def any(self) -> bool:
-        """Whether there is anything to call."""
-        return bool(self.before_forward or self.after_forward or self.before_backward or self.after_backward)
-
-    def of(self, what: Side) -> tuple[list[Callback], list[Callback]]:
-        """Before and after each layer, in the pass that computes data, or diffs."""
-        if what == "data":
-            return self.before_forward, self.after_forward
-        return self.before_backward, self.after_backward
 
 
 class PycaffeNames(OldNames):

@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
-from pycaffe_lite import _debug_info, _display, _random, weights_io
+from pycaffe_lite import _display, _random, weights_io
 from pycaffe_lite._files import PathLike
+from pycaffe_lite._given import set_all
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams, NamesByLayer
-from pycaffe_lite._pycaffe import Callbacks, PycaffeNames
-from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import Blob, BlobVec, Side
-from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
-from pycaffe_lite.graph.again import Note, Repeats, loss_of
-from pycaffe_lite.graph.build import build, reshape, settle
-from pycaffe_lite.graph.chains import Chains
-from pycaffe_lite.graph.names import Calls, names_of
+from pycaffe_lite._pycaffe import PycaffeNames
+from pycaffe_lite._typing import Array
+from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.errors import CaffeError, ParameterError
+from pycaffe_lite.graph.build import build, reshape
+from pycaffe_lite.graph.passes import Passes
 from pycaffe_lite.graph.plan import Node
-from pycaffe_lite.graph.steps import Steps
 from pycaffe_lite.graph.upgrade import upgrade_net
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.memory_use import MemoryUse, memory_use
@@ -150,8 +148,6 @@ class Net(PycaffeNames):
         message, positions = upgrade_net(message, positions)
         self.name = message.name
         self.phase = message.state.phase
-        self.debug_info = message.debug_info
-        """Whether passes log the mean absolute values of all that they compute."""
         self.seed = _random.new_seed() if seed is None else seed
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
@@ -171,19 +167,11 @@ class Net(PycaffeNames):
         self.top_names: OrderedDict[str, list[str]] = NamesByLayer((n.name, n.top_names) for n in graph.nodes)
         self.bottom_names: OrderedDict[str, list[str]] = NamesByLayer((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
-        self._chains = Chains(graph.nodes, graph.reuse)
-        self._repeats: Repeats | None = None
-        self._steps: Steps | None = None
-        if graph.nodes and not any(n.always_reshape for n in graph.nodes):
-            if self.phase == pb.TEST:
-                self._repeats = Repeats(graph.nodes, self._chains.all, graph.reuse)
-            elif not any(n.bottom_weights for n in graph.nodes):
-                self._steps = Steps(graph.nodes, self._chains.all, self._chains.all_backward)
-        self._names = None if graph.reuse else names_of(graph.nodes, graph.blobs, self.inputs)
+        self._passes = Passes(graph, self.phase, self.inputs)
+        self._passes.debug_info = message.debug_info
+        self._callbacks = self._passes.callbacks
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
-        self._has_users_layers = any(n.always_reshape for n in graph.nodes)
-        self._callbacks = Callbacks()
         self._reuse = graph.reuse
         weights_io.copy_own(self)
 
@@ -211,12 +199,8 @@ class Net(PycaffeNames):
             if self._reuse is not None:
                 self._reuse.keep(asked.values())
         if inputs:
-            self._set("data", inputs, self._named(self.inputs), "Input blob arguments do not match net inputs", "Input")
-        if self._names is None:
-            self._forward(first, last)
-        else:
-            with self._names.one_memory("data", first, last):
-                self._forward(first, last)
+            set_all("data", inputs, self._named(self.inputs), "Input blob arguments do not match net inputs", "Input")
+        self._passes.forward_as_named(first, last)
         return {name: blob.data for name, blob in wanted.items()}
 
     def backward(
@@ -236,143 +220,32 @@ class Net(PycaffeNames):
             wanted = self._of(self._nodes[last].bottom_names, self._nodes[last].bottoms)
         wanted = _with(wanted, self._named(self._asked("backward", "diffs", diffs)))
         if top_diffs:
-            self._set("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
-        if self._names is None:
-            self._backward(first, last)
-        else:
-            with self._names.one_memory("diff", last, first):
-                self._backward(first, last)
+            set_all("diff", top_diffs, self._output_blobs, "Top diff arguments do not match net outputs", "Diff")
+        self._passes.backward_as_named(first, last)
         return {name: blob.diff for name, blob in wanted.items()}
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers start to end (indices, both included); returns the weighted loss of their tops."""
-        nodes = self._nodes[start : end + 1] if self._is_watched else self._chains.between(start, end)
-        repeats = self._repeats
-        if repeats is None or nodes is not self._chains.all:
-            return self._run_forward(nodes, None)
-        done, loss = repeats.run()
-        if done == len(nodes):
-            return loss
-        notes = None if done else repeats.notes()
-        loss += self._run_forward(nodes[done:], notes)
-        if notes is not None:
-            repeats.keep(notes)
-        return loss
+        return self._passes.forward(start, end)
 
     def _backward(self, start: int, end: int) -> None:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
-        if self._reuse is not None:
-            raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
-        nodes = self._nodes[end : start + 1][::-1] if self._is_watched else self._chains.backward(start, end)
-        self._run_backward(nodes, None)
-        if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
-            with np.errstate(all="ignore"):
-                _debug_info.log_all_params(self.learnable)
-
-    def _forward_backward(self) -> float:
-        """Both passes through all layers; returns the weighted loss."""
-        if self._names is None:
-            return self._run_both()
-        with self._names.one_memory("diff", 0, len(self._nodes) - 1):
-            return self._run_both()
-
-    def _run_both(self) -> float:
-        steps, last = self._steps, len(self._nodes) - 1
-        if steps is None or self._is_watched:
-            loss = self._forward(0, last)
-            self._backward(last, 0)
-            return loss
-        done, loss = steps.run()
-        forward, backward = steps.left(done)
-        if not (forward or backward):
-            return loss
-        notes = None if done else steps.notes()
-        loss += self._run_forward(forward, notes)
-        self._run_backward(backward, notes)
-        if notes is not None:
-            steps.keep(notes)
-        return loss
+        self._passes.backward(start, end)
 
     @property
-    def _is_watched(self) -> bool:
-        """Whether somebody is told about layer by layer."""
-        return self.debug_info or self._callbacks.any
+    def debug_info(self) -> bool:
+        """Whether passes log the mean absolute values of all that they compute."""
+        return self._passes.debug_info
 
-    def _users_errors(self) -> dict[str, Any]:
-        """What numpy is to do about errors in users' layers."""
-        return dict(np.geterr()) if self._has_users_layers else {}
-
-    def _run_forward(self, nodes: Sequence[Node], notes: list[Note] | None) -> float:
-        """Run these nodes; returns their loss, and in `notes` what they did."""
-        loss, reuse, errors = 0.0, self._reuse, self._users_errors()
-        before, after = self._calls("data")
-        with np.errstate(all="ignore"):  # infinity and NaN come out where they do in C
-            for node in nodes:
-                for call in before:
-                    call(node.index)
-                if reuse is not None:
-                    reuse.before_layer(node)
-                try:
-                    if node.always_reshape:
-                        _forward_as_its_author_expects(node, errors)
-                    else:
-                        if node.settled_at != Blob.changes:
-                            settle(node)
-                        did = node.layer.forward(node.bottoms, node.tops)
-                        if notes is not None:
-                            notes.append(Note.of_forward(node, did))
-                except CaffeError as e:
-                    raise node.spec.blame(e) from e.__cause__
-                if self.debug_info:
-                    _debug_info.log_forward(node, self.learnable)
-                if node.losses:
-                    loss += loss_of(node)
-                for call in after:
-                    call(node.index)
-        return loss
-
-    def _run_backward(self, nodes: Sequence[Node], notes: list[Note] | None) -> None:
-        """Run the backward passes of these nodes that need one; in `notes` what they did."""
-        errors = self._users_errors()
-        before, after = self._calls("diff")
-        with np.errstate(all="ignore"):
-            for node in nodes:
-                for call in before:
-                    call(node.index)
-                if node.need_backward:
-                    try:
-                        if node.always_reshape:
-                            _backward_as_its_author_expects(node, errors)
-                        else:
-                            did = node.layer.backward(node.tops, node.propagate_down, node.bottoms)
-                            if notes is not None:
-                                notes.append(Note.of_backward(node, did))
-                    except CaffeError as e:
-                        raise node.spec.blame(e) from e.__cause__
-                    for i, weight in node.bottom_weights:
-                        node.bottoms[i].diff[...] += weight
-                    if self.debug_info:
-                        _debug_info.log_backward(node)
-                for call in after:
-                    call(node.index)
-
-    def _calls(self, what: Side) -> tuple[Calls, Calls]:
-        """What is called before and after each layer in the pass that computes data, or diffs."""
-        before, after = self._callbacks.of(what)
-        return (before, after) if self._names is None else self._names.around(what, before, after)
-
-    @property
-    def runs_others_code(self) -> bool:
-        """Whether a pass calls back, or runs Python layers."""
-        return self._has_users_layers or self._callbacks.any
+    @debug_info.setter
+    def debug_info(self, on: bool) -> None:
+        self._passes.debug_info = on
 
     def reshape(self) -> None:
         """Reshape every layer for the present shapes of its bottoms, from the inputs on. Raises what layers raise,
         mostly ShapeError.
         """
-        for repeats in (self._repeats, self._steps):
-            if repeats is not None:
-                repeats.forget()
+        self._passes.forget()
         for node in self._nodes:
             try:
                 reshape(node)
@@ -464,68 +337,7 @@ class Net(PycaffeNames):
     def _named(self, names: Iterable[str]) -> dict[str, Blob]:
         return {name: self.blobs[name] for name in names}
 
-    @staticmethod
-    def _set(what: Side, given: Mapping[str, Array], expected: Mapping[str, Blob], mismatch: str, noun: str) -> None:
-        if given.keys() != expected.keys():
-            raise GraphError(
-                f"{mismatch}: given {_names(given)}, needed {_names(expected)}",
-                hint="Give all of them, by name, and no others.",
-            )
-        for name, value in given.items():
-            blob = expected[name]
-            array = np.asarray(value)
-            if array.dtype.kind not in "biuf":
-                shown = f"an array of {array.dtype}" if array.ndim else f"{value!r:.60}"
-                raise ShapeError(f"{noun} '{name}' is {shown}, no array of numbers")
-            if array.ndim and blob.shape and array.shape[0] != blob.shape[0]:
-                raise _wrong_size(noun, name, array.shape, blob.shape)
-            try:
-                blob.get(what)[...] = array
-            except ValueError:
-                raise _wrong_size(noun, name, array.shape, blob.shape) from None
-
 
 def _with(wanted: Mapping[str, Blob], asked: Mapping[str, Blob]) -> dict[str, Blob]:
     """Both, in this order; of one name the blob that is `wanted`, as `end` has made it."""
     return {**wanted, **asked, **wanted}
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
-
-
-def _wrong_size(noun: str, name: str, given: Shape, wanted: Shape) -> ShapeError:
-    whole = (1, *given) if len(given) < len(wanted) else given
-    reshape = f"Reshape first: net.blobs['{name}'].reshape({', '.join(map(str, whole))})."
-    if len(given) == len(wanted) and given[0] != wanted[0]:
-        return ShapeError(
-            f"{noun} is not batch sized: '{name}' has {given[0]} items, its blob {wanted[0]}", hint=reshape
-        )
-    hint = ""
-    axes = len(wanted)
-    if len(given) in (axes, axes - 1) and axes > 2 and given[-1] == wanted[1] != given[1 - axes]:
-        last = len(given) - 1
-        order = (0, last, *range(1, last)) if len(given) == axes else (last, *range(last))
-        hint = f"Channels come first: {name}=array.transpose{order}{'' if len(given) == axes else '[np.newaxis]'}."
-    elif given[:2] == wanted[:2]:
-        hint = reshape
-    elif len(given) == axes - 1 and given[0] == wanted[1]:
-        hint = f"It lacks the batch axis: {name}=array[np.newaxis]. {'' if whole == wanted else reshape}".strip()
-    return ShapeError(f"{noun} '{name}' has shape {given}, its blob {wanted}", hint=hint)
-
-
-def _forward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
-    """A user's layer is reshaped each time, works on copies where it may not work in place, and warns as usual."""
-    reshape(node)
-    for i, original in node.copies:
-        node.bottoms[i].data[...] = original.data
-    with np.errstate(**errors), node.spec.noted("forward"):
-        node.layer.forward(node.bottoms, node.tops)
-
-
-def _backward_as_its_author_expects(node: Node, errors: Mapping[str, Any]) -> None:
-    with np.errstate(**errors), node.spec.noted("backward"):
-        node.layer.backward(node.tops, node.propagate_down, node.bottoms)
-    for i, original in node.copies:
-        if node.propagate_down[i]:
-            original.diff[...] = node.bottoms[i].diff

@@ -151,7 +151,7 @@ def summary(net: Net) -> Summary:
     """The summary of a net with the shapes that its blobs have now. Allocates nothing."""
     original = split_copies(net)
     listed = [n for n in net._nodes if n.type != "Split" or n.top_names[0] not in original]
-    within = net._chains.within()
+    within = net._passes.chains.within()
     rows = [_row(net, n, original, within.get(n.index)) for n in listed]
     return Summary(
         net.name,

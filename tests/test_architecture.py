@@ -30,6 +30,7 @@ FLOORS = [
     ("buffer", "fillers", "storage", "summary", "training_log", "_blas", "_children"),
     ("memory_use", "threads", "watched", "_display"),
     ("blob",),
+    ("_given",),
     ("schema", "data"),
     ("_transformer", "io", "net_spec"),
     ("coord_map",),

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     backwards = not args.reuse_memory
     names = [node.name for node in net._nodes]
     last = len(names) - 1
-    within = len(net._chains.within())
+    within = len(net._passes.chains.within())
 
     # The first passes take memory and warm up caches.
     log.info("Performing Forward")

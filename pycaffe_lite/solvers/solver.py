@@ -181,10 +181,10 @@ class Solver(ABC):
     @property
     def _watched(self) -> bool:
         """Whether code that is not ours runs in an iteration, and may look at arrays that it kept."""
-        return bool(self._watchers or self._on_start or self._on_gradients_ready or self.net.runs_others_code)
+        return bool(self._watchers or self._on_start or self._on_gradients_ready or self.net._passes.runs_others_code)
 
     def _start(self) -> None:
-        if self._on_start or self.net.runs_others_code:
+        if self._on_start or self.net._passes.runs_others_code:
             self.net.clear_param_diffs()  # arrays that somebody kept show it at once
         else:
             self.net.learnable.forget_diffs()
@@ -196,7 +196,7 @@ class Solver(ABC):
         loss = 0.0
         try:
             for _ in range(self.param.iter_size):
-                loss += self.net._forward_backward()
+                loss += self.net._passes.forward_backward()
         finally:
             self.net.learnable.settle_diffs()
         return loss / self.param.iter_size

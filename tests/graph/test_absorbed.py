@@ -118,7 +118,7 @@ def test_sums_of_one_primitive(text: str, members: list[str], made: list[bool]) 
     net = make(text)
     assert absorbed(net) == [members]
     agree(net, make(text, reuse_memory=False))
-    within = {net._nodes[i].name: first.name for i, first in net._chains.within().items()}
+    within = {net._nodes[i].name: first.name for i, first in net._passes.chains.within().items()}
     assert all(within[name] == members[0] for name in members[1:])
     if "group" not in text:
         assert made == [True] * 2
@@ -149,7 +149,7 @@ def test_these_are_none(text: str) -> None:
 
 def test_nets_that_do_not_reuse_memory_have_none() -> None:
     net = make(reuse_memory=False)
-    assert "sum" not in {net._nodes[i].name for i in net._chains.within()}
+    assert "sum" not in {net._nodes[i].name for i in net._passes.chains.within()}
     net.forward()
     assert np.isfinite(net.blobs["b"].data).all()
 
@@ -354,7 +354,7 @@ def watch(text: str, names: set[str]) -> Net:
     net.after_forward(lambda index: seen.extend(net._nodes[index].top_names))
     agree(net, plain)
     assert names < set(seen)
-    net._callbacks.after_forward.clear()
+    net._passes.callbacks.after_forward.clear()
     agree(net, plain)
     return net
 
@@ -427,7 +427,7 @@ def test_parts_are_read_one_by_one(text: str, behind: list[str], made: list[bool
     text = DATA + ALL + text + conv("last", "y", 4, kernel=1)
     net, plain = make(text), make(text, reuse_memory=False)
     assert absorbed(net) == [["all", "y", *behind]]
-    within = {net._nodes[i].name: worker.name for i, worker in net._chains.within().items()}
+    within = {net._nodes[i].name: worker.name for i, worker in net._passes.chains.within().items()}
     assert {name for name, worker in within.items() if worker == "y"} == {"all", *behind}
     agree(net, plain)
     assert made == [True] * 2

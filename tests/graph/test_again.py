@@ -74,7 +74,7 @@ def nets(request: pytest.FixtureRequest) -> tuple[Net, Net]:
 
 def pair(text: str, *, reuse_memory: bool = False) -> tuple[Net, Net]:
     net, by_layers = (net_of(text, TEST, seed=3, reuse_memory=reuse_memory) for _ in range(2))
-    by_layers._repeats = None
+    by_layers._passes.repeats = None
     return net, by_layers
 
 
@@ -98,7 +98,7 @@ def alike(net: Net, by_layers: Net) -> None:
 
 
 def all_of(net: Net) -> int:
-    return len(net._chains.all)
+    return len(net._passes.chains.all)
 
 
 def looks(net: Net) -> bool:
@@ -144,7 +144,7 @@ def debug(net: Net) -> None:
 def callback(net: Net) -> None:
     net.after_forward(lambda name: None)
     net.forward()
-    net._callbacks.after_forward.clear()
+    net._passes.callbacks.after_forward.clear()
 
 
 def threads(net: Net) -> None:
@@ -438,7 +438,7 @@ def test_where_passes_are_not_done_again(done: list[int]) -> None:
 def test_a_net_that_is_reshaped_lets_memory_go(nets: tuple[Net, Net]) -> None:
     net = nets[0]
     agree(nets, 2)
-    repeats = net._repeats
+    repeats = net._passes.repeats
     assert repeats is not None
     assert (repeats._last is None) == looks(net)
     net.reshape()

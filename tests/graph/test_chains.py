@@ -41,7 +41,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def within(net: Net) -> dict[str, str]:
     """Layers, and in which other layer's pass they run."""
-    return {net._nodes[i].name: first.name for i, first in net._chains.within().items()}
+    return {net._nodes[i].name: first.name for i, first in net._passes.chains.within().items()}
 
 
 def test_layers_in_place_one_after_another() -> None:

@@ -45,7 +45,7 @@ def test_what_is_between_is_not_written(by_layers: None) -> None:
         ):
             net.blobs[name].data  # noqa: B018
         assert not net.blobs[name]._data.allocated
-    within = {net._nodes[i].name: by.name for i, by in net._chains.within().items()}
+    within = {net._nodes[i].name: by.name for i, by in net._passes.chains.within().items()}
     assert all(within[name] == "first" for name in members[1:])
 
 
@@ -100,7 +100,7 @@ def test_memory_of_watched_passes(by_layers: None) -> None:
     assert net.memory_use().data - before <= sum(sizes[-2:]) + net.blobs["last"].nbytes + net.blobs["thin"].nbytes
     memories = [weakref.ref(net.blobs[name]._data.buffer._memory.base) for name in BETWEEN]  # type: ignore[union-attr]
     assert len({id(memory()) for memory in memories}) == 2
-    net._callbacks.after_forward.clear()
+    net._passes.callbacks.after_forward.clear()
     net.forward()
     assert in_line(net)
     assert [memory() for memory in memories] == [None] * 4

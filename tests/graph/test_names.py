@@ -108,7 +108,7 @@ def passes(net: caffe.Net) -> None:
 def steps(net: caffe.Net) -> None:
     for _ in range(3):
         net.clear_param_diffs()
-        net._forward_backward()
+        net._passes.forward_backward()
 
 
 @pytest.mark.parametrize("run", [passes, steps])
@@ -207,7 +207,7 @@ def test_without_backward_passes_scale_and_prelu_run_in_place() -> None:
     text = START + "\n".join(IN_PLACE.splitlines()[:3]) + layer("end", "Flatten", "c", "e")
     net = net_of(text, caffe.TEST)
     assert len({id(node.tops[0]) for node in net._nodes if node.top_names[0] == "c"}) == 1
-    assert net._names is None
+    assert net._passes._names is None
 
 
 def test_a_loss_weight_stays_where_it_is() -> None:

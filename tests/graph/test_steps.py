@@ -74,7 +74,7 @@ def solvers(request: pytest.FixtureRequest) -> tuple[Solver, Solver]:
 
 def pair(text: str, more: str = "weight_decay: 0.01") -> tuple[Solver, Solver]:
     made, by_layers = (make(text, more) for _ in range(2))
-    by_layers.net._steps = None
+    by_layers.net._passes.steps = None
     return made, by_layers
 
 
@@ -121,13 +121,13 @@ def all_alike(solvers: tuple[Solver, Solver]) -> None:
 
 
 def whole(solver: Solver) -> int:
-    assert solver.net._steps is not None
-    return len(solver.net._steps._runs)
+    assert solver.net._passes.steps is not None
+    return len(solver.net._passes.steps._runs)
 
 
 def can_all_say(solver: Solver) -> bool:
     """Whether all layers say what their backward passes did: numpy's convolutions and poolings do not."""
-    steps = solver.net._steps
+    steps = solver.net._passes.steps
     assert steps is not None
     return all(type(node.layer).__name__ not in ("Convolution", "Pooling") for node in steps._backward)
 
@@ -354,13 +354,13 @@ def test_a_layer_that_does_not_say_what_its_backward_pass_did(done: list[int]) -
 def test_nets_in_phase_test_take_no_steps() -> None:
     message, _ = parse_text(PERCEPTRON, pb.NetParameter, "net.prototxt")
     message.state.phase = caffe.TEST
-    assert Net.from_message(message)._steps is None
+    assert Net.from_message(message)._passes.steps is None
 
 
 def test_where_something_is_left_otherwise_than_it_was_found_nothing_is_kept() -> None:
     """Of two passes for one update the second finds gradients, to which it adds."""
     solver = make(PERCEPTRON, "iter_size: 2")
-    steps = solver.net._steps
+    steps = solver.net._passes.steps
     assert isinstance(steps, Steps)
     solver.step(3)
     assert steps._resting or steps._last is None or not steps._last.holds()

@@ -91,7 +91,7 @@ def test_a_net_whose_batch_lies_innermost(tmp_path, monkeypatch: pytest.MonkeyPa
         threads.set_num_threads(number)
         net = make(tmp_path)
         fill(net)
-        net._forward_backward()
+        net._passes.forward_backward()
         diffs.append([blob.diff.copy() for blobs in net.params.values() for blob in blobs])
     assert len(parts) > 20
     for other in diffs[1:]:

@@ -30,8 +30,8 @@ def test_where_numpys_layers_are_most_nothing_is_done_again() -> None:
     )
     net, by_layers = pair(text)
     agree((net, by_layers), 3)
-    assert net._repeats is not None
-    assert net._repeats._last is None
+    assert net._passes.repeats is not None
+    assert net._passes.repeats._last is None
 
 
 def test_few_numbers() -> None:
@@ -46,7 +46,7 @@ def test_few_numbers() -> None:
     )
     net, by_layers = pair(text)
     agree((net, by_layers), 3)
-    assert net._repeats is not None
-    assert net._repeats._last is not None
-    assert all(more is None for *_, more in net._repeats._last._steps)
+    assert net._passes.repeats is not None
+    assert net._passes.repeats._last is not None
+    assert all(more is None for *_, more in net._passes.repeats._last._steps)
     agree((net, by_layers), 3, seed=7)

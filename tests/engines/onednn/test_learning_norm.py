@@ -78,8 +78,8 @@ def within(net: Net) -> list[str]:
 
 
 def watch(net: Net, forward: bool, backward: bool) -> None:
-    net._callbacks.after_forward[:] = [lambda index: None] * forward
-    net._callbacks.after_backward[:] = [lambda index: None] * backward
+    net._passes.callbacks.after_forward[:] = [lambda index: None] * forward
+    net._passes.callbacks.after_backward[:] = [lambda index: None] * backward
 
 
 def step(net: Net) -> None:

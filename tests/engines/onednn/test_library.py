@@ -119,7 +119,7 @@ signal.signal(signal.SIGALRM, lambda *args: seen.append(1))
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 end = time.monotonic() + 2
 while time.monotonic() < end:
-    net._forward_backward()
+    net._passes.forward_backward()
 signal.setitimer(signal.ITIMER_REAL, 0)
 from pycaffe_lite.engines.onednn._library import NO_STACK, _Stack
 stack = _Stack()
