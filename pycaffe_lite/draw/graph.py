@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.draw import labels
-from pycaffe_lite.errors import GraphError
+from pycaffe_lite.graph.select import in_phase
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 
@@ -57,26 +57,6 @@ def build_graph(
     """
     layers = [layer for layer in net.layer if in_phase(layer, phase)]
     return _Builder(net.name, shapes or {}, phase is None).build(layers, display_lrm)
-
-
-def in_phase(layer: pb.LayerParameter, phase: int | None) -> bool:
-    """Whether the layer's rules allow this phase; rules on levels and stages are taken to be met. None: any phase."""
-    if layer.include and layer.exclude:
-        raise GraphError(
-            "include and exclude rules are both given",
-            hint="Use one kind only.",
-            layer=layer.name,
-            layer_type=layer.type,
-        )
-    if phase is None:
-        return True
-    if layer.include:
-        return any(not rule.HasField("phase") or rule.phase == phase for rule in layer.include)
-    return not any(_only_phase(rule) and rule.phase == phase for rule in layer.exclude)
-
-
-def _only_phase(rule: pb.NetStateRule) -> bool:
-    return [field.name for field, _ in rule.ListFields()] == ["phase"]
 
 
 class _Builder:

@@ -59,10 +59,7 @@ def select(specs: Iterable[LayerSpec], state: pb.NetState) -> list[LayerSpec]:
     kept = []
     for spec in specs:
         message = spec.message
-        if message.include and message.exclude:
-            raise spec.blame(
-                GraphError("include and exclude rules are both given", hint="Use one kind only.", field="include[0]")
-            )
+        _check_rules(spec)
         if message.include:
             reasons = [unmet(rule, state) for rule in message.include]
             included = any(not reason for reason in reasons)
@@ -74,6 +71,30 @@ def select(specs: Iterable[LayerSpec], state: pb.NetState) -> list[LayerSpec]:
         else:
             log.info("%s in layer %s", "; ".join(reasons), message.name)
     return kept
+
+
+def in_phase(layer: pb.LayerParameter, phase: int | None) -> bool:
+    """Whether the layer may take part in this phase, at some level and with some stages. None: in any phase.
+
+    Raises GraphError for a layer that has rules of both kinds.
+    """
+    _check_rules(LayerSpec(layer))
+    if phase is None:
+        return True
+    if layer.include:
+        return any(not rule.HasField("phase") or rule.phase == phase for rule in layer.include)
+    return not any(_only_phase(rule) and rule.phase == phase for rule in layer.exclude)
+
+
+def _only_phase(rule: pb.NetStateRule) -> bool:
+    return [field.name for field, _ in rule.ListFields()] == ["phase"]
+
+
+def _check_rules(spec: LayerSpec) -> None:
+    if spec.message.include and spec.message.exclude:
+        raise spec.blame(
+            GraphError("include and exclude rules are both given", hint="Use one kind only.", field="include[0]")
+        )
 
 
 def unmet(rule: pb.NetStateRule, state: pb.NetState) -> str:
