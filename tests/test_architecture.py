@@ -24,7 +24,7 @@ MODULES = {
 
 # From the ground up; a module imports its own floor and those below, not counting what is for type checkers only.
 FLOORS = [
-    ("errors", "proto", "timer", "_forks", "_random", "_table", "_typing"),
+    ("errors", "proto", "timer", "_forks", "_interrupts", "_random", "_table", "_typing"),
     ("constraints", "done", "glog", "memory", "registry", "_debug_info", "_extras", "_files", "_install"),
     ("_mode", "_multiply_adds", "_old_names", "_parallel", "_statistics"),
     ("buffer", "fillers", "storage", "summary", "training_log", "_blas", "_children"),

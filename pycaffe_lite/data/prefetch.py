@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from pycaffe_lite._interrupts import uninterrupted
 from pycaffe_lite.errors import DataError, ParameterError
 
 T = TypeVar("T")
@@ -74,11 +75,12 @@ class Prefetcher(Generic[T]):
         channel = self._channel
         with channel.changed:
             if self._thread is None and not channel.stopped:
-                self._thread = threading.Thread(
-                    target=_work, args=(weakref.ref(self), channel), name="prefetch", daemon=True
-                )
-                _running.add(self)
-                self._thread.start()
+                with uninterrupted():  # a start that is broken off leaves a thread that cannot be joined
+                    self._thread = threading.Thread(
+                        target=_work, args=(weakref.ref(self), channel), name="prefetch", daemon=True
+                    )
+                    _running.add(self)
+                    self._thread.start()
             while not channel.items and not channel.stopped:
                 channel.changed.wait()
             if channel.stopped:

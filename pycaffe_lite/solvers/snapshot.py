@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from pycaffe_lite import schema
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, atomic_write
+from pycaffe_lite._interrupts import uninterrupted
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.errors import ParameterError, SnapshotError
 from pycaffe_lite.net import Net
@@ -77,11 +79,11 @@ def write(settings: Settings, names: Names, net: Net, state: SolverState, rest: 
     hdf5 = settings.snapshot_format == pb.SolverParameter.HDF5
     kind = "HDF5" if hdf5 else "binary proto"
     state.learned_net = model
-    with (
-        atomic_write(resume_file) as resume_part,
-        atomic_write(state_file) as state_part,
-        atomic_write(model) as model_part,
-    ):
+    with ExitStack() as files:
+        # They take their names in the other order: a state's weights are there before it is.
+        resume_part, state_part, model_part = (
+            files.enter_context(atomic_write(name)) for name in (resume_file, state_file, model)
+        )
         log.info("Snapshotting to %s file %s", kind, model)
         save_net = net.save_hdf5 if hdf5 else net.save
         _write_part(model_part, model, lambda: save_net(model_part, settings.snapshot_diff))
@@ -90,6 +92,8 @@ def write(settings: Settings, names: Names, net: Net, state: SolverState, rest: 
         _write_part(state_part, state_file, lambda: save_state(state_part, state))
         log.info("Snapshotting data positions and random numbers to %s", resume_file)
         _write_part(resume_part, resume_file, lambda: resume.write(resume_part, state_part, rest))
+        with uninterrupted():
+            files.close()
 
 
 def read(path: PathLike, shapes: Sequence[Shape]) -> SolverState:

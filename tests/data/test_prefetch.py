@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,19 @@ def _no_thread_stays() -> object:
     yield
     gc.collect()
     wait_until(lambda: prefetch_threads() == before)
+
+
+def test_an_interrupt_while_the_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Thread(threading.Thread):
+        def start(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Thread)
+    p = Prefetcher(itertools.count().__next__, 2)
+    with pytest.raises(KeyboardInterrupt):
+        p.get()
+    p.close()  # a thread that was never started could not be joined
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7])

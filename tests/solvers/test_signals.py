@@ -103,6 +103,22 @@ def test_a_second_sigint_ends_at_once(tmp_path: Path) -> None:
     assert models(tmp_path) == set()
 
 
+def test_an_interrupt_leaves_no_half_of_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = make(tmp_path)
+    rename = os.replace
+
+    def interrupted(source: Path, goal: Path) -> None:
+        rename(source, goal)
+        if goal.name == "s_iter_0.caffemodel":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        solver.snapshot()
+    ends = {"caffemodel", "solverstate", "solverstate.resume"}
+    assert {p.name.removeprefix("s_iter_0.") for p in tmp_path.glob("*s_iter_0*")} == ends
+
+
 def test_without_the_block_sigint_is_pythons(tmp_path: Path) -> None:
     solver = make(tmp_path)
     solver.watch(at(3, "iteration", signal.SIGINT))
