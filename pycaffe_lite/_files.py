@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import shutil
@@ -132,10 +133,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         raise
     except OSError as e:
         _remove(part)
-        raise SnapshotError(
-            f"Cannot write {goal}: {e.strerror or e}{_free(goal.parent)}",
-            hint="What was there before is untouched.",
-        ) from e
+        raise _refused(goal, e) from e
     except BaseException:
         _remove(part)
         raise
@@ -145,6 +143,32 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
                 folder.rmdir()
     with suppress(OSError):  # not every system can; the file itself is safe already
         _sync(goal.parent)
+
+
+def check_writable(path: PathLike) -> None:
+    """Make sure that `atomic_write` may write a file there, before the work whose outcome it is to hold; raises
+    SnapshotError. Nothing is left there, and what is there is left alone.
+    """
+    if "\0" in os.fspath(path):
+        raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
+    if _is_pipe_or_device(path):
+        return
+    goal = Path(os.path.realpath(path))
+    try:
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(goal).st_mode):  # a name that is too long raises
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=goal.parent):
+            pass
+    except OSError as e:
+        raise _refused(goal, e) from e
+
+
+def _refused(goal: Path, error: OSError) -> SnapshotError:
+    return SnapshotError(
+        f"Cannot write {goal}: {error.strerror or error}{_free(goal.parent)}",
+        hint="What was there before is untouched.",
+    )
 
 
 def _is_pipe_or_device(path: PathLike) -> bool:

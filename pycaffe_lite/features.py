@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite._extras import require
-from pycaffe_lite._files import atomic_write
+from pycaffe_lite._files import atomic_write, check_writable
 from pycaffe_lite._typing import FloatArray, OnProgress
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
@@ -88,6 +88,7 @@ def _database(stack: ExitStack, path: str, backend: str) -> Add:
 
 def _new_hdf5(stack: ExitStack, path: str) -> Any:
     h5py = require("h5py", "write HDF5 files")
+    check_writable(path)
     part = stack.enter_context(atomic_write(path))
     try:
         return stack.enter_context(h5py.File(part, "w"))

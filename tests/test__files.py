@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from pycaffe_lite._files import atomic_write, find_file, read_bytes
+from pycaffe_lite._files import atomic_write, check_writable, find_file, read_bytes
 from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, WeightsError
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -165,3 +165,14 @@ def test_long_names_of_few_letters(tmp_path):
     with atomic_write(tmp_path / ("ä" * 120)) as part:
         part.write_bytes(b"1")
     assert os.listdir(tmp_path) == ["ä" * 120]
+
+
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "a").write_text("there")
+    for good in (tmp_path / "a", tmp_path / "new", os.devnull):
+        check_writable(good)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "there"
+    for bad in (tmp_path, tmp_path / "a" / "b", tmp_path / "none" / "b", tmp_path / ("b" * 256), "a\0b"):
+        with pytest.raises(SnapshotError):
+            check_writable(bad)

@@ -144,3 +144,11 @@ def test_untrained_layers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("net.prototxt").write_text(NET.replace('name: "ip"', 'name: "ip2"'))
     assert main(["extract_features", "w.caffemodel", "net.prototxt", "ip", "a", "1", "lmdb"]) == 0
     assert "no weights for ip2" in capsys.readouterr().err
+
+
+def test_files_are_tried_before_the_work(net: caffe.Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("h5py")
+    Path("folder").mkdir()
+    monkeypatch.setattr(net, "forward", None)
+    with pytest.raises(CaffeError, match="folder: Is a directory"):
+        extract_features(net, ["ip"], ["folder"], 1, "hdf5")

@@ -46,13 +46,15 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     import pycaffe_lite as caffe
-    from pycaffe_lite._files import atomic_write, read_bytes
+    from pycaffe_lite._files import atomic_write, check_writable, read_bytes
     from pycaffe_lite.data.pool import in_threads
 
     start_log(args)
     if args.gpu:
         caffe.set_mode_gpu()
     log_engine()
+    output = args.output_file if args.output_file.endswith(".npy") else args.output_file + ".npy"  # as np.save does
+    check_writable(output)
     names, pictures = _inputs(args.input_file, args.ext)
     net = caffe.Classifier(image_dims=args.images_dim, **picture_net_settings(args))
     shape = net.blobs[net.inputs[0]].shape
@@ -73,7 +75,6 @@ def run(args: argparse.Namespace) -> int:
             found += list(net.predict(batch, not args.center_only))
             progress(len(found), len(names))
     print(f"Done in {time.monotonic() - start:.2f} s.")
-    output = args.output_file if args.output_file.endswith(".npy") else args.output_file + ".npy"  # as np.save does
     print(f"Saving results into {output}")
     with atomic_write(output) as part, open(part, "wb") as file:
         np.save(file, np.stack(found))

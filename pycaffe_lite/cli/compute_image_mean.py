@@ -21,9 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pycaffe_lite._files import check_writable
     from pycaffe_lite.data.mean_image import compute_mean_image, write_mean_image
 
     start_log(args)
+    if args.output:
+        check_writable(args.output)
     with progress_bar("images") as progress:
         mean = compute_mean_image(args.database, args.backend, progress)
     if args.output:

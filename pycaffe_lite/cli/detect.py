@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from pycaffe_lite._extras import require
 from pycaffe_lite.cli._arguments import start_log
 from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import progress_bar
@@ -40,11 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import pycaffe_lite as caffe
+    from pycaffe_lite._files import check_writable
 
     start_log(args)
     if args.gpu:
         caffe.set_mode_gpu()
     log_engine()
+    check_writable(args.output_file)
+    hdf5 = args.output_file.lower().endswith((".h5", ".hdf5"))
+    if hdf5:
+        require("h5py", "write HDF5 files")
     begun = time.monotonic()
     print("Loading input...")
     listed = _windows(args.input_file) if args.crop_mode == "list" else None
@@ -59,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
                 found += detector.detect_windows([(name, windows)])
                 progress(i + 1, len(listed))
     print(f"Processed {len(found)} windows in {time.monotonic() - begun:.3f} s.")
-    (_write_hdf5 if args.output_file.lower().endswith((".h5", ".hdf5")) else _write_csv)(args.output_file, found)
+    (_write_hdf5 if hdf5 else _write_csv)(args.output_file, found)
     print(f"Saved to {args.output_file}.")
     return 0
 
@@ -120,7 +126,6 @@ def _write_hdf5(path: str, found: Sequence[dict[str, Any]]) -> None:
     """Datasets filename (n,), window (n, 4) and prediction (n, ...)."""
     import numpy as np
 
-    from pycaffe_lite._extras import require
     from pycaffe_lite._files import atomic_write
 
     h5py = require("h5py", "write HDF5 files")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from pycaffe_lite import schema
+from pycaffe_lite import _files, schema
 from pycaffe_lite._extras import require
 from pycaffe_lite._files import PathLike, atomic_write
 from pycaffe_lite._interrupts import uninterrupted
@@ -51,26 +51,26 @@ def file_names(settings: Settings, tag: str) -> Names:
 
 
 def check_writable(settings: Settings) -> None:
-    """Make sure that snapshots can be written, by writing a file there: no training is to be lost for a mistyped path.
+    """Make sure that snapshots can be written: no training is to be lost for a mistyped path.
 
-    Raises ParameterError without a prefix, SnapshotError for a folder that is not there or not to be written in,
-    MissingPackageError where they are to be HDF5 and h5py is not installed.
+    Raises ParameterError without a prefix, SnapshotError for a folder that is not there or not to be written in and for
+    a name that is too long, MissingPackageError where they are to be HDF5 and h5py is not installed.
     """
     if settings.snapshot_format == pb.SolverParameter.HDF5:
         require("h5py", "write HDF5 snapshots")
-    folder = os.path.dirname(os.path.abspath(file_names(settings, "").weights))
-    hint = "Make the folder, or change snapshot_prefix."
+    longest = file_names(settings, f"iter_{settings.max_iter}").resume
+    folder = os.path.dirname(os.path.abspath(longest))
     if not os.path.isdir(folder):
-        raise SnapshotError(f"There is no folder {folder} for snapshots", field="snapshot_prefix", hint=hint)
-    import tempfile  # brings half of the standard library, for those who train
-
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as e:
         raise SnapshotError(
-            f"Cannot write snapshots in {folder}: {e.strerror or e}", field="snapshot_prefix", hint=hint
-        ) from e
+            f"There is no folder {folder} for snapshots",
+            field="snapshot_prefix",
+            hint="Make the folder, or change snapshot_prefix.",
+        )
+    try:
+        _files.check_writable(longest)
+    except SnapshotError as e:
+        e.field, e.hint = "snapshot_prefix", "Change snapshot_prefix."
+        raise
 
 
 def write(settings: Settings, names: Names, net: Net, state: SolverState, rest: resume.Resume) -> None:

@@ -343,7 +343,7 @@ def test_a_folder_that_may_not_be_written(saved: Path, cli: Cli) -> None:
     locked = saved / "locked"
     locked.mkdir(0o500)
     change("solver.prototxt", '"small"', '"locked/small"')
-    check(cli(*TRAIN), "Cannot write snapshots in .*locked")
+    check(cli(*TRAIN), "Cannot write .*locked", "Change snapshot_prefix")
 
 
 def _python(code: str) -> Result:

@@ -158,6 +158,15 @@ def test_windows_to_hdf5(net: caffe.Net, cli: Cli) -> None:
         np.testing.assert_allclose(file["prediction"][2], by_hand(net, pixels(1)[1:5, 2:7]), rtol=1e-4)
 
 
+@pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize("argv", [("classify", "0.png"), ("detect", "windows.csv", *DETECT)])
+def test_outputs_are_tried_before_the_work(cli: Cli, argv: tuple[str, ...]) -> None:
+    Path("out.npy").mkdir()
+    result = cli(*argv[:2], "out.npy", *MODEL, *argv[2:])
+    assert (result.status, result.out) == (1, "")
+    assert "out.npy: Is a directory" in result.error
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

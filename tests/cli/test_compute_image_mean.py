@@ -86,3 +86,8 @@ def test_no_database(cli: Cli) -> None:
     result = cli("compute-image-mean", "db")
     assert result.status == 1
     assert "There is no database 'db'" in result.error
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_output_is_tried_before_the_work(cli: Cli) -> None:
+    assert "Cannot write" in cli("compute-image-mean", "no database", "none/mean.binaryproto").error
