@@ -35,15 +35,15 @@ class Progress:
         elif event.kind == "snapshotting":
             self._pause = self._pause or time.monotonic()
             self._line.show(f"{self._counter(event)} writing {event.what}")
-
-    def _training(self, event: Event) -> None:
-        if self._pause:
+        elif event.kind in ("tested", "snapshot") and self._pause:
             # The speed is that of training alone; the time left counts tests and snapshots in.
             pause = time.monotonic() - self._pause
             self._recent = deque((i, t + pause) for i, t in self._recent)
-            if event.iter <= self._first[0] + 1:  # but the test at the beginning comes once
+            if event.iter == self._first[0]:  # but the test at the beginning comes once
                 self._first = self._first[0], self._first[1] + pause
             self._pause = 0.0
+
+    def _training(self, event: Event) -> None:
         if not self._line.due():
             return
         now = time.monotonic()

@@ -84,6 +84,23 @@ def test_the_test_at_the_beginning_does_not_count(now: list[float]) -> None:
     assert line.shown[-1].endswith(" 0:12 left")
 
 
+def test_the_iteration_after_a_test_or_snapshot_is_no_part_of_it(now: list[float]) -> None:
+    line = Line()
+    watch = progress(line)
+    watch(Event("testing", 100, 1, 1, "0", 0, 4))
+    now[0] += 50
+    watch(Event("tested", 100, 1, 1, "0", 4, 4))
+    now[0] += 2
+    watch(Event("iteration", 101, 1, 1))
+    watch(Event("snapshotting", 101, 1, 1, "a.caffemodel"))
+    now[0] += 30
+    watch(Event("snapshot", 101, 1, 1, "a.caffemodel"))
+    now[0] += 2
+    watch(Event("iteration", 102, 1, 1))
+    assert line.shown[1].endswith(" 0.5 it/s  loss 1  lr 1  23:18 left")  # 699 at 1 in 2 s
+    assert " 0.5 it/s " in line.shown[-1]
+
+
 def test_the_bar_makes_room_in_a_narrow_terminal(now: list[float]) -> None:
     line = Line()
     watch = progress(line)
