@@ -130,7 +130,7 @@ def start_log(args: argparse.Namespace) -> None:
     """Log as Caffe does from now on, to stderr and, where --log_dir says so, into a file."""
     glog.install(args.minloglevel, args.log_dir)
     for name in _CAFFE:
-        if getattr(args, f"unused_{name}", None) is not None:
+        if getattr(args, f"unused_{name}", None):
             log.warning("--%s has no effect on this command", name)
 
 

@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", required=True, metavar="PROTOTXT", help="the solver's file")
     begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--snapshot", metavar="SOLVERSTATE", help="go on from this snapshot")
-    begin.add_argument("--weights", type=comma_separated, metavar="A,B", help="begin with the weights in these files")
+    begin.add_argument("--snapshot", type=_name, metavar="SOLVERSTATE", help="go on from this snapshot")
+    begin.add_argument("--weights", type=_names, metavar="A,B", help="begin with the weights in these files")
     parser.add_argument(
         "--sigint_effect",
         choices=_EFFECTS,
@@ -118,6 +118,14 @@ def command(*words: str) -> str:
 
 def in_words(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+
+
+def _name(text: str) -> str | None:
+    return text or None  # an empty flag is an absent one, as in gflags
+
+
+def _names(text: str) -> list[str] | None:
+    return comma_separated(text) or None
 
 
 def _again(args: argparse.Namespace) -> list[str]:

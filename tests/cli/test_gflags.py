@@ -38,6 +38,13 @@ def test_weights_of_several_files() -> None:
     ]
 
 
+def test_an_empty_flag_is_an_absent_one() -> None:
+    args = parse(["train", "--solver=s", "--snapshot=", "--weights=a"])
+    assert (args.snapshot, args.weights) == (None, ["a"])
+    args = parse(["train", "--solver=s", "--weights", "", "--snapshot", "a"])
+    assert (args.snapshot, args.weights) == ("a", None)
+
+
 def test_a_verb_with_underscores() -> None:
     assert parse(["device_query", "-gpu", "0"]).gpu == "0"
     assert parse(["compute_image_mean", "db"]).database == "db"
