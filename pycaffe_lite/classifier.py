@@ -15,6 +15,7 @@ from pycaffe_lite.errors import GraphError, ShapeError
 from pycaffe_lite.io import oversample as crops_of
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto.caffe_pb2 import TEST
+from pycaffe_lite.weights_io import copy_to_use
 
 
 class PictureNet(Net):
@@ -30,7 +31,9 @@ class PictureNet(Net):
         channel_swap: Sequence[int] | None,
         reuse_memory: bool,
     ) -> None:
-        super().__init__(model_file, TEST, weights=pretrained_file, reuse_memory=reuse_memory)
+        super().__init__(model_file, TEST, reuse_memory=reuse_memory)
+        if pretrained_file is not None:
+            copy_to_use(self, pretrained_file)
         if not self.inputs:
             raise GraphError(
                 f"{os.fspath(model_file)} has no Input layer to put pictures in",

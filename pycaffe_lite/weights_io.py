@@ -72,6 +72,13 @@ def copy_from_hdf5(net: Net, path: PathLike, strict: bool = True) -> LoadReport:
     return _copy(net, path, schema.read_weights_hdf5(path).items(), shared_once=True, strict=strict)
 
 
+def copy_to_use(net: Net, path: PathLike) -> None:
+    """Copy weights into a net that is used and not trained: layers that the file lacks are warned of."""
+    report = net.copy_from(path)
+    if report.kept and report.matched:
+        log.warning("%s has no weights for %s: they are used untrained", report.source, _some(report.kept))
+
+
 def copy_own(net: Net) -> None:
     """Copy the weights that came within the net's own message, as they do when it was read from a .caffemodel."""
     found = [(n.name, [schema.blobproto_to_array(b) for b in n.message.blobs]) for n in net._nodes if n.message.blobs]

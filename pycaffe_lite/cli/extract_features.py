@@ -31,15 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import pycaffe_lite as caffe
     from pycaffe_lite.features import extract_features
+    from pycaffe_lite.weights_io import copy_to_use
 
     start_log(args)
     if args.device == "GPU":
         caffe.set_mode_gpu()
     net = caffe.Net(args.prototxt, caffe.TEST)
     try:
-        missing = net.copy_from(args.pretrained_net).kept
-        if missing:
-            log.warning("%s has no weights for %s: they stay untrained", args.pretrained_net, ", ".join(missing))
+        copy_to_use(net, args.pretrained_net)
         with progress_bar("batches") as progress:
             counts = extract_features(net, args.blobs, args.outputs, args.batches, args.db_type, progress)
     finally:

@@ -35,14 +35,13 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     import pycaffe_lite as caffe
+    from pycaffe_lite.weights_io import copy_to_use
 
     start_log(args)
     use_devices(args)
     log_engine()
     net = caffe.Net(args.model, caffe.TEST, args.level, args.stage, reuse_memory=args.reuse_memory)
-    missing = net.copy_from(args.weights).kept
-    if missing:
-        log.warning("%s has no weights for %s: they are tested untrained", args.weights, ", ".join(missing))
+    copy_to_use(net, args.weights)
     log.info("Running for %d iterations.", args.iterations)
     sums = {name: np.zeros(net.blobs[name].count) for name in net.outputs}
     total_loss = 0.0

@@ -159,6 +159,16 @@ def test_windows_to_hdf5(net: caffe.Net, cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize("argv", [("classify", "0.png", "--images_dim=6,8"), ("detect", "windows.csv", *DETECT)])
+def test_untrained_layers_are_named(cli: Cli, argv: tuple[str, ...]) -> None:
+    more = 'layer { name: "new" type: "InnerProduct" bottom: "prob" top: "new" inner_product_param { num_output: 2 } }'
+    Path("net.prototxt").write_text(NET + more)
+    result = cli(*argv[:2], "out", *MODEL, *argv[2:])
+    assert result.status == 0
+    assert "w.caffemodel has no weights for new: they are used untrained" in result.err
+
+
+@pytest.mark.usefixtures("windows")
 @pytest.mark.parametrize("argv", [("classify", "0.png"), ("detect", "windows.csv", *DETECT)])
 def test_outputs_are_tried_before_the_work(cli: Cli, argv: tuple[str, ...]) -> None:
     Path("out.npy").mkdir()

@@ -48,7 +48,7 @@ def test_layers_without_weights_are_named(project: Path, cli: Cli) -> None:
     Path("net.prototxt").write_text(NET.replace('"ip1" type', '"ip1_new" type'))
     result = cli("test", "--model=net.prototxt", "--weights=w.caffemodel", "--iterations=1", "--minloglevel=1")
     assert result.status == 0
-    assert messages(result.err, "test.py") == ["w.caffemodel has no weights for ip1_new: they are tested untrained"]
+    assert messages(result.err, "weights_io.py") == ["w.caffemodel has no weights for ip1_new: they are used untrained"]
 
 
 def test_level_and_stages(project: Path, cli: Cli) -> None:
