@@ -9,12 +9,18 @@ HELP = "run a Python script written for Caffe: its 'import caffe' gives pycaffe-
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("script", metavar="SCRIPT", help="the script; its folder is searched for modules first")
-    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="the script's own arguments")
+    # One argument for both: of two, argparse would take the script's first "--" for its own.
+    parser.add_argument(
+        "script",
+        metavar="SCRIPT",
+        nargs=argparse.PARSER,
+        help="the script, whose folder is searched for modules first, and the script's own arguments",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it; the exit status is the script's."""
     from pycaffe_lite.as_caffe import run_script
 
-    return run_script(args.script, args.arguments, log_level=args.minloglevel, debug=args.debug)
+    script, *arguments = args.script[1:] if args.script[0] == "--" else args.script
+    return run_script(script, arguments, log_level=args.minloglevel, debug=args.debug)

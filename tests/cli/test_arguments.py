@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,7 +103,15 @@ def test_a_wrong_command_line_is_status_2(cli: Cli, argv: tuple[str, ...], says:
 
 
 def test_a_scripts_own_options_are_its_own() -> None:
-    assert _arguments.parse(["run", "--debug", "a.py", "--solvr", "x"]).arguments == ["--solvr", "x"]
+    assert _arguments.parse(["run", "--debug", "a.py", "--solvr", "x"]).script == ["a.py", "--solvr", "x"]
+
+
+@pytest.mark.parametrize("own", [["--", "x"], ["--"], ["a", "--", "x", "--", "y"], []])
+@pytest.mark.parametrize("flags", [[], ["--debug"], ["--"]])
+def test_a_scripts_dashes_are_its_own(tmp_path: Path, cli: Cli, flags: list[str], own: list[str]) -> None:
+    script = tmp_path / "a.py"
+    script.write_text("import sys; print(sys.argv[1:])")
+    assert cli("run", *flags, str(script), *own).out == f"{own}\n"  # as `python a.py ...`
 
 
 def test_what_follows_two_dashes_is_left_alone() -> None:

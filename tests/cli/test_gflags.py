@@ -127,7 +127,7 @@ def test_a_gpu_is_declined_in_a_sentence(project: Path, cli: Cli) -> None:
 
 def test_what_follows_the_script_of_run_is_the_scripts() -> None:
     args = parse(["run", "-minloglevel=1", "script.py", "-solver", "x", "--", "-v=3"])
-    assert (args.minloglevel, args.script, args.arguments) == (1, "script.py", ["-solver", "x", "--", "-v=3"])
+    assert (args.minloglevel, args.script) == (1, ["script.py", "-solver", "x", "--", "-v=3"])
 
 
 def test_device_query(cli: Cli) -> None:
