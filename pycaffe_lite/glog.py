@@ -74,18 +74,18 @@ class LogFile(logging.FileHandler):
 _file: LogFile | None = None
 
 
-def install(level: int | None = None, log_dir: str = "") -> None:
+def install(level: int | None = None, log_dir: str = "", stderr: bool = True) -> None:
     """Log to stderr from `level` on: 0 INFO, 1 WARNING, 2 ERROR, 3 FATAL; by default what GLOG_minloglevel says, or 0.
 
     With `log_dir`, by default GLOG_log_dir, also into a new file in that folder, named as glog names it, to which the
-    link caffe.INFO leads from then on. May be called again, to change the level. Raises CaffeError for a folder that
-    nothing can be written into.
+    link caffe.INFO leads from then on; without `stderr` only there. May be called again, to change the level. Raises
+    CaffeError for a folder that nothing can be written into.
     """
     if level is None:
         level = _from_environment()
     logger = logging.getLogger(_LOGGER)
     logger.setLevel(_LEVELS[min(max(level, 0), len(_LEVELS) - 1)])
-    if _handler not in logger.handlers:
+    if stderr and _handler not in logger.handlers:
         logger.addHandler(_handler)
     folder = log_dir or os.environ.get("GLOG_log_dir", "")  # noqa: SIM112  the name is glog's
     if folder and _file is None:

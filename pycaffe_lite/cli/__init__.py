@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
+from pycaffe_lite import glog
 from pycaffe_lite._install import register
 from pycaffe_lite.cli._arguments import PROGRAM, parse
 from pycaffe_lite.errors import CaffeError
@@ -58,6 +59,8 @@ def _run(argv: Sequence[str]) -> int:
         args = parse(argv)
     except SystemExit as e:  # after help, version or what is wrong with the command line
         return e.code if isinstance(e.code, int) else 0
+    if args.log_dir:  # also of verbs that log nothing to stderr
+        glog.install(args.minloglevel, args.log_dir, stderr=False)
     status: int = args.run(args)
     return status
 

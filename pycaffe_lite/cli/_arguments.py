@@ -127,8 +127,8 @@ def add_unused(parser: argparse.ArgumentParser) -> None:
 
 
 def start_log(args: argparse.Namespace) -> None:
-    """Log as Caffe does from now on, to stderr and, where --log_dir says so, into a file."""
-    glog.install(args.minloglevel, args.log_dir)
+    """Log as Caffe does from now on, to stderr."""
+    glog.install(args.minloglevel)
     for name in _CAFFE:
         if getattr(args, f"unused_{name}", None):
             log.warning("--%s has no effect on this command", name)

@@ -117,3 +117,10 @@ def test_a_scripts_dashes_are_its_own(tmp_path: Path, cli: Cli, flags: list[str]
 def test_what_follows_two_dashes_is_left_alone() -> None:
     args = _arguments.parse(["convert-mnist", "--", "-images", "--labels=3", "db"])
     assert (args.images, args.labels, args.database) == ("-images", "--labels=3", "db")
+
+
+@pytest.mark.parametrize("argv", [("summary", "net.prototxt"), ("time", "--model=net.prototxt", "--iterations=1")])
+def test_every_verb_logs_into_a_folder(project: Path, cli: Cli, argv: tuple[str, ...]) -> None:
+    result = cli(*argv, "--log_dir=.")
+    assert ("Setting up ip1" in result.err) == (argv[0] == "time")
+    assert Path("caffe.INFO").read_text().count("Setting up ip1") == 1
