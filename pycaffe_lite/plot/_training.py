@@ -41,7 +41,7 @@ def training(chart: int, logs: PathLike | Sequence[PathLike]) -> Any:
     figure = new_figure(7.5, 4.8)
     axes = figure.add_subplot()
     for label, points in curves:
-        marker = "o" if what.startswith("Test") else ""
+        marker = "o" if what.startswith("Test") or len(points) == 1 else ""
         xs = [p.iteration if over == "Iters" else p.seconds for p in points]
         axes.plot(xs, [p.value for p in points], label=label, marker=marker, markersize=3.5, linewidth=1.2)
     axes.set_title(f"{what} vs. {over}")
@@ -49,7 +49,10 @@ def training(chart: int, logs: PathLike | Sequence[PathLike]) -> Any:
     axes.set_ylabel(what)
     axes.grid(alpha=0.3)
     if len(curves) > 1:
-        axes.legend()
+        # Names as they are: matplotlib would leave out _a, and read $a$ as a formula.
+        legend = axes.legend(axes.lines, [str(i) for i in range(len(curves))])
+        for text, (label, _) in zip(legend.get_texts(), curves, strict=True):
+            text.set(text=label, parse_math=False)
     return figure
 
 

@@ -66,3 +66,19 @@ def test_what_cannot_be_plotted_is_said(tmp_path: Path) -> None:
         plot.training(4, tmp_path / "x.log")
     with pytest.raises(ParameterError, match="no chart 8.*7: Train loss vs. Seconds"):
         plot.training(8, tmp_path / "x.log")
+
+
+def test_the_legend_has_names_as_they_are(tmp_path: Path) -> None:
+    names = ["_a.log", "b$x_1^$.log", "c$.log"]
+    for name in names:
+        (tmp_path / name).write_text(LOG)
+    figure = plot.training(6, [tmp_path / name for name in names])
+    figure.canvas.draw()
+    legend = figure.axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in legend] == ["_a", "b$x_1^$", "c$"]
+
+
+def test_a_single_point_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(line for line in LOG.splitlines() if "Iteration 20" not in line))
+    (line,) = plot.training(6, tmp_path / "a.log").axes[0].lines
+    assert (len(line.get_xdata()), line.get_marker()) == (1, "o")
