@@ -46,25 +46,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write or remove the commands; raises CaffeError, before anything is written, for files that are not ours."""
+    from pycaffe_lite._files import atomic_write, read_bytes
+
     commands = dict(_commands(args.folder))
-    foreign = [path for path in commands if path.exists() and _MARK not in path.read_bytes().decode("latin-1")]
+    there = [path for path in commands if path.exists()]
+    foreign = [path for path in there if path.is_dir() or _MARK not in read_bytes(path).decode("latin-1")]
     if foreign:
         raise CaffeError(
             f"{foreign[0]} is there already, and not {_MARK}",
             hint="Is it Caffe's own? Give a folder that has no such file.",
         )
-    for path, text in commands.items():
-        if args.remove:
-            path.unlink(missing_ok=True)
-            continue
+    folder = args.folder or sysconfig.get_path("scripts")
+    if args.remove and not there:
+        print(f"There is nothing to remove in {folder}.")
+        return 0
+    for path in there if args.remove else commands:
         try:
+            if args.remove:
+                path.unlink()
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o755)
+            with atomic_write(path) as part:
+                part.write_text(commands[path], encoding="utf-8")
+                part.chmod(0o755)
         except OSError as e:
-            raise CaffeError(f"Cannot write {path}: {e.strerror}", hint="Give a folder of your own.") from e
-    print(f"{'Removed' if args.remove else 'Made'} in {args.folder or sysconfig.get_path('scripts')}:")
-    print("  " + " ".join(sorted({path.stem for path in commands})))
+            what = "remove" if args.remove else "write"
+            raise CaffeError(f"Cannot {what} {path}: {e.strerror}", hint="Give a folder of your own.") from e
+    print(f"{'Removed from' if args.remove else 'Made in'} {folder}:")
+    print("  " + " ".join(sorted({path.stem for path in (there if args.remove else commands)})))
     return 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -50,8 +51,12 @@ def test_on_the_path(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     assert "train" in call(tmp_path / "caffe", "--help").stdout
     assert call(tmp_path / "convert_imageset", "no/", "list", "db").returncode == 1
     assert cli("install-tools").status == 0  # again, over its own
-    assert cli("install-tools", "--remove").status == 0
+    (tmp_path / "convert_imageset").unlink()
+    removed = cli("install-tools", "--remove").out
+    assert removed.startswith(f"Removed from {tmp_path}:")
+    assert set(removed.split()[3:]) == set(_TOOLS) - {"convert_imageset"}
     assert not list(tmp_path.iterdir())
+    assert cli("install-tools", "--remove").out == f"There is nothing to remove in {tmp_path}.\n"
 
 
 def test_a_caffe_that_is_there_stays(tmp_path: Path, cli: Cli) -> None:
@@ -71,3 +76,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, cli: Cli) -> None:
     result = cli("install-tools", str(tmp_path / "file"))
     assert result.status == 1
     assert "Cannot write" in result.error
+
+
+def test_a_folder_of_a_commands_name(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "tools" / "caffe").mkdir(parents=True)
+    for flags in ((), ("--remove",)):
+        assert f"{tmp_path / 'tools' / 'caffe'} is there already" in cli("install-tools", str(tmp_path), *flags).error
+
+
+def test_no_room_leaves_no_empty_commands(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str, encoding: str) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert "No space left on device" in cli("install-tools", str(tmp_path)).error
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
