@@ -15,6 +15,7 @@ from pycaffe_lite._extras import require
 from pycaffe_lite._files import find_file, read_bytes
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import DataError, MissingFileError, Position
+from pycaffe_lite.storage import check_memory
 
 _PURPOSE = "read image files"
 
@@ -72,10 +73,11 @@ def resize_image(image: Array, height: int, width: int) -> Array:
 
     Output pixel x looks at (x + ½) · W / width - ½ and mixes the two nearest pixels, however much smaller the image
     becomes; Pillow's own `resize` averages then, which differs by up to a quarter of the range. Pillow cuts off the
-    fraction where OpenCV rounds: values are OpenCV's or one less.
+    fraction where OpenCV rounds: values are OpenCV's or one less. Raises MemoryLimitError.
     """
     if image.shape[1:] == (height, width):
         return image
+    check_memory(2 * len(image) * height * width, f"Resizing a picture to {height}×{width}")
     return np.stack([stretched(np.ascontiguousarray(channel), height, width) for channel in image])
 
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "webp": "WEBP", "tif": "TIFF", "tiff": "TIFF"}
 _JPEG_QUALITY = 95
 """OpenCV's."""
+_MOST_BYTES = 2**31
+"""Messages of protobuf's are smaller."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Conversion:
     """What becomes of each picture: `gray` or BGR, resized to `height` × `width` unless these are 0, and as pixels or,
     with `encoded`, as a picture file in the format `encode_type` ("jpg", "png", ...; '' for the file's own).
 
-    Raises ParameterError for one size without the other and for a format that cannot be written.
+    Raises ParameterError for one size without the other, for a size beyond a Datum's, and for a format that cannot be
+    written.
     """
 
     gray: bool = False
@@ -44,6 +47,11 @@ class Conversion:
         if bool(self.height) != bool(self.width) or min(self.height, self.width) < 0:
             raise ParameterError(
                 f"resize_height is {self.height} and resize_width is {self.width}", hint="Give both, or neither."
+            )
+        if not self.encoded and self.height * self.width * (1 if self.gray else 3) >= _MOST_BYTES:
+            raise ParameterError(
+                f"resize_height is {self.height} and resize_width is {self.width}: a Datum holds less than 2 GiB",
+                hint="Is a size mistyped?",
             )
         if self.encode_type and self.encode_type.lower().lstrip(".") not in _FORMATS:
             raise ParameterError(

@@ -9,6 +9,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.images import stretched
 from pycaffe_lite.errors import ParameterError, ShapeError
+from pycaffe_lite.storage import check_memory
 
 Dims = Sequence[int] | Array
 """Height and width."""
@@ -23,7 +24,7 @@ def resize_image(im: Array, new_dims: Dims, interp_order: int = 1) -> FloatArray
     squares, nothing is averaged when the picture becomes smaller, and the border goes on outside: scikit-image's
     `resize` without anti-aliasing, mode "edge". Versions of pycaffe differ here as those of scikit-image do.
 
-    Raises ShapeError for an array that is no picture, ParameterError for another order.
+    Raises ShapeError for an array that is no picture, ParameterError for another order, MemoryLimitError.
     """
     im = np.asarray(im)
     height, width = (int(d) for d in new_dims)
@@ -34,6 +35,7 @@ def resize_image(im: Array, new_dims: Dims, interp_order: int = 1) -> FloatArray
         )
     if interp_order not in _FILTERS:
         raise ParameterError(f"interp_order is {interp_order}", hint="It must be 0, 1 or 3.")
+    check_memory(4 * height * width * im.shape[2], f"Resizing a picture to {height}×{width}")
     resized = np.empty((height, width, im.shape[2]), np.float32)
     for k in range(im.shape[2]):
         channel = np.ascontiguousarray(im[:, :, k], np.float32)

@@ -67,6 +67,14 @@ def test_gray(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("pictures")
+def test_a_size_that_no_datum_has(cli: Cli) -> None:
+    argv = ("convert-imageset", "--resize_width=30000", "root/", "list.txt", "db")
+    assert "a Datum holds less than 2 GiB" in cli(*argv, "--resize_height=30000").error
+    assert "needs" in cli(*argv, "--resize_height=300000000", "--encoded").error
+    assert not Path("db").exists()
+
+
+@pytest.mark.usefixtures("pictures")
 def test_resized(cli: Cli) -> None:
     result = cli(
         "convert-imageset", "--resize_width=10", "--resize_height=3", "root/", "list.txt", "db", "--check_size"

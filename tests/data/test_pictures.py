@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from pycaffe_lite.data import images
 from pycaffe_lite.data.pictures import resize_image
-from pycaffe_lite.errors import ParameterError, ShapeError
+from pycaffe_lite.errors import MemoryLimitError, ParameterError, ShapeError
 
 RAMP = np.random.default_rng(3).normal(size=(5, 7, 2)) * 100 - 30
 """Negative numbers and large ones, two channels."""
@@ -59,3 +62,9 @@ def test_what_is_no_picture(im: np.ndarray, size: tuple[int, int]) -> None:
 def test_orders_that_there_are_not() -> None:
     with pytest.raises(ParameterError, match="interp_order is 2. It must be 0, 1 or 3"):
         resize_image(RAMP, (3, 3), 2)
+
+
+@pytest.mark.parametrize("resize", [resize_image, lambda im, dims: images.resize_image(im.transpose(2, 0, 1), *dims)])
+def test_a_size_larger_than_the_memory(resize: Callable[..., object]) -> None:
+    with pytest.raises(MemoryLimitError, match="Resizing a picture to 10000000×10000000 needs .* TiB"):
+        resize(RAMP, (10**7, 10**7))
