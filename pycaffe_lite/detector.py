@@ -48,7 +48,11 @@ class Detector(PictureNet):
         for filename, windows in images_windows:
             image = load_image(filename, color=self.blobs[self.inputs[0]].shape[1] != 1)
             for window in windows:
-                crops.append(self.crop(image, window))
+                try:
+                    crops.append(self.crop(image, window))
+                except ShapeError as e:
+                    e.found = f"'{filename}': {e.found}"
+                    raise
                 found.append({"window": window, "filename": filename})
         if crops:
             for detection, prediction in zip(found, self._run(crops), strict=True):

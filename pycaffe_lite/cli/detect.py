@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite._extras import require
 from pycaffe_lite.cli._arguments import start_log
 from pycaffe_lite.cli._engine import log_engine
 from pycaffe_lite.cli._live import progress_bar
 from pycaffe_lite.cli._picture_net import add_picture_net_arguments, picture_net_settings
-from pycaffe_lite.errors import DataError, Position
+from pycaffe_lite.errors import CaffeError, DataError, Position
+
+if TYPE_CHECKING:
+    from pycaffe_lite import Detector
 
 NAME = "detect"
 HELP = "classify windows of pictures with a network"
@@ -62,12 +66,30 @@ def run(args: argparse.Namespace) -> int:
         found = []
         with progress_bar("pictures") as progress:
             for i, (name, windows) in enumerate(listed.items()):
-                found += detector.detect_windows([(name, windows)])
+                found += _detect(detector, name, windows, args.input_file)
                 progress(i + 1, len(listed))
     print(f"Processed {len(found)} windows in {time.monotonic() - begun:.3f} s.")
     (_write_hdf5 if hdf5 else _write_csv)(args.output_file, found)
     print(f"Saved to {args.output_file}.")
     return 0
+
+
+def _detect(detector: Detector, name: str, windows: dict[int, list[float]], listed: str) -> list[dict[str, Any]]:
+    """The predictions for a picture's windows; errors of picture and windows say where they are listed."""
+    line = min(windows)
+
+    def corners() -> Iterator[list[float]]:
+        nonlocal line
+        for line, window in windows.items():  # noqa: B007
+            yield window
+        line = 0  # what fails from here on is the network
+
+    try:
+        return detector.detect_windows([(name, corners())])
+    except CaffeError as e:
+        if line:
+            e.at(position=Position(listed, line, 1))
+        raise
 
 
 def _names(path: str) -> list[str]:
@@ -80,8 +102,8 @@ def _names(path: str) -> list[str]:
     return names
 
 
-def _windows(path: str) -> dict[str, list[list[float]]]:
-    """The windows of each picture, (ymin, xmin, ymax, xmax), in the file's order of pictures."""
+def _windows(path: str) -> dict[str, dict[int, list[float]]]:
+    """The windows of each picture by their lines, (ymin, xmin, ymax, xmax), in the file's order of pictures."""
     import csv
 
     from pycaffe_lite._files import read_bytes
@@ -93,16 +115,18 @@ def _windows(path: str) -> dict[str, list[list[float]]]:
             f"'{path}' has no column {', '.join(sorted(missing))}",
             hint="Its first line should be: filename,ymin,xmin,ymax,xmax",
         )
-    windows: dict[str, list[list[float]]] = {}
+    windows: dict[str, dict[int, list[float]]] = {}
     for row in rows:
         try:
             corners = [float(row[c]) for c in _CORNERS]
+            if not all(map(math.isfinite, corners)):
+                raise ValueError
         except (TypeError, ValueError) as e:
             raise DataError(
                 f"A window is {[row[c] for c in _CORNERS]}, which are not four numbers",
                 position=Position(path, rows.line_num, 1),
             ) from e
-        windows.setdefault(row["filename"], []).append(corners)
+        windows.setdefault(row["filename"], {})[rows.line_num] = corners
     if not windows:
         raise DataError(f"'{path}' lists no windows")
     return windows

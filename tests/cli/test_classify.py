@@ -184,7 +184,12 @@ def test_outputs_are_tried_before_the_work(cli: Cli, argv: tuple[str, ...]) -> N
         ("filename,ymin,xmin,ymax,xmax\n", "lists no windows"),
         ("filename,ymin,xmin,ymax,xmax\n0.png,0,0,4,5\n0.png,0,zero,4,5\n", "windows.csv:3:1"),
         ("filename,ymin,xmin,ymax,xmax\n0.png,0,0,4\n", "windows.csv:2:1"),
-        ("filename,ymin,xmin,ymax,xmax\nnone.png,0,0,4,5\n", "There is no file"),
+        ("filename,ymin,xmin,ymax,xmax\n0.png,0,nan,4,5\n", "not four numbers (windows.csv:2:1)"),
+        ("filename,ymin,xmin,ymax,xmax\n0.png,0,0,4,5\nnone.png,0,0,4,5\n", "none.png' (windows.csv:3:1)"),
+        (
+            "filename,ymin,xmin,ymax,xmax\n0.png,0,0,4,5\n1.png,0,0,4,5\n0.png,7,0,9,5\n",
+            "'0.png': The window (7.0, 0.0, 9.0, 5.0) has no pixels of the picture, which has 6×8 (windows.csv:4:1)",
+        ),
     ],
 )
 def test_bad_windows(cli: Cli, text: str, says: str) -> None:
