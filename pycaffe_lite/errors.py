@@ -187,6 +187,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"Did you mean '{near}'?" if near else ""
 
 
+def shortened(text: str) -> str:
+    """Text of a user's as an error quotes it: the beginning of what is long."""
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 def size_text(shape: Sequence[int]) -> str:
     """(3, 32, 32) -> '3×32×32'."""
     return "×".join(map(str, shape))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pycaffe_lite._files import read_bytes
-from pycaffe_lite.errors import ParameterError
+from pycaffe_lite.errors import ParameterError, shortened
 
 _OPTION = re.compile(r"--?([A-Za-z]\w[\w-]*|v)(?:=(.*))?", re.DOTALL)
 _TRUTH = {
@@ -83,11 +83,15 @@ def _flags(files: str, depth: int) -> list[str]:
         raise ParameterError(f"Flag files name each other in a circle, through {files}")
     flags = []
     for path in files.split(","):
-        for number, line in enumerate(read_bytes(path).decode("utf-8", "surrogateescape").splitlines(), 1):
+        data = read_bytes(path)
+        if b"\0" in data:
+            raise ParameterError(f"{path} is binary, and no flag file")
+        for number, line in enumerate(data.decode("utf-8", "surrogateescape").splitlines(), 1):
             flag = line.strip()
             if flag and not flag.startswith(("#", "-")):
                 raise ParameterError(
-                    f"Line {number} of the flag file {path} is {flag!r}", hint="It should be a flag: --name=value."
+                    f"Line {number} of the flag file {path} is {shortened(flag)!r}",
+                    hint="It should be a flag: --name=value.",
                 )
             flags += [flag] if flag.startswith("-") else []
     return flags

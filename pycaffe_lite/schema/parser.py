@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from pycaffe_lite.errors import ParseError, did_you_mean
+from pycaffe_lite.errors import ParseError, did_you_mean, shortened
 from pycaffe_lite.schema.fields import FLOATS, INTEGERS, Field, Fields, fields_of
 from pycaffe_lite.schema.literals import BOOLS, floating, integer, unquote
 from pycaffe_lite.schema.positions import Positions
@@ -38,9 +38,12 @@ class Parser:
 
     def _expect(self, wanted: str, token: Token) -> NoReturn:
         if token.kind == "open":
-            self._fail(f"The string {_cut(token.text)} has no closing quote on its line", token)
+            self._fail(f"The string {shortened(token.text)} has no closing quote on its line", token)
         if token.kind == "stray" and not token.text.isprintable():
-            self._fail(f"Expected {wanted}, found the character U+{ord(token.text):04X}", token)
+            number = ord(token.text)
+            byte = 0xDC80 <= number <= 0xDCFF  # of a file that is not UTF-8
+            found = f"byte 0x{number - 0xDC00:02X}" if byte else f"character U+{number:04X}"
+            self._fail(f"Expected {wanted}, found the {found}", token)
         self._fail(f"Expected {wanted}, found {_shown(token)}", token)
 
     def _take(self, sign: str) -> bool:
@@ -67,7 +70,7 @@ class Parser:
             field = fields.by_name.get(token.text)
             if field is None:
                 hint = fields.hint(token.text, within[1:])
-                self._fail(f"{fields.message.name} has no field '{token.text}'", token, hint)
+                self._fail(f"{fields.message.name} has no field '{shortened(token.text)}'", token, hint)
             self._field(message, field, within, path, token, counts)
             if not self._take(","):
                 self._take(";")
@@ -193,13 +196,9 @@ class Parser:
             near = did_you_mean(token.text, field.enum.values_by_name)
             names = list(field.enum.values_by_name)
             hint = near if near and len(names) > 8 else f"{near} Its values are {', '.join(names)}.".lstrip()
-            self._fail(f"{field.enum.name} has no value '{token.text}' (field '{field.name}')", token, hint)
+            self._fail(f"{field.enum.name} has no value '{shortened(token.text)}' (field '{field.name}')", token, hint)
         return int(value.number)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
 def _shown(token: Token) -> str:
-    return "the end of the file" if token.kind == "end" else f"'{_cut(token.text)}'"
+    return "the end of the file" if token.kind == "end" else f"'{shortened(token.text)}'"

@@ -16,6 +16,7 @@ from pycaffe_lite.errors import ParseError
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, SolverParameter
 from pycaffe_lite.schema.parser import Parser
 from pycaffe_lite.schema.positions import Positions
+from pycaffe_lite.schema.wire import LEN, Walk, varint
 
 M = TypeVar("M", bound=Message)
 
@@ -107,8 +108,21 @@ def _from_text(data: bytes, message_type: type[M], file: str) -> tuple[M, Positi
         raise ParseError(f"{os.path.abspath(file)} begins as UTF-16 text, and is not: {e.reason}") from e
     except ParseError as e:
         if _BINARY.search(data[:_HEAD]) and not data.startswith(_UTF16):
-            raise ParseError(
-                f"{os.path.abspath(file)} is binary, and no {message_type.DESCRIPTOR.name}",
-                hint="Is it a .caffemodel given in place of a prototxt, or the other way round?",
-            ) from e
+            found = f"{os.path.abspath(file)} is binary, and no {message_type.DESCRIPTOR.name}"
+            if broken := _broken(data, message_type):
+                raise ParseError(f"{found}, or is broken: {broken}", hint="Is the file complete?") from e
+            hint = "Is it a .caffemodel given in place of a prototxt, or the other way round?"
+            raise ParseError(found, hint=hint) from e
         raise
+
+
+def _broken(data: bytes, message_type: type[Message]) -> str:
+    """Where bytes that begin as a binary message do not go on as one; '' for others."""
+    try:
+        key, _ = varint(memoryview(data), 0, len(data))
+        if key & 7 == LEN and key >> 3 in message_type.DESCRIPTOR.fields_by_number:
+            for _field in Walk(memoryview(data)):
+                pass
+    except ParseError as e:
+        return e.found
+    return ""

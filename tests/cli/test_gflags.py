@@ -106,6 +106,13 @@ def test_a_flag_file_that_is_none(tmp_path: Path, cli: Cli) -> None:
     assert "There is no file" in cli("train", "--flagfile=none.txt").error
 
 
+def test_a_flag_file_that_is_no_text_is_not_printed(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "a").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" * 1000)
+    assert cli("train", f"--flagfile={tmp_path}/a").error.endswith("a is binary, and no flag file")
+    (tmp_path / "a").write_text("abc " * 1000)
+    assert len(cli("train", f"--flagfile={tmp_path}/a").error) < 300
+
+
 def test_flag_files_in_a_circle(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "flags.txt").write_text(f"--flagfile={tmp_path}/flags.txt\n")
     assert "in a circle" in cli("train", f"--flagfile={tmp_path}/flags.txt").error

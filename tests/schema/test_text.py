@@ -136,6 +136,8 @@ def test_an_unknown_enum_value_lists_what_there_is():
         (r'name: "\400"', r"There is no escape \400", (1, 7)),
         ('name: "\ud800"', "half a character", (1, 7)),
         ("name:\u00a0'a'", "found the character U+00A0", (1, 6)),
+        ("name:\udc80'a'", "found the byte 0x80", (1, 6)),
+        ("x" * 100 + ": 3", f"no field '{'x' * 37}...'", (1, 1)),
         ("[a.b]: 3", "Expected a field's name, found '['", (1, 1)),
         ("loss_weight: 0x10", "Expected a number for 'loss_weight', found '0x10'", (1, 14)),
         ("loss_weight: 1.2.3", "found '1.2.3'", (1, 14)),
@@ -223,6 +225,14 @@ def test_binary_that_is_no_such_message_is_said_to_be_binary(tmp_path):
         read_net(tmp_path / "n")
     with pytest.raises(ParseError, match="is binary, and no NetParameter"):
         read_text(tmp_path / "n", NetParameter)
+
+
+def test_a_binary_message_that_is_cut_off_is_said_to_be_broken(tmp_path):
+    net = NetParameter(name="n", input=["a"])
+    net.layer.add(name="x" * 300, type="ReLU")
+    (tmp_path / "n").write_bytes(net.SerializeToString()[:200])
+    with pytest.raises(ParseError, match=r"or is broken: The message ends at byte 200; .* Is the file complete\?"):
+        read_net(tmp_path / "n")
 
 
 def test_text_round_trip():
