@@ -171,7 +171,9 @@ def _read_list(list_file: str) -> list[str]:
     for number, line in enumerate(lines, 1):
         beside = os.path.join(os.path.dirname(list_file), line)
         if line and not os.path.isfile(line) and not os.path.isfile(beside):
-            raise MissingFileError(f"There is no file '{line}', named in line {number} of '{list_file}'")
+            folder = os.path.isdir(line) or os.path.isdir(beside)
+            found = f"'{line}' is a folder, not a file" if folder else f"There is no file '{line}'"
+            raise MissingFileError(f"{found}, named in line {number} of '{list_file}'")
         if line:
             files.append(line if os.path.isfile(line) else beside)
     if not files:

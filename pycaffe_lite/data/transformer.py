@@ -6,6 +6,7 @@ out = (crop(image) - mean) · scale, then mirrored left to right; the mean image
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -142,7 +143,8 @@ def read_mean_image(path: str) -> FloatArray:
         mean = read_binaryproto(path)
     except MissingFileError as e:
         hint = e.hint or "compute_image_mean makes one from a database."
-        raise MissingFileError(f"There is no mean file '{path}'", field=field, hint=hint) from e
+        found = e.found if os.path.isdir(path) else f"There is no mean file '{path}'"
+        raise MissingFileError(found, field=field, hint=hint) from e
     except CaffeError as e:
         raise ParseError(f"'{path}' cannot be read as a mean image: {e.found}", field=field) from e
     shape = mean.shape[-3:]

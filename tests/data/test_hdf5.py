@@ -142,6 +142,9 @@ def test_missing_files(tmp_path: Path) -> None:
     path.write_text("\nno.h5\n")
     with pytest.raises(MissingFileError, match=r"no\.h5', named in line 2 of"):
         source(str(path))
+    path.write_text(str(tmp_path))
+    with pytest.raises(MissingFileError, match="is a folder, not a file, named in line 1 of"):
+        source(str(path))
     path.write_text(str(path))
     with pytest.raises(DataError, match="cannot be read as an HDF5 file"):
         source(str(path))

@@ -121,6 +121,7 @@ def test_mean_file_forms(tmp_path: Path) -> None:
     [
         ({"mean_value": [1.0], "mean_file": "m"}, ParameterError, "both mean_file and mean_value"),
         ({"force_color": True, "force_gray": True}, ParameterError, "both force_color and force_gray"),
+        ({"mean_file": "."}, MissingFileError, "is a folder, not a file"),
         ({"mean_file": "nowhere"}, MissingFileError, "no mean file 'nowhere'"),
         ({"mean_value": [1.0, 2.0]}, ParameterError, "2 mean_value's for images of 3×7×11"),
         ({"crop_size": 8}, ShapeError, "crop_size 8 is larger than an image of 3×7×11"),
