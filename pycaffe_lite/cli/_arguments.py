@@ -155,6 +155,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """A random_seed, as an argument."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
 def numbers(text: str) -> list[int]:
     """Whole numbers separated by commas, as an argument."""
     try:

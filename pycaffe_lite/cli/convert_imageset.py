@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from pycaffe_lite.cli._arguments import add_backend, start_log
+from pycaffe_lite.cli._arguments import add_backend, seed, start_log
 from pycaffe_lite.cli._gflags import Switch
 from pycaffe_lite.cli._live import progress_bar
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backend(parser)
     parser.add_argument("--gray", action=Switch, help="one channel, not three")
     parser.add_argument("--shuffle", action=Switch, help="in random order")
-    parser.add_argument("--seed", type=int, metavar="N", help="shuffle in the same order for the same N")
+    parser.add_argument("--seed", type=seed, metavar="N", help="shuffle in the same order for the same N")
     parser.add_argument(
         "--resize_width", type=int, default=0, metavar="W", help="resize to this width (default 0: not)"
     )

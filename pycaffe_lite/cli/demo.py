@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pycaffe_lite import glog
-from pycaffe_lite.cli._arguments import positive
+from pycaffe_lite.cli._arguments import positive, seed
 from pycaffe_lite.cli._live import LiveLine, bar
 from pycaffe_lite.cli.train import command, in_words, train
 from pycaffe_lite.errors import CaffeError
@@ -30,11 +30,12 @@ _ITERATIONS, _SEED = 800, 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", default="demo", metavar="DIR", help="where its files go (default: demo)")
     parser.add_argument("--iterations", type=positive, metavar="N", help=f"how long to train (default {_ITERATIONS})")
-    parser.add_argument("--seed", type=int, metavar="N", help=f"for the digits and the training (default {_SEED})")
+    parser.add_argument("--seed", type=seed, metavar="N", help=f"for the digits and the training (default {_SEED})")
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw the digits, write LeNet's files, train, and say what to do with them. Files that are there are used."""
+    from pycaffe_lite._files import check_writable
     from pycaffe_lite.cli import _demo_files as files
     from pycaffe_lite.solvers import get_solver
 
@@ -50,13 +51,14 @@ def run(args: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise CaffeError(f"Cannot make the folder '{folder}': {e.strerror}", hint="Give another --folder.") from e
-    seed = _SEED if args.seed is None else args.seed
+    check_writable(folder / "train.log")
+    number = _SEED if args.seed is None else args.seed
     with LiveLine() as line:
-        databases = _digits(folder, seed, line)
+        databases = _digits(folder, number, line)
         if old:
             print(f"{solver_file} is there already and is used as it is.")
         else:
-            files.write_demo_files(folder, databases, args.iterations or _ITERATIONS, seed)
+            files.write_demo_files(folder, databases, args.iterations or _ITERATIONS, number)
         with _log_to(folder / "train.log"):
             solver = get_solver(solver_file)
             print(f"Training LeNet for {solver.param.max_iter} iterations. Ctrl-C stops it.")

@@ -159,3 +159,18 @@ def test_readmes_example_runs_with_what_it_made(small: Path, cli: Cli) -> None:
     names["solver"].net.close()
     for net in names["solver"].test_nets:
         net.close()
+
+
+@pytest.mark.parametrize("number", ["-1", "x", "9223372036854775808"])
+def test_a_seed_that_is_none(small: Path, cli: Cli, number: str) -> None:
+    result = cli("demo", f"--seed={number}")
+    assert result.status == 2
+    assert f"'{number}' is not a whole number from 0 to" in result.err
+    assert not list(small.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_in(small: Path, cli: Cli) -> None:
+    (small / "demo" / "train.log").mkdir(parents=True)
+    result = cli("demo")
+    assert (result.status, result.out) == (1, "")
+    assert "Cannot write" in result.error
