@@ -66,7 +66,10 @@ class LiveLine:
     @property
     def columns(self) -> int:
         """How many characters fit on the line."""
-        return shutil.get_terminal_size().columns - 1
+        width = 0
+        with suppress(OSError, ValueError):  # the standard library asks stdout, which may be a file
+            width = os.get_terminal_size(self._out.fileno()).columns
+        return (width or shutil.get_terminal_size().columns) - 1
 
     def print_above(self, stream: TextIO, text: str) -> int:
         """Write to the terminal as if the line were not there."""

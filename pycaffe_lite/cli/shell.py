@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import code
 import os
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite import _extras
 from pycaffe_lite.cli._arguments import use_devices
 from pycaffe_lite.cli._open import add_file_arguments, data_hint, is_solver, open_net
-from pycaffe_lite.errors import MissingPackageError
+from pycaffe_lite.errors import CaffeError, MissingPackageError
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the net, show its summary, and prompt until the user has enough."""
+    if sys.stdin is None:
+        raise CaffeError("There is no standard input to read commands from", hint="Call it from a terminal.")
     use_devices(args)
     names = _names(args)
     net: Net = names["net"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 
@@ -50,6 +51,19 @@ def test_redrawn_in_place_and_gone_at_the_end(terminal: Callable[[], Terminal]) 
         line.show("two")
         assert shown.screen() == ["two"]
     assert shown.screen() == [""]
+
+
+def test_the_width_is_that_of_the_terminal_drawn_on(
+    terminal: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = terminal()
+    shown.fileno = lambda: 77  # type: ignore[method-assign]
+    sizes = {77: os.terminal_size((10, 24))}
+    monkeypatch.setattr(os, "get_terminal_size", sizes.__getitem__)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with LiveLine() as line:
+        line.show("0123456789")
+        assert shown.screen() == ["012345678"]
 
 
 def test_what_is_printed_stands_above(terminal: Callable[[], Terminal]) -> None:

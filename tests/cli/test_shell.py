@@ -181,3 +181,10 @@ def test_completion_calls_nothing() -> None:
     called: list[int] = []
     assert Completer({"f": lambda: called.append(1)}).matches("f().a") == []
     assert called == []
+
+
+def test_without_a_standard_input(project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    result = cli("shell", "net.prototxt")
+    assert (result.status, result.out) == (1, "")
+    assert "There is no standard input" in result.error
