@@ -79,7 +79,8 @@ class LMDBWriter(DatabaseWriter):
         super().put(key, value)
 
     def _start(self) -> None:
-        self._environment = self._lmdb.open(self._folder, map_size=self._map_size)
+        # Nobody else knows of it yet; and on a full disk the lock file, which is mapped, would end the process (SIGBUS).
+        self._environment = self._lmdb.open(self._folder, map_size=self._map_size, lock=False)
 
     def _write(self, entries: list[tuple[bytes, bytes]]) -> None:
         while True:
