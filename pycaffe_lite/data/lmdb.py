@@ -79,7 +79,7 @@ class LMDBWriter(DatabaseWriter):
         super().put(key, value)
 
     def _start(self) -> None:
-        # Nobody else knows of it yet; and on a full disk the lock file, which is mapped, would end the process (SIGBUS).
+        # Nobody else knows of it yet, and on a full disk a lock file, which is mapped, would end the process (SIGBUS).
         self._environment = self._lmdb.open(self._folder, map_size=self._map_size, lock=False)
 
     def _write(self, entries: list[tuple[bytes, bytes]]) -> None:
