@@ -99,8 +99,8 @@ def _draw(counts: Array, names: list[str], normalise: bool) -> Any:
     if classes > _MOST_WRITTEN:
         return figure
     long = max(map(len, names)) > 3
-    axes.set_xticks(range(classes), names, rotation=90 if long else 0)
-    axes.set_yticks(range(classes), names)
+    axes.set_xticks(range(classes), names, rotation=90 if long else 0, parse_math=False)
+    axes.set_yticks(range(classes), names, parse_math=False)
     for i, j in np.argwhere(counts):
         text = f"{100 * shares[i, j]:.3g}" if normalise else str(counts[i, j])
         axes.text(j, i, text, ha="center", va="center", size=8, color="white" if shares[i, j] > 0.5 else "black")

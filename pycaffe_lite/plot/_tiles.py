@@ -131,7 +131,7 @@ def _canvas(sheet: Array, title: str) -> Any:
     inch = max(height, width) / min(10.0, max(4.0, max(height, width) / 20))
     figure = new_figure(max(width / inch, 3.4) + 0.8, height / inch + 0.6)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11, wrap=True)
+    axes.set_title(_no_formula(title), fontsize=11, wrap=True)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -139,11 +139,15 @@ def _canvas(sheet: Array, title: str) -> Any:
     return figure, axes
 
 
+def _no_formula(title: str) -> str:
+    return title.replace("$", r"\$")  # parse_math=False is forgotten where a text is wrapped
+
+
 def _plain(values: Array, title: str) -> Any:
     """A matrix as a picture with a scale; else the numbers as bars."""
     figure = new_figure(7.5, 4.2)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11)
+    axes.set_title(_no_formula(title), fontsize=11)
     if values.ndim == 2 and min(values.shape) > 1:
         most = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
         image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")

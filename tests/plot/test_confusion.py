@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,7 @@ def test_what_is_wrong_is_said() -> None:
         plot.confusion([0, 2], [0, 1], names=["a", "b"])
     with pytest.raises(ShapeError, match="no truth labels"):
         plot.confusion([], [])
+
+
+def test_names_are_no_formulas() -> None:
+    plot.confusion([0, 1], [0, 1], names=["$\\no$", "$x_1^$"]).savefig(io.BytesIO())

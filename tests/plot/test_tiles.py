@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -122,3 +123,9 @@ def test_figures_are_let_go_where_there_are_no_windows(net: caffe.Net) -> None:
     before = pyplot.get_fignums()
     plot.filters(net, "deep")
     assert pyplot.get_fignums() == before
+
+
+@pytest.mark.parametrize("layer", ["color", "ip"])
+def test_names_are_no_formulas(layer: str) -> None:
+    net = caffe.Net(parse_text(NET.replace(f'name: "{layer}"', 'name: "$x_1^$"'), pb.NetParameter)[0], caffe.TEST)
+    plot.filters(net, "$x_1^$").savefig(io.BytesIO())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_the_legend_has_names_as_they_are(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).write_text(LOG)
     figure = plot.training(6, [tmp_path / name for name in names])
-    figure.canvas.draw()
+    figure.savefig(io.BytesIO())
     legend = figure.axes[0].get_legend().get_texts()
     assert [text.get_text() for text in legend] == ["_a", "b$x_1^$", "c$"]
 
