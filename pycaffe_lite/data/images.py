@@ -15,7 +15,7 @@ from pycaffe_lite._extras import require
 from pycaffe_lite._files import find_file, read_bytes
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import DataError, MissingFileError, Position
-from pycaffe_lite.storage import check_memory
+from pycaffe_lite.memory import check_memory
 
 _PURPOSE = "read image files"
 

@@ -9,7 +9,7 @@ import numpy as np
 from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.data.images import stretched
 from pycaffe_lite.errors import ParameterError, ShapeError
-from pycaffe_lite.storage import check_memory
+from pycaffe_lite.memory import check_memory
 
 Dims = Sequence[int] | Array
 """Height and width."""
