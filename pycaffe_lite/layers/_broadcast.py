@@ -8,6 +8,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly, from_to
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.storage import Order
 
@@ -91,5 +92,4 @@ class BroadcastLayer(Layer):
 
     def _sum(self, gradients: Array, operand: Blob) -> Array:
         """One number for each of the operand's, from gradients of x's shape."""
-        total: Array = gradients.sum(axis=self._others).reshape(operand.shape)
-        return total
+        return sum_over(self._others, gradients).reshape(operand.shape)

@@ -28,6 +28,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.layers import _im2col_batch
 from pycaffe_lite.layers._geometry import Geometry as Geometry
 from pycaffe_lite.layers._geometry import Scratch, evenly, work
+from pycaffe_lite.layers._sums import sum_over
 
 TILE_BYTES = 5 << 18  # of columns: about the second-level cache of a core
 MIN_PLACES = 256  # columns that a product needs to run at speed, whatever the cache
@@ -72,7 +73,7 @@ def conv_backward_weight(
         return
     ones = dw is not None and db is not None and not geometry.pointwise
     if db is not None and not ones:
-        db += dy.sum(axis=(0, *range(2, dy.ndim)))
+        db += sum_over((0, *range(2, dy.ndim)), dy)
     if dw is None:
         return
     columns, depth = _Columns(x, dy, dw[0].size, geometry, scratch), dw[0].size

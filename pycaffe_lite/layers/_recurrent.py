@@ -20,6 +20,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import GraphError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, no_gradient_to
+from pycaffe_lite.layers._sums import sum_over
 
 _FIELD = "recurrent_param.expose_hidden"
 
@@ -137,7 +138,7 @@ class RecurrentLayer(Layer):
         if self.param_propagate_down(0):
             w.diff[...] += np.dot(flat.T, x)
         if self.param_propagate_down(1):
-            self.blobs[1].diff[...] += flat.sum(axis=0)
+            self.blobs[1].diff[...] += sum_over((0,), flat)
         if self.param_propagate_down(2 + self._static):
             before = self._sequence("h_before", bottom)
             wh.diff[...] += np.dot(flat.T, before.reshape(-1, wh.shape[1]))

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import batch_innermost, order_of
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.threads import each
@@ -89,9 +90,9 @@ class BatchNorm(Layer):
             mean, variance = self._statistics()
             each(np.subtract, x, _wide(mean), y)
         else:
-            now = x.mean(axis=(0, 2))
+            now = _mean(x)
             each(np.subtract, x, _wide(now), y)
-            variance = _mean_product(y, y)
+            variance = _mean(y, y)
             self._remember(now, variance)
         deviation = self._deviation(y)
         np.sqrt(variance + self._message.batch_norm_param.eps, out=deviation)
@@ -130,7 +131,7 @@ class BatchNorm(Layer):
             each(np.divide, dy, _wide(self._divisor(dy)), dx)
             return
         y = top[0].stored("data").reshape(self._view)
-        mean, product = dy.mean(axis=(0, 2)), _mean_product(dy, y)
+        mean, product = _mean(dy), _mean(dy, y)
         each(_centre, dy, y, *map(_wide, (mean, product, self._deviation(dy))), dx)
 
     def _divisor(self, like: Array) -> Array:
@@ -163,11 +164,8 @@ def _centre(dy: Array, y: Array, mean: Array, product: Array, deviation: Array, 
     dx /= deviation
 
 
-def _mean_product(a: Array, b: Array) -> Array:
-    """The mean of a · b for each channel of (N, C, places) arrays."""
-    if batch_innermost(a):
-        total = np.einsum("csn,csn->cs", np.moveaxis(a, 0, -1), np.moveaxis(b, 0, -1)).sum(axis=1)
-    else:
-        total = np.einsum("ncs,ncs->nc", a, b).sum(axis=0)
-    mean: Array = total / (a.shape[0] * a.shape[2])
+def _mean(*factors: Array) -> Array:
+    """The mean of a, or of a b, for each channel of (N, C, places) arrays."""
+    num, _, places = factors[0].shape
+    mean: Array = sum_over((0, 2), *factors) / (num * places)
     return mean

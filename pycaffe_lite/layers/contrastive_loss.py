@@ -21,6 +21,7 @@ from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, exactly, no_gradient_to
 from pycaffe_lite.layers import _loss
 from pycaffe_lite.layers._loss import LossLayer
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.registry import register_layer
 
 _NO_ZERO = 1e-4
@@ -56,7 +57,7 @@ class ContrastiveLoss(LossLayer):
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         delta, similar = self._pairs(bottom)
-        square = np.einsum("nk,nk->n", delta, delta)
+        square = sum_over((1,), delta, delta)
         if self._legacy:
             apart = np.maximum(0, self._margin - square)
         else:
@@ -68,7 +69,7 @@ class ContrastiveLoss(LossLayer):
         if not any(propagate_down):
             return
         delta, similar = self._pairs(bottom)
-        square = np.einsum("nk,nk->n", delta, delta)
+        square = sum_over((1,), delta, delta)
         if self._legacy:
             push = (square < self._margin).astype(delta.dtype)
         else:

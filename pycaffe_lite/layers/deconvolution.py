@@ -17,6 +17,7 @@ from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _im2col
 from pycaffe_lite.layers._conv import WeightedWindows, read_windows
 from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
@@ -74,7 +75,7 @@ class Deconvolution(WeightedWindows):
         for blob, out, down in zip(bottom, top, propagate_down, strict=True):
             dy = self._items(out.in_order("diff"))
             if self._bias and self.param_propagate_down(1):
-                self.blobs[1].diff[...] += dy.sum(axis=(0, *range(2, dy.ndim)))
+                self.blobs[1].diff[...] += sum_over((0, *range(2, dy.ndim)), dy)
             if self.param_propagate_down(0):
                 x = self._items(blob.in_order("data"))
                 _im2col.conv_backward_weight(dy, x, w.diff, None, self._geometry, self._scratch)

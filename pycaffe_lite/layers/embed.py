@@ -13,6 +13,7 @@ from pycaffe_lite._typing import Shape
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import DataError
 from pycaffe_lite.layer import Blobs, Layer, exactly, no_gradient_to
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.registry import register_layer
 
 
@@ -66,4 +67,4 @@ class Embed(Layer):
             rows, starts = np.unique(index[order], return_index=True)
             self.blobs[0].diff[rows] += np.add.reduceat(dy[order], starts, axis=0)
         if self._bias and self.param_propagate_down(1):
-            self.blobs[1].diff[...] += dy.sum(axis=0)
+            self.blobs[1].diff[...] += sum_over((0,), dy)

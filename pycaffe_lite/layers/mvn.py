@@ -15,6 +15,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.registry import register_layer
 
 
@@ -50,7 +51,7 @@ class MVN(Layer):
         np.subtract(x, _mean(x), out=y)
         if self._message.mvn_param.normalize_variance:
             s = self._deviation(y)
-            np.sqrt(_mean_product(y, y), out=s)
+            np.sqrt(_mean(y, y), out=s)
             s += self._message.mvn_param.eps
             y /= s
 
@@ -63,7 +64,7 @@ class MVN(Layer):
             np.subtract(dy, mean, out=dx)
             return
         y = top[0].data.reshape(self._rows)
-        towards = y * _mean_product(dy, y)
+        towards = y * _mean(dy, y)
         np.subtract(dy, mean, out=dx)
         dx -= towards
         dx /= self._deviation(dy)
@@ -73,13 +74,7 @@ class MVN(Layer):
         return self._scratch("deviation", (self._rows[0], 1), like.dtype)
 
 
-def _mean(a: Array) -> Array:
-    """The mean of each row, as a column; 0 of rows without numbers."""
-    mean: Array = a.sum(axis=1, keepdims=True) / max(1, a.shape[1])
-    return mean
-
-
-def _mean_product(a: Array, b: Array) -> Array:
-    """The mean of a · b over each row, as a column."""
-    mean: Array = np.einsum("ij,ij->i", a, b)[:, None] / max(1, a.shape[1])
+def _mean(*factors: Array) -> Array:
+    """The mean of a, or of a b, over each row, as a column; 0 of rows without numbers."""
+    mean: Array = sum_over((1,), *factors)[:, None] / max(1, factors[0].shape[1])
     return mean

@@ -15,6 +15,7 @@ from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
@@ -73,7 +74,7 @@ class PReLU(NeuronLayer):
         if self.param_propagate_down(0):
             below = np.minimum(x, 0, out=self._scratch_like(x, "below"))
             below *= dy
-            slope.diff[...] += below.sum(axis=None if self._shared else (0, 2)).reshape(slope.shape)
+            slope.diff[...] += sum_over((0, 1, 2) if self._shared else (0, 2), below).reshape(slope.shape)
         if propagate_down[0]:
             dx = bottom[0].open("diff", order_of(given)).reshape(self._parts)
             above = np.multiply(dy, x > 0, out=self._scratch_like(x, "above"))

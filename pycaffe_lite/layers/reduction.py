@@ -13,6 +13,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 
@@ -47,7 +48,7 @@ class Reduction(Layer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data.reshape(self._view), top[0].data.reshape(self._view[0])
         if self._op == _OP.SUMSQ:
-            np.einsum("ij,ij->i", x, x, out=y)
+            y[...] = sum_over((1,), x, x)
         else:
             (np.abs(x) if self._op == _OP.ASUM else x).sum(axis=1, out=y)
         y *= self._coeff

@@ -17,6 +17,7 @@ import numpy as np
 from pycaffe_lite._typing import Array
 from pycaffe_lite.layer import Blobs, from_to
 from pycaffe_lite.layers._recurrent import RecurrentLayer, begin
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.registry import register_layer
 
 
@@ -58,7 +59,7 @@ class RNN(RecurrentLayer):
         if self.param_propagate_down(len(self.blobs) - 2):
             w_o.diff[...] += np.dot(dz.T, h.reshape(dz.shape))
         if self.param_propagate_down(len(self.blobs) - 1):
-            b_o.diff[...] += dz.sum(axis=0)
+            b_o.diff[...] += sum_over((0,), dz)
         np.dot(dz, w_o.data, out=dp.reshape(dz.shape))
 
         (dh,), cont = dstates, self._cont(bottom)
