@@ -48,6 +48,16 @@ def test_vectors_of_weights_that_lie_across_and_along(k: int) -> None:
 FILLER = 'weight_filler { type: "gaussian" }'
 
 
+def test_the_biases_gradient_of_many_items_is_numpys() -> None:
+    """oneDNN adds up numbers one by one."""
+    text = layer("ip", "InnerProduct", "x", "y", "inner_product_param { num_output: 2 } loss_weight: 0.1")
+    net = net_of(inputs(x=(60001, 2)) + text)
+    for passes in (1, 2):
+        net.forward()
+        net.backward()
+        np.testing.assert_allclose(net.params["ip"][1].diff, passes * 6000.1, rtol=1e-5)
+
+
 def test_statistics_of_many_places_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
     """oneDNN adds up numbers one by one."""
     text = (
