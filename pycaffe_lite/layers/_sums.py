@@ -24,7 +24,7 @@ def sum_over(axes: Shape, *factors: Array) -> Array:
     Blobs in any Order, two of them in the same; of arrays that lie otherwise the sum is as numpy makes it.
     """
     a = factors[0]
-    if math.prod([a.shape[i] for i in axes]) <= MANY:
+    if a.size <= MANY or math.prod([a.shape[i] for i in axes]) <= MANY:
         return _by_numpy(axes, *factors)
     kept = [i for i in range(a.ndim) if i not in axes]
     inner = _innermost(a, axes)
@@ -40,10 +40,10 @@ def sum_over(axes: Shape, *factors: Array) -> Array:
 
 
 def _by_numpy(axes: Shape, *factors: Array) -> Array:
-    every = range(factors[0].ndim)
     if len(factors) == 1:
-        total: Array = factors[0].sum(axis=axes)
+        total: Array = np.add.reduce(factors[0], axis=axes)
     else:
+        every = range(factors[0].ndim)
         total = np.einsum(factors[0], every, factors[1], every, [i for i in every if i not in axes])
     return total
 
