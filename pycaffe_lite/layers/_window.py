@@ -18,6 +18,7 @@ from pycaffe_lite._typing import Array, ShapeLike
 from pycaffe_lite.layers import _pool_flat
 from pycaffe_lite.layers._geometry import PoolGeometry as PoolGeometry
 from pycaffe_lite.layers._geometry import Scratch, evenly, hits, work
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.layers._tiles import over_planes
 
 TILE_BYTES = 3 << 18  # of the bottom, so that all the rest fits a core's second-level cache
@@ -109,12 +110,16 @@ def max_pool_mask(winner: Array, geometry: PoolGeometry, spatial: ShapeLike) -> 
 
 
 def ave_pool_forward(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
-    """Set y to the sum of each window, first along H, over its area; 0 where it sees nothing."""
+    """Set y to the sum of each window, over its area; 0 where it sees nothing."""
     over_planes(_mean, (x, y), geometry, scratch)
 
 
 def _mean(x: Array, y: Array, geometry: PoolGeometry, scratch: Scratch) -> None:
     area = areas(geometry, x, y)
+    if y.shape[2:] == (1, 1):
+        height, width = (max(0, k - p) for k, p in zip(geometry.kernel, geometry.pad, strict=True))
+        np.divide(sum_over((2, 3), x[:, :, :height, :width]), area[0], out=y[:, :, 0, 0])
+        return
     step = _planes_per_tile(x)
     for source, sums in _tiles(step, x, y):
         partial = work(scratch, "partial", step * y.shape[2] * x.shape[3], (*sums.shape[:2], x.shape[3]), x.dtype)

@@ -58,6 +58,13 @@ def test_the_biases_gradient_of_many_items_is_numpys() -> None:
         np.testing.assert_allclose(net.params["ip"][1].diff, passes * 6000.1, rtol=1e-5)
 
 
+def test_means_of_large_windows_are_numpys() -> None:
+    """oneDNN adds up numbers one by one."""
+    text = layer("mean", "Pooling", "x", "y", "pooling_param { pool: AVE global_pooling: true }")
+    net = net_of(inputs(x=(1, 2, 400, 300)) + text, caffe.TEST)
+    np.testing.assert_allclose(net.forward(x=np.full((1, 2, 400, 300), 0.1))["y"], 0.1, rtol=1e-6)
+
+
 def test_statistics_of_many_places_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
     """oneDNN adds up numbers one by one."""
     text = (
