@@ -18,11 +18,15 @@ from pycaffe_lite.layers.softmax import Softmax
 from pycaffe_lite.registry import register_layer
 
 ACCURATE = 0x30000
+MOST_CLASSES = 1 << 16
+"""Of a vector: oneDNN adds up a few partial sums number by number, and of a million the whole came out 3e-4 off."""
 
 
 @register_layer("Softmax", engine="onednn")
 class OneDnnSoftmax(Softmax):
-    """The forward pass of float32 blobs along their last axis, or the last but for some of length 1; else numpy's."""
+    """The forward pass of float32 blobs along their last axis, or the last but for some of length 1, of not too many
+    classes; else numpy's.
+    """
 
     _made_for: Shape | None = None
     _made: tuple[Primitive, Array] | None = None
@@ -31,7 +35,8 @@ class OneDnnSoftmax(Softmax):
         super().reshape(bottom, top)
         if (shape := bottom[0].shape) != self._made_for:
             self._made_for, self._made, count = shape, None, shape[self._axis]
-            if takes([*bottom, *top]) and math.prod(shape[self._axis % len(shape) :]) == count:
+            in_one_piece = takes([*bottom, *top]) and math.prod(shape[self._axis % len(shape) :]) == count
+            if in_one_piece and count <= MOST_CLASSES:
                 self._made = _make(bottom[0].count // count, count)
 
     def _probabilities(self, x: Array, y: Array) -> None:
