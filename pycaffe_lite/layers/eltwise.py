@@ -97,7 +97,8 @@ class Eltwise(Layer):
             if self._op == _OP.SUM:
                 each(lambda dy, dx, coeff=self._coeff[i]: np.multiply(dy, coeff, out=dx), dy, dx)
             elif self._op == _OP.MAX:
-                np.multiply(dy, self._scratch("winner", dy.shape, np.intp) == i, out=dx)
+                won, bits = self._scratch("winner", dy.shape, np.intp) == i, np.dtype(f"i{dy.itemsize}")
+                np.multiply(dy.view(bits), won, out=dx.view(bits))  # 0 times infinity or NaN is not 0, of bits it is
             elif self._stable:
                 dx[...] = dy
                 for j, other in enumerate(bottom):
