@@ -38,6 +38,9 @@ class Convolution(WeightedWindows):
     TensorFlow, with the odd place of padding behind, VALID no padding. Blobs: W (num_output, C / group, *kernel),
     b (num_output) with bias_term.
 
+    Padding is zeros, with which weights are multiplied, as in Caffe: one that is NaN or infinite makes NaN of windows
+    that hang over the edge at its place. An engine may leave these products out.
+
     Raises ParameterError where kernel_size, stride, pad and dilation do not fit the axes or group does not divide the
     channels, ShapeError where the kernel has no window or a reshaped bottom has another C or other axes.
     """

@@ -15,7 +15,8 @@ from pycaffe_lite.threads import each
 class ReLU(NeuronLayer):
     """Rectified linear unit, leaky where negative_slope is not 0. Top: the bottom's shape.
 
-    Differences from Caffe: with a negative negative_slope it does not run in place, which would lose x's sign.
+    Differences from Caffe: with a negative negative_slope it does not run in place, which would lose x's sign. Of -∞ it
+    makes 0 where Caffe makes NaN, 0 · -∞; an engine may make either.
     """
 
     needs_only_signs = True
