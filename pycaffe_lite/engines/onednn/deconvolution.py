@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS
 from pycaffe_lite.layer import Blobs
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.layers.deconvolution import Deconvolution
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
@@ -48,5 +47,5 @@ class OneDnnDeconvolution(ByConvolution, Deconvolution):
         gradients = Gradients(self, primitives.weights, run.arguments[DIFF_WEIGHTS], self._scratch)
         run.adapted(self._scratch, dy, gradients.memory[0], x.stored("data"))
         if self._bias:
-            np.sum(dy, axis=(0, 2, 3), out=gradients.memory[1])
+            gradients.memory[1][...] = sum_over((0, 2, 3), dy)
         gradients.add()

@@ -30,7 +30,9 @@ def test_groups_are_equal_and_neither_large_nor_tiny() -> None:
         assert LEAST_PLACES <= size * 5000 <= MOST_PLACES
 
 
-def test_sums_over_many_places_are_rounded_little() -> None:
+@pytest.mark.parametrize("engine", ["onednn", "numpy"])
+def test_sums_over_many_places_are_rounded_little(engine: str) -> None:
+    engines.set_engine(engine)
     net = net_of(FORCED + inputs(x=(32, 3, 112, 112)) + conv("c", "x", 16, 5, "pad: 2"), caffe.TRAIN)
     x, dy = (RNG.random(shape, np.float32) for shape in ((32, 3, 112, 112), (32, 16, 112, 112)))
     net.blobs["x"].data[...] = x
@@ -41,6 +43,16 @@ def test_sums_over_many_places_are_rounded_little() -> None:
     in_the_middle = np.einsum("nohw,nchw->oc", dy[:, :2].astype(np.float64), x, optimize=True)
     np.testing.assert_allclose(w[:2, :, 2, 2], in_the_middle, rtol=6e-6)
     np.testing.assert_allclose(b, dy.sum(axis=(0, 2, 3), dtype=np.float64), rtol=6e-6)
+
+
+def test_a_deconvolutions_biases_over_many_places() -> None:
+    params = "num_output: 16 kernel_size: 4 stride: 2 weight_filler { type: 'xavier' }"
+    text = inputs(x=(32, 16, 60, 50)) + layer("d", "Deconvolution", "x", "y", f"convolution_param {{ {params} }}")
+    net = net_of(FORCED + text + conv("c", "y", 16, 1), caffe.TRAIN)
+    net.params["c"][0].data[...] = 0.1 / 16
+    net.forward()
+    net.backward(c=np.ones(net.blobs["c"].shape))
+    np.testing.assert_allclose(net.params["d"][1].diff, np.float32(0.1) * 32 * 122 * 102, rtol=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["Convolution", "Deconvolution"])
