@@ -20,9 +20,6 @@ EXTRAS = {
     "pydot": "pydot",
 }
 
-H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
-"""What h5py raises for broken files and full disks, by its version and the place."""
-
 
 def require(module: str, purpose: str) -> Any:
     """The module, imported; `purpose` completes the sentence "... is needed to <purpose>".

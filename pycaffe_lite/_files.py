@@ -133,7 +133,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         raise
     except OSError as e:
         _remove(part)
-        raise _refused(goal, e) from e
+        raise refused(goal, e) from e
     except BaseException:
         _remove(part)
         raise
@@ -161,12 +161,13 @@ def check_writable(path: PathLike) -> None:
         with tempfile.TemporaryFile(dir=goal.parent):
             pass
     except OSError as e:
-        raise _refused(goal, e) from e
+        raise refused(goal, e) from e
 
 
-def _refused(goal: Path, error: OSError) -> SnapshotError:
+def refused(goal: Path, error: Exception) -> SnapshotError:
+    """What to raise when an error keeps a file from being written."""
     return SnapshotError(
-        f"Cannot write {goal}: {error.strerror or error}{_free(goal.parent)}",
+        f"Cannot write {goal}: {getattr(error, 'strerror', None) or error}{_free(goal.parent)}",
         hint="What was there before is untouched.",
     )
 

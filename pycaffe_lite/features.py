@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
 
-from pycaffe_lite._extras import require
-from pycaffe_lite._files import atomic_write, check_writable
+from pycaffe_lite._files import check_writable
+from pycaffe_lite._hdf5 import NewHDF5, new_hdf5
 from pycaffe_lite._typing import FloatArray, OnProgress
 from pycaffe_lite.data.database import new_database
 from pycaffe_lite.data.datum import array_to_datum
-from pycaffe_lite.errors import DataError, ParameterError, ShapeError, UnknownNameError, did_you_mean
+from pycaffe_lite.errors import ParameterError, ShapeError, UnknownNameError, did_you_mean
 from pycaffe_lite.net import Net
 
 Add = Callable[[FloatArray], None]
@@ -42,8 +41,8 @@ def extract_features(
     counts = [0] * len(blobs)
     with ExitStack() as stack:
         if db_type == "hdf5":
-            files = {path: _new_hdf5(stack, path) for path in dict.fromkeys(outputs)}
-            adders = [_adder(files[path], name) for name, path in zip(blobs, outputs, strict=True)]
+            files = {path: _new_file(stack, path) for path in dict.fromkeys(outputs)}
+            adders = [_dataset(files[path], name) for name, path in zip(blobs, outputs, strict=True)]
         else:
             adders = [_database(stack, path, db_type) for path in outputs]
         for batch in range(batches):
@@ -86,24 +85,10 @@ def _database(stack: ExitStack, path: str, backend: str) -> Add:
     return add
 
 
-def _new_hdf5(stack: ExitStack, path: str) -> Any:
-    h5py = require("h5py", "write HDF5 files")
+def _new_file(stack: ExitStack, path: str) -> NewHDF5:
     check_writable(path)
-    part = stack.enter_context(atomic_write(path))
-    try:
-        return stack.enter_context(h5py.File(part, "w"))
-    except OSError as e:
-        raise DataError(f"'{path}' cannot be written: {e}") from e
+    return stack.enter_context(new_hdf5(path))
 
 
-def _adder(file: Any, name: str) -> Add:
-    def add(rows: FloatArray) -> None:
-        if name not in file:
-            file.create_dataset(name, (0, *rows.shape[1:]), np.float32, maxshape=(None, *rows.shape[1:]))
-        dataset = file[name]
-        if dataset.shape[1:] != rows.shape[1:]:
-            raise ShapeError(f"Blob '{name}' has rows of shape {rows.shape[1:]} after such of {dataset.shape[1:]}")
-        dataset.resize(len(dataset) + len(rows), axis=0)
-        dataset[len(dataset) - len(rows) :] = rows
-
-    return add
+def _dataset(file: NewHDF5, name: str) -> Add:
+    return lambda rows: file.add_rows({name: np.asarray(rows, np.float32)})

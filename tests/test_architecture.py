@@ -27,7 +27,7 @@ FLOORS = [
     ("errors", "proto", "timer", "_forks", "_interrupts", "_random", "_table", "_typing"),
     ("constraints", "done", "glog", "memory", "registry", "_debug_info", "_extras", "_files", "_install"),
     ("_mode", "_multiply_adds", "_old_names", "_parallel", "_statistics"),
-    ("buffer", "fillers", "storage", "summary", "training_log", "_blas", "_children"),
+    ("buffer", "fillers", "storage", "_hdf5", "summary", "training_log", "_blas", "_children"),
     ("memory_use", "threads", "watched", "_display"),
     ("blob",),
     ("_given",),

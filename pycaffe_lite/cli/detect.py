@@ -150,10 +150,10 @@ def _write_hdf5(path: str, found: Sequence[dict[str, Any]]) -> None:
     """Datasets filename (n,), window (n, 4) and prediction (n, ...)."""
     import numpy as np
 
-    from pycaffe_lite._files import atomic_write
+    from pycaffe_lite._hdf5 import new_hdf5
 
     h5py = require("h5py", "write HDF5 files")
-    with atomic_write(path) as part, h5py.File(part, "w") as file:
-        file.create_dataset("filename", data=[one["filename"] for one in found], dtype=h5py.string_dtype())
-        file.create_dataset("window", data=np.array([one["window"] for one in found], np.float32).reshape(-1, 4))
-        file.create_dataset("prediction", data=np.array([one["prediction"] for one in found]))
+    with new_hdf5(path) as new, new.writing():
+        new.h5.create_dataset("filename", data=[one["filename"] for one in found], dtype=h5py.string_dtype())
+        new.h5.create_dataset("window", data=np.array([one["window"] for one in found], np.float32).reshape(-1, 4))
+        new.h5.create_dataset("prediction", data=np.array([one["prediction"] for one in found]))

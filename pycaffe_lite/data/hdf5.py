@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pycaffe_lite._extras import H5PY_ERRORS, require
+from pycaffe_lite._extras import require
+from pycaffe_lite._hdf5 import H5PY_ERRORS
 from pycaffe_lite._typing import FloatArray, Shape
 from pycaffe_lite.errors import DataError, MissingFileError, ParameterError, did_you_mean
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from pycaffe_lite._extras import H5PY_ERRORS, require
-from pycaffe_lite._files import PathLike, atomic_write, find_file
+from pycaffe_lite._extras import require
+from pycaffe_lite._files import PathLike, find_file
+from pycaffe_lite._hdf5 import H5PY_ERRORS, new_hdf5
 from pycaffe_lite._typing import Array
-from pycaffe_lite.errors import CaffeError, ParseError, SnapshotError, WeightsError
+from pycaffe_lite.errors import CaffeError, ParseError, WeightsError
 from pycaffe_lite.schema.solverstate import NO_WEIGHTS, SolverState
 
 
@@ -62,11 +63,11 @@ def write_weights_hdf5(
     None stands for a blob that another layer owns. Arrays of float64 are stored as such, all others as float32. Raises
     SnapshotError, MissingPackageError (h5py).
     """
-    with _writing(path) as f:
+    with new_hdf5(path) as new, new.writing():
         for kind, layers in (("data", blobs), ("diff", diffs)):
             if layers is None:
                 continue
-            group = f.create_group(kind)
+            group = new.h5.create_group(kind)
             for name, arrays in layers.items():
                 inner = group.require_group(name)
                 for i, array in enumerate(arrays):
@@ -93,11 +94,11 @@ def read_solverstate_hdf5(path: PathLike) -> SolverState:
 def write_solverstate_hdf5(path: PathLike, state: SolverState) -> None:
     """Write a .solverstate.h5, atomically. Raises SnapshotError, MissingPackageError (h5py)."""
     net = os.fsencode(state.learned_net)
-    with _writing(path) as f:
-        f.create_dataset("iter", data=np.array([state.iter], np.int32))
-        f.create_dataset("learned_net", data=np.array(net, f"S{len(net) + 1}"))  # Caffe reads up to the NUL
-        f.create_dataset("current_step", data=np.array([state.current_step], np.int32))
-        history = f.create_group("history")
+    with new_hdf5(path) as new, new.writing():
+        new.h5.create_dataset("iter", data=np.array([state.iter], np.int32))
+        new.h5.create_dataset("learned_net", data=np.array(net, f"S{len(net) + 1}"))  # Caffe reads up to the NUL
+        new.h5.create_dataset("current_step", data=np.array([state.current_step], np.int32))
+        history = new.h5.create_group("history")
         for i, array in enumerate(state.history):
             history.create_dataset(str(i), data=_stored(array))
 
@@ -125,16 +126,3 @@ def _reading(path: PathLike) -> Iterator[Any]:
         raise
     except H5PY_ERRORS as e:
         raise ParseError(f"{where} is no HDF5 file of Caffe's, or is broken: {e}") from e
-
-
-@contextmanager
-def _writing(path: PathLike) -> Iterator[Any]:
-    h5py = require("h5py", "write HDF5 files")
-    with atomic_write(path) as part:
-        try:
-            with h5py.File(part, "w") as f:
-                yield f
-        except (CaffeError, OSError):
-            raise
-        except H5PY_ERRORS as e:
-            raise SnapshotError(f"Cannot write {path}: {e}", hint="What was there before is untouched.") from e
