@@ -162,12 +162,12 @@ class Net(PycaffeNames):
         self.params: OrderedDict[str, BlobVec] = NamedParams(
             (n.name, n.layer.blobs) for n in graph.nodes if n.layer.blobs
         )
-        self.inputs: list[str] = [t for n in graph.nodes if n.type == "Input" for t in n.top_names]
+        self.inputs: list[str] = graph.inputs
         self.outputs: list[str] = list(graph.outputs)
         self.top_names: OrderedDict[str, list[str]] = NamesByLayer((n.name, n.top_names) for n in graph.nodes)
         self.bottom_names: OrderedDict[str, list[str]] = NamesByLayer((n.name, n.bottom_names) for n in graph.nodes)
         self._nodes: list[Node] = graph.nodes
-        self._passes = Passes(graph, self.phase, self.inputs)
+        self._passes = Passes(graph, self.phase)
         self._passes.debug_info = message.debug_info
         self._callbacks = self._passes.callbacks
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pycaffe_lite import _random
 from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.engines import engines_for
-from pycaffe_lite.errors import CaffeError, GraphError, ParameterError
+from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
 from pycaffe_lite.graph.hazards import find_hazards, may_run_in_place
+from pycaffe_lite.graph.names import Names, names_of
 from pycaffe_lite.graph.params import LearnableParams, collect_params, flatten_params
 from pycaffe_lite.graph.plan import AUTOMATIC, Node, Wiring, forgo_backward, plan_backward
 from pycaffe_lite.graph.reuse import Reuse, plan_reuse, share_scratch
@@ -36,7 +37,10 @@ class Graph:
 
     nodes: list[Node]
     blobs: OrderedDict[str, Blob]
+    inputs: list[str]
+    """The tops of Input layers."""
     outputs: OrderedDict[str, Blob]
+    names: Names | None
     params: LearnableParams
     memory_for_data: int
     """Bytes of all tops' data, counted as Caffe does."""
@@ -115,18 +119,22 @@ def build(
     outputs = OrderedDict((name, current[wiring.unread[name]]) for name in sorted(wiring.unread))
     for name in outputs:
         log.info("This network produces output %s", name)
-    reuse = plan_reuse(nodes, outputs.values()) if reuse_memory else None
+    inputs = [name for node in nodes if node.type == "Input" for name in node.top_names]
+    names = names_of(nodes, blobs, inputs)
+    shown = [*outputs.values(), *(names.blobs if names is not None else ())]
+    reuse = plan_reuse(nodes, shown) if reuse_memory else None
     if reuse is not None:
         share_scratch(nodes)
         log.info("Memory required for data, reused: %d", reuse.nbytes)
         check_memory(memory.held + reuse.nbytes, "The net")
     log.info("Network initialization done.")
-    return Graph(nodes, blobs, outputs, params, memory.counted, reuse)
+    return Graph(nodes, blobs, inputs, outputs, names, params, memory.counted, reuse)
 
 
 def reshape(node: Node) -> None:
     """Let the layer give its tops their shapes, and remember these. Raises what Node.check_params does."""
     node.check_params()
+    node.shapes = []  # also where the layer is interrupted
     for i, original in node.copies:
         node.bottoms[i].reshape(*original.shape)
     with node.spec.noted("reshape"):
@@ -143,6 +151,23 @@ def settle(node: Node) -> None:
         reshape(node)
     else:
         node.settled_at = now
+
+
+def check_shapes(node: Node) -> None:
+    """Raise ShapeError if a blob is of another shape than after the last reshape, unless forward gives it its shape."""
+    if node.shapes == shapes_of(node.blobs):
+        return
+    hint = "Call forward before backward."
+    if not node.shapes:
+        raise ShapeError("The layer was interrupted while it was reshaped", hint=hint)
+    first = len(node.bottoms)
+    for i, (then, now) in enumerate(zip(node.shapes, shapes_of(node.bottoms), strict=False)):
+        if then != now:
+            raise ShapeError(f"bottom {i} has shape {now}, the last forward pass had {then}", hint=hint)
+    inferred = node.layer.infer_shapes(node.shapes[:first])
+    for i, (then, made, top) in enumerate(zip(node.shapes[first:], inferred, node.tops, strict=True)):
+        if made is not None and then != top.shape:
+            raise ShapeError(f"top {i} has shape {top.shape}, the last forward pass had {then}", hint=hint)
 
 
 def _inherit_phase(spec: LayerSpec, phase: int) -> LayerSpec:

@@ -58,6 +58,9 @@ class Names:
 
     def __init__(self, names: Sequence[_Name], layers: int) -> None:
         self._names, self._layers = names, layers
+        both = (event.blob for name in names for events in name.events.values() for event in events)
+        self.blobs = list({id(blob): blob for blob in both}.values())
+        """All that such a name stands for, each once."""
         lasts = [(name.blob, _last(name.events["diff"])) for name in names]
         self._gradients = [(blob, last) for blob, last in lasts if last is not None and last is not blob]
         """What a name stands for, and whose diff it shows after a whole backward pass."""

@@ -12,9 +12,9 @@ from pycaffe_lite import _debug_info
 from pycaffe_lite.blob import Blob, Side
 from pycaffe_lite.errors import CaffeError, GraphError
 from pycaffe_lite.graph.again import Note, Repeats, loss_of
-from pycaffe_lite.graph.build import Graph, reshape, settle
+from pycaffe_lite.graph.build import Graph, check_shapes, reshape, settle
 from pycaffe_lite.graph.chains import Chains
-from pycaffe_lite.graph.names import Calls, names_of
+from pycaffe_lite.graph.names import Calls
 from pycaffe_lite.graph.plan import Node
 from pycaffe_lite.graph.steps import Steps
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -45,19 +45,21 @@ class Callbacks:
 
 
 class Passes:
-    """Of a graph's nodes in one phase; nodes are given by their index, and `inputs` are blobs that users write.
+    """Of a graph's nodes in one phase; they are given by their index.
 
     Layers run one by one where somebody watches, by callbacks or debug_info. Otherwise some run in others' passes
     (Chains), and a pass that is like the one before is done again without asking the layers (Repeats, Steps).
     """
 
-    def __init__(self, graph: Graph, phase: int, inputs: Sequence[str]) -> None:
+    def __init__(self, graph: Graph, phase: int) -> None:
         nodes, reuse = graph.nodes, graph.reuse
         self._nodes, self._learnable, self._reuse = nodes, graph.params, reuse
         self._has_users_layers = any(node.always_reshape for node in nodes)
         self.callbacks = Callbacks()
         self.debug_info = False
         """Whether passes log the mean absolute values of all that they compute."""
+        self._checked = (-1, 0, 0)
+        """Blob.changes, start and end, when backward passes last found the shapes of forward passes."""
         self.chains = Chains(nodes, reuse)
         self.repeats: Repeats | None = None
         self.steps: Steps | None = None
@@ -66,7 +68,7 @@ class Passes:
                 self.repeats = Repeats(nodes, self.chains.all, reuse)
             elif not any(node.bottom_weights for node in nodes):
                 self.steps = Steps(nodes, self.chains.all, self.chains.all_backward)
-        self._names = None if reuse else names_of(nodes, graph.blobs, inputs)
+        self._names = graph.names
 
     def forward_as_named(self, start: int, end: int) -> None:
         """As `forward`, for those who ask by name: whatever layers have of their own, a name is one memory."""
@@ -103,11 +105,24 @@ class Passes:
         """Run the backward passes of layers start down to end (indices, both included) that need one."""
         if self._reuse is not None:
             raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
+        self._check_shapes(start, end)
         nodes = self._nodes[end : start + 1][::-1] if self._is_watched else self.chains.backward(start, end)
         self._run_backward(nodes, None)
         if self.debug_info and (start, end) == (len(self._nodes) - 1, 0):
             with np.errstate(all="ignore"):
                 _debug_info.log_all_params(self._learnable)
+
+    def _check_shapes(self, start: int, end: int) -> None:
+        """Raise ShapeError where the backward passes of these would meet other shapes than forward passes did."""
+        if self._checked == (asked := (Blob.changes, start, end)):
+            return
+        for node in self._nodes[end : start + 1]:
+            if node.need_backward and not node.always_reshape:
+                try:
+                    check_shapes(node)
+                except CaffeError as e:
+                    raise node.spec.blame(e) from e.__cause__
+        self._checked = asked
 
     def forward_backward(self) -> float:
         """Both passes through all layers; returns the weighted loss."""

@@ -10,6 +10,7 @@ import pytest
 import pycaffe_lite as caffe
 from pycaffe_lite._table import number
 from pycaffe_lite._typing import Array
+from tests.arrays import is_same
 from tests.graph.nets import conv, inputs, ip, layer
 from tests.layers.nets import net_of
 
@@ -124,7 +125,7 @@ def test_after_all_layers_it_shows_the_gradient_of_the_first(
             mean = float(np.abs(net._nodes[1].tops[0].stored("diff")).mean())
             assert repr(net.blobs["c"]).endswith(f"diff |·| {number(mean)}")
     diff = net.blobs["c"].diff
-    assert kept is None or diff is kept
+    assert kept is None or is_same(diff, kept)
     assert diff.any()
     close(diff.sum(axis=(0, 2, 3)), net.params["c"][1].diff)
     close(diff, net._nodes[1].tops[0].diff)
@@ -218,3 +219,30 @@ def test_a_loss_weight_stays_where_it_is() -> None:
         net.backward()
         assert (net.blobs["c"].diff == 3).all()
     assert net.params["c"][1].diff.any()
+
+
+def test_where_memory_is_reused() -> None:
+    """Deep dream's look, a callback's, and an ablation."""
+    text = (
+        START
+        + layer("clip", "Clip", "c", "c", "clip_param { min: -0.1 max: 0.1 }")
+        + conv("d", "c")
+        + ip("e", "d", "y", 2)
+    )
+    seen: list[list[Array]] = []
+    for reuse in (False, True):
+        net = net_of(text, caffe.TEST, seed=3, reuse_memory=reuse)
+        net.blobs["x"].data[...] = np.random.default_rng(1).normal(size=net.blobs["x"].shape)
+        net.forward()
+        net.blobs["x"].data[...] *= -2
+        net.forward(end="c")
+        looks = [net.blobs["c"].data.copy()]
+        net.blobs["c"].data[...] = 0
+        looks.append(net.forward(start="clip")["y"].copy())
+        net.after_forward(lambda i, net=net, looks=looks: looks.append(net.blobs["c"].data.copy()) if i == 1 else None)
+        looks.append(net.forward()["y"].copy())
+        seen.append(looks)
+    for plain, reusing in zip(*seen, strict=True):
+        close(reusing, plain)
+    assert np.abs(seen[0][0]).max() > 0.1
+    assert not np.ptp(seen[0][1], axis=0).any()

@@ -57,14 +57,17 @@ class AffineHead(Layer):
             self._tail = tail = Tail([self, *followers])
             self._binary = Binary(MULTIPLY, lambda y: tail.post_ops(y)[1:])  # the first is the primitive's own
         x = bottom[0].stored("data")
-        y = top[0].open("data", order_of(x))
         run, numbers = None, self._tail.numbers([])
         # Images of one place lie in plain order and with the channels innermost alike; for one of these oneDNN 3.2's
         # kernels are wrong.
-        places = math.prod(x.shape[2:])
-        if numbers is not None and x.size and places > 1 and (lies := layout(x)) is layout(y):
-            run = self._binary.primitive(lies, plain_layout((1, x.shape[1], *[1] * (x.ndim - 2))))
+        if numbers is not None and x.size and math.prod(x.shape[2:]) > 1:
+            run = self._binary.primitive(layout(x), plain_layout((1, x.shape[1], *[1] * (x.ndim - 2))))
         if run is None or numbers is None:
+            return super().forward_with(followers, bottom, top)
+        y = top[0].open("data", order_of(x))
+        if layout(y) is not layout(x):
+            if top[0] is bottom[0]:  # what is opened need not have its numbers any more
+                y[...] = x
             return super().forward_with(followers, bottom, top)
         run(x, numbers[0], y, *numbers[1:])
         return run

@@ -81,6 +81,7 @@ class WithWeights(Preparing):
                 return copy
             note_change()  # who goes by the copy that was in this memory
             self._prepared.clear()
+            self._kept = None  # also where what follows is interrupted
         copy = self._scratch("kept weights", (wanted.nbytes // 4,), FLOAT)
         self._copied = self._do(functools.partial(put, lies, wanted), blob.stored("data"), copy)
         self._kept = wanted, version, copy

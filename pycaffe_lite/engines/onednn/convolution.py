@@ -113,6 +113,7 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
                 return None
             if kept is not None and kept[0][0] is not wanted:
                 note_change()  # who goes by the copy that was in this memory
+            self._kept_folded = None  # also where what follows is interrupted
             copy = self._scratch("folded weights", (wanted.nbytes // 4,), FLOAT)
             put(lies, wanted, made[0], copy)
             kept = self._kept_folded = (wanted, versions), [copy, made[1]]

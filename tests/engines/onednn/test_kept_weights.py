@@ -261,3 +261,31 @@ def test_memory_that_a_net_shares_later(tmp_path: Path) -> None:
         check(net)
     net.share_with(other)
     check(net)
+
+
+class Interrupted(BaseException):
+    """As by Ctrl-C."""
+
+
+def test_an_interrupted_copy_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both passes' copies of W lie in one memory, in an order of their own."""
+    (tmp_path / "net.prototxt").write_text("force_backward: true\n" + NET)
+    net = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN, seed=1)
+    net.blobs["x"].data[...] = np.random.default_rng(0).normal(size=net.blobs["x"].shape)
+    net.forward()
+    net.backward()
+    real, calls = _parameters.put, iter(["dW", "W"])
+
+    def interrupted(*layouts_and_arrays: Any) -> None:
+        real(*layouts_and_arrays)
+        if next(calls) == "W":
+            raise Interrupted
+
+    expected = net.forward()["conv"].copy()  # to ask for W would have it copied anew
+    monkeypatch.setattr(_parameters, "put", interrupted)
+    with pytest.raises(Interrupted):
+        net.backward()
+    monkeypatch.setattr(_parameters, "put", real)
+    for _ in range(2):
+        np.testing.assert_array_equal(net.forward()["conv"], expected)
+    check(net)

@@ -104,3 +104,22 @@ def test_images_of_one_place_whose_layouts_are_those_of_the_channels_innermost(b
         n = x.reshape(4, 32) / np.sqrt(2 + 1e-5)
         expected = (np.maximum(n, 0) if behind == "ReLU" else n) @ net.params["ip"][0].data.T
         np.testing.assert_allclose(net.forward(x=x)["y"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_images_of_one_number_behind_lrn() -> None:
+    """With one channel and one place no array says in which order it lies."""
+    text = (
+        inputs(x=(3, 4, 1, 1))
+        + conv("c", "x", outputs=1, kernel=1)
+        + layer("n", "LRN", "c", "n", "lrn_param { local_size: 3 }")
+        + layer("s", "Scale", "n", "n", "scale_param { bias_term: true filler { value: 2 } }")
+        + layer("r", "ReLU", "n", "n")
+        + layer("o", "Power", "n", "o")
+    )
+    net = net_of(text, caffe.TEST, seed=1)
+    for _ in range(4):
+        net.blobs["x"].data[...] = x = RNG.normal(size=(3, 4, 1, 1))
+        w, b = (blob.data for blob in net.params["c"])
+        c = np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0]) + b.reshape(1, -1, 1, 1)
+        expected = np.maximum(0, 2 * c * (1 + c**2 / 3) ** -0.75)
+        np.testing.assert_allclose(net.forward()["o"], expected, rtol=1e-4, atol=1e-6)
