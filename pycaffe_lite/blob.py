@@ -33,8 +33,9 @@ _next_change = itertools.count(1).__next__
 class Blob:
     """A shape, and two Storages of that many numbers: data and diff.
 
-    `data` and `diff` are plain C-ordered numpy arrays of shape `shape`; writing into them counts. They stay valid until
-    the blob is reshaped to more numbers than it ever had: ask the blob each time instead of keeping one.
+    `data` and `diff` are plain C-ordered numpy arrays of shape `shape`, another object each time; writing into them
+    counts. They stay valid until the blob is reshaped to more numbers than it ever had: ask the blob each time instead
+    of keeping one.
 
     Between layers that can do with it (Layer.takes_any_order) the numbers may lie in another Order, the batch or the
     channels innermost, where a layer is faster so. `stored` shows them as they lie, `in_order` in plain order, `open`
@@ -78,6 +79,23 @@ class Blob:
     @property
     def data(self) -> Array:
         """The values, shape `shape`."""
+        return self._data_array().view()
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        self._refuse("data", array)
+
+    @property
+    def diff(self) -> Array:
+        """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
+        return self._diff_array().view()
+
+    @diff.setter
+    def diff(self, array: Array) -> None:
+        self._refuse("diff", array)
+
+    def _data_array(self) -> Array:
+        """The one array that every `data` is a view of, for layers."""
         whole = self._data.settled
         if whole is None:
             if isinstance(self._data, WatchedStorage):
@@ -87,13 +105,8 @@ class Blob:
             self._data_view, self._data_of = whole[: self._count].reshape(self._shape), whole
         return self._data_view
 
-    @data.setter
-    def data(self, array: Array) -> None:
-        self._refuse("data", array)
-
-    @property
-    def diff(self) -> Array:
-        """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
+    def _diff_array(self) -> Array:
+        """As `_data_array`, of `diff`."""
         whole = self._diff.settled
         if whole is None:
             self.settle("diff")
@@ -102,13 +115,9 @@ class Blob:
             self._diff_view, self._diff_of = whole[: self._count].reshape(self._shape), whole
         return self._diff_view
 
-    @diff.setter
-    def diff(self, array: Array) -> None:
-        self._refuse("diff", array)
-
     def _refuse(self, what: Side, array: Array) -> None:
         """Raise AssignmentError, unless it is the blob's own array that comes back: so `blob.data += 1` ends."""
-        if array is not self.get(what):
+        if getattr(array, "__array_interface__", None) != self.get(what).__array_interface__:
             raise AssignmentError(
                 f"A blob's {what} cannot be replaced", hint=f"Write into it: blob.{what}[...] = array."
             )
@@ -127,7 +136,7 @@ class Blob:
         if memory is (self._data_of if is_data else self._diff_of) is not None and not storage.forgotten:
             return self._data_view if is_data else self._diff_view  # as last time
         if storage.laid is None and not (storage.free or isinstance(storage, WatchedStorage)):
-            return self.data if is_data else self.diff
+            return self._data_array() if is_data else self._diff_array()
         view, memory = self._lying(storage)
         if is_data:
             self._data_view, self._data_of = view, memory
@@ -165,7 +174,7 @@ class Blob:
         is_data = what == "data"
         storage = self._data if is_data else self._diff
         if not storage.free:
-            return self.data if is_data else self.diff
+            return self._data_array() if is_data else self._diff_array()
         laid = storage.laid
         memory, lies = (storage.flat, Order.PLAIN) if laid is None else (laid, storage.order)
         if (
@@ -321,7 +330,7 @@ class Blob:
 
     def diff_to_overwrite(self) -> Array | None:
         """`diff`, where its numbers are forgotten (Storage.forget); None where they are there."""
-        return self.diff if self._diff.recall() else None
+        return self._diff_array() if self._diff.recall() else None
 
     def set_loss_weight(self, weight: float) -> None:
         """Let `diff` be this weight everywhere until somebody writes it: Caffe keeps a loss's weight there."""

@@ -343,7 +343,7 @@ class Layer(Absorbing):
 
     def _add_gradient(self, j: int, gradient: Array) -> Done | None:
         """Add what `_gradient_of` gave memory for."""
-        diff = self.blobs[j].diff
+        diff = self.blobs[j].stored("diff")
         return NOTHING if gradient is diff else self._do(_add, diff, gradient)
 
     def _add_param(self, shape: Shape, field: str = "", default: pb.FillerParameter = _ZEROS) -> Blob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import Blob
-from pycaffe_lite.blob import BlobVec
+from pycaffe_lite.blob import BlobVec, Side
 from pycaffe_lite.errors import AssignmentError, CaffeError, ShapeError
 from pycaffe_lite.storage import Storage
 from pycaffe_lite.watched import WatchedStorage
+from tests.arrays import is_same
 from tests.graph.nets import inputs, ip
 from tests.layers.nets import net_of
 
@@ -40,7 +42,36 @@ def test_writing_counts_and_arrays_are_plain() -> None:
     assert type(blob.data) is np.ndarray
     assert blob.data.flags.c_contiguous
     assert blob.data.dtype == np.float64
-    assert blob.data is blob.data
+    assert is_same(blob.data, blob.data)
+
+
+@pytest.mark.parametrize("what", ["data", "diff"])
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_is_done_to_an_array_is_not_done_to_the_blob(what: Side, watched: bool) -> None:
+    blob = Blob((2, 3))
+    if watched:
+        blob.move_to(WatchedStorage(np.float32, 6), Storage(np.float32, 6))
+    blob.get(what)[...] = np.arange(6).reshape(2, 3)
+    changes: dict[str, object] = {"shape": (6,), "dtype": np.dtype(np.int32), "strides": (4, 8)}
+    for name, value in changes.items():
+        array = blob.get(what)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # numpy's, from 2.5 on
+            setattr(array, name, value)
+        for seen in (blob.get(what), blob.stored(what)):
+            np.testing.assert_array_equal(seen, np.arange(6, dtype=np.float32).reshape(2, 3), strict=True)
+    blob.get(what).flags.writeable = False
+    assert blob.get(what).flags.writeable
+
+
+def test_its_own_array_may_come_back_and_no_other() -> None:
+    blob = Blob((2, 3))
+    blob.data += 2
+    blob.diff -= 1
+    assert (blob.data.sum(), blob.diff.sum()) == (12, -6)
+    for other in (blob.diff, blob.data.reshape(3, 2), blob.data[:1], blob.data.copy(), 3.0):
+        with pytest.raises(AssignmentError, match=r"A blob's data cannot be replaced\. Write into it"):
+            blob.data = other  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("dims", [(4, 5), ((4, 5),), ([4, 5],), (np.array([4, 5]),), (np.int64(4), np.int32(5))])

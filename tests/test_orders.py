@@ -11,6 +11,7 @@ import pycaffe_lite as caffe
 from pycaffe_lite.blob import Blob, order_of
 from pycaffe_lite.storage import Order
 from pycaffe_lite.testing.cases import restart_random
+from tests.arrays import is_same
 from tests.graph.nets import layer
 
 NET = """
@@ -208,7 +209,7 @@ def test_an_array_that_is_kept_stays_live(tmp_path: Path, name: str) -> None:
     assert data.flags.c_contiguous
     np.testing.assert_allclose(data, plain.blobs[name].data, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(diff, plain.blobs[name].diff, rtol=1e-4, atol=1e-5)
-    assert data is net.blobs[name].data
+    assert is_same(data, net.blobs[name].data)
 
 
 @pytest.mark.parametrize("between_passes", [False, True])

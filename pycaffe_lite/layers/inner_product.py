@@ -132,7 +132,7 @@ class InnerProduct(Layer):
             product = self._gradient_of(0)
             return together([self._do(self._product, x, dy, product), self._add_gradient(0, product)])
         empty = w.diff_to_overwrite() is not None
-        return self._do(functools.partial(self._product_by_rows, empty), x, dy, w.diff)
+        return self._do(functools.partial(self._product_by_rows, empty), x, dy, w.stored("diff"))
 
     def _factors(self, x: Array, dy: Array) -> tuple[Array, Array]:
         """Whose product is dW."""

@@ -18,6 +18,7 @@ from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers.prelu import PReLU
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
+from tests.arrays import is_same
 from tests.graph.nets import conv, fill, inputs, ip, layer
 from tests.layers.nets import net_of
 
@@ -204,7 +205,7 @@ def test_arrays_of_blobs_stay_live() -> None:
     arrays = [(name, net.blobs[name].data) for net in nets[:1] for name in ("a", "sum", "norm", "both", "fc")]
     agree(nets, 3, seed=7)
     for name, array in arrays:
-        assert array is nets[0].blobs[name].data
+        assert is_same(array, nets[0].blobs[name].data)
         np.testing.assert_allclose(array, nets[1].blobs[name].data, rtol=1e-6, atol=1e-6)
 
 

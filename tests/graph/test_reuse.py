@@ -21,6 +21,7 @@ from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
 from pycaffe_lite.testing import LayerCase
 from pycaffe_lite.testing.cases import Bench
+from tests.arrays import is_same
 from tests.layers.cases import CASES
 
 from .nets import inputs, ip, layer, power
@@ -124,7 +125,7 @@ class TestWithEachEngine:
         fill(plain, 9), fill(net, 9)
         plain.forward(), net.forward()
         np.testing.assert_array_equal(net.blobs[name].data, plain.blobs[name].data)
-        assert got[name] is net.blobs[name].data, "live, as in any net"
+        assert is_same(got[name], net.blobs[name].data), "live, as in any net"
 
     def test_all_of_them_at_once(self) -> None:
         plain, net = net_of(reuse_memory=False), net_of()
