@@ -159,7 +159,7 @@ def check_shapes(node: Node) -> None:
         return
     hint = "Call forward before backward."
     if not node.shapes:
-        raise ShapeError("The layer was interrupted while it was reshaped", hint=hint)
+        raise ShapeError("The last reshape did not come to its end", hint=hint)
     first = len(node.bottoms)
     for i, (then, now) in enumerate(zip(node.shapes, shapes_of(node.bottoms), strict=False)):
         if then != now:

@@ -89,6 +89,6 @@ def test_an_interrupted_reshape_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Interrupted):
         forward(2)
     monkeypatch.undo()
-    with pytest.raises(ShapeError, match="interrupted while it was reshaped"):
+    with pytest.raises(ShapeError, match="last reshape did not come to its end"):
         net.backward()
     assert [forward(4), forward(2), forward(4)] == [6, 6, 6]
