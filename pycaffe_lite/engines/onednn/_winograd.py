@@ -284,8 +284,10 @@ class _Tiles:
         self._transform(_TO_V, self._d, self._v)
         self._multiply(self._v, u, self._products)
         if bias is not None:
-            assert self._add is not None
-            self._add(self._middle, bias, self._middle)
+            if self._add is not None:
+                self._add(self._middle, bias, self._middle)
+            else:  # few numbers
+                np.add(self._middle, bias, out=self._middle)
         self._to_places(_TO_PLACES, self._products, self._places, *numbers)
         if not math.isfinite(np.add.reduce(self._places, axis=None)):
             return False

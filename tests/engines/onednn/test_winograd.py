@@ -93,6 +93,14 @@ def test_as_in_float64(tmp_path: Path, shape: tuple[int, ...], params: str, phas
 
 
 @pytest.mark.usefixtures("in_tiles")
+@pytest.mark.usefixtures("in_tiles")
+def test_where_no_fast_sum_of_biases_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(1).normal(size=(2, 16, 6, 5)).astype(np.float32)
+    expected = run(build(tmp_path, x.shape), x)["y"].copy()
+    monkeypatch.setattr(_winograd.Binary, "primitive", lambda *_: None)
+    np.testing.assert_array_equal(run(build(tmp_path, x.shape), x)["y"], expected)
+
+
 @pytest.mark.parametrize(
     ("value", "behind"), [(3e38, ""), *((value, b) for value in (np.inf, -np.inf, np.nan) for b in ("", RELU, NORM))]
 )
