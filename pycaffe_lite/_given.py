@@ -12,6 +12,9 @@ from pycaffe_lite.errors import GraphError, ShapeError
 
 
 def set_all(what: Side, given: Mapping[str, Array], expected: Mapping[str, Blob], mismatch: str, noun: str) -> None:
+    """Write arrays into `data` or `diff` of the blobs of their names, which are all that are expected; other axes than
+    the first are broadcast. `mismatch` and `noun` are for errors: GraphError for other names, ShapeError.
+    """
     if given.keys() != expected.keys():
         raise GraphError(
             f"{mismatch}: given {_names(given)}, needed {_names(expected)}",

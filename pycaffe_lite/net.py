@@ -210,7 +210,8 @@ class Net(PycaffeNames):
 
         Keywords set the diffs of the net's outputs first and must be all of them. `diffs` names more blobs whose diff
         to return; with `end`, that layer's bottoms are returned in place of the net's inputs.
-        Raises GraphError for unknown names and with reuse_memory=True, ShapeError for diffs of the wrong size.
+        Raises GraphError for unknown names and with reuse_memory=True, ShapeError for diffs of the wrong size and where
+        blobs have been reshaped since the last forward pass; Caffe then reads what is there.
         """
         first = len(self._nodes) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)

@@ -102,7 +102,9 @@ class Passes:
         return loss
 
     def backward(self, start: int, end: int) -> None:
-        """Run the backward passes of layers start down to end (indices, both included) that need one."""
+        """Run the backward passes of layers start down to end (indices, both included) that need one. Raises ShapeError
+        where blobs have been reshaped since the last forward pass.
+        """
         if self._reuse is not None:
             raise GraphError("A net with reuse_memory=True has no backward pass", hint="Build it without.")
         self._check_shapes(start, end)
