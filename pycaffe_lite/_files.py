@@ -7,7 +7,6 @@ import mmap
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,13 +111,12 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
     Raises SnapshotError for whatever the operating system refuses: a full disk, no permission, no such folder.
     """
-    if "\0" in os.fspath(path):
-        raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
-    goal, folder = Path(os.path.realpath(path)), None  # a link to a file elsewhere stays a link
+    goal, folder = _goal(path), None
     if takes_bytes := _is_pipe_or_device(path):
+        import tempfile  # brings half of the standard library
+
         goal, folder = Path(path), Path(tempfile.mkdtemp())
-    start = os.fsencode(goal.name)[:200].decode(errors="ignore")  # names have at most 255 bytes
-    part = (folder or goal.parent) / f".{start}.{os.urandom(4).hex()}.part"
+    part = (folder or goal.parent) / part_name(goal.name)
     try:
         yield part
         if takes_bytes:
@@ -149,11 +147,11 @@ def check_writable(path: PathLike) -> None:
     """Make sure that `atomic_write` may write a file there, before the work whose outcome it is to hold; raises
     SnapshotError. Nothing is left there, and what is there is left alone.
     """
-    if "\0" in os.fspath(path):
-        raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
+    import tempfile
+
+    goal = _goal(path)
     if _is_pipe_or_device(path):
         return
-    goal = Path(os.path.realpath(path))
     try:
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(goal).st_mode):  # a name that is too long raises
@@ -162,6 +160,19 @@ def check_writable(path: PathLike) -> None:
             pass
     except OSError as e:
         raise refused(goal, e) from e
+
+
+def part_name(name: str) -> str:
+    """What a file or folder of this name is called while it is made; names have at most 255 bytes."""
+    start = os.fsencode(name)[:200].decode(errors="ignore")
+    return f".{start}.{os.urandom(4).hex()}.part"
+
+
+def _goal(path: PathLike) -> Path:
+    """Where it is: a link to a file elsewhere stays a link. Raises SnapshotError for what is no name."""
+    if "\0" in os.fspath(path):
+        raise SnapshotError(f"{os.fspath(path)!r} is no name for a file")
+    return Path(os.path.realpath(path))
 
 
 def refused(goal: Path, error: Exception) -> SnapshotError:

@@ -23,9 +23,9 @@ def new_hdf5(path: PathLike) -> Iterator[NewHDF5]:
 
     Raises SnapshotError for what cannot be written, MissingPackageError (h5py).
     """
-    require("h5py", "write HDF5 files")
+    h5py = require("h5py", "write HDF5 files")
     with atomic_write(path) as part, _Disk(part, "w+") as disk:
-        new = NewHDF5(path, disk)
+        new = NewHDF5(Path(path), disk, h5py.File(disk, "w"))
         try:
             yield new
         finally:
@@ -36,9 +36,8 @@ def new_hdf5(path: PathLike) -> Iterator[NewHDF5]:
 class NewHDF5:
     """An HDF5 file that is being written: `h5` is the h5py.File."""
 
-    def __init__(self, path: PathLike, disk: _Disk) -> None:
-        self._path, self._disk = Path(path), disk
-        self.h5: Any = require("h5py", "write HDF5 files").File(disk, "w")
+    def __init__(self, path: Path, disk: _Disk, h5: Any) -> None:
+        self._path, self._disk, self.h5 = path, disk, h5
 
     def add_rows(self, rows: Mapping[str, Array]) -> None:
         """Append to the datasets of these names, (n, ...), which the first rows make, of their number type.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pycaffe_lite._files import PathLike
+from pycaffe_lite._files import PathLike, part_name
 from pycaffe_lite.errors import DataError, MissingFileError
 
 _Writer = TypeVar("_Writer", bound="DatabaseWriter")
@@ -30,8 +30,7 @@ class DatabaseWriter(ABC):
     def __init__(self, path: PathLike) -> None:
         self.path = os.fspath(path)
         parent, name = os.path.split(os.path.abspath(self.path))
-        start = os.fsencode(name)[:200].decode(errors="ignore")  # names have at most 255 bytes
-        self._folder = os.path.join(parent, f".{start}.{os.urandom(4).hex()}.part")
+        self._folder = os.path.join(parent, part_name(name))
         """Where it is written."""
         self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
