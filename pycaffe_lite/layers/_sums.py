@@ -18,33 +18,37 @@ RUN = 2048  # products that einsum adds up, in a few sums side by side
 ROOM = 1 << 17  # sums side by side that a core's cache holds
 
 
-def sum_over(axes: Shape, *factors: Array) -> Array:
-    """Σ a, or Σ a b of two arrays, over these axes; the shape is that of the others.
+def sum_over(axes: Shape, *factors: Array, out: Array | None = None) -> Array:
+    """Σ a, or Σ a b of two arrays, over these axes; the shape is that of the others. Written to `out` if that is given.
 
     Blobs in any Order, two of them in the same; of arrays that lie otherwise the sum is as numpy makes it.
     """
     a = factors[0]
+    if a.size <= MANY and len(factors) == 1:  # two calls more take as long as the sum itself
+        return np.add.reduce(a, axis=axes, out=out)
     if a.size <= MANY or math.prod([a.shape[i] for i in axes]) <= MANY:
-        return _by_numpy(axes, *factors)
+        return _by_numpy(axes, *factors, out=out)
     kept = [i for i in range(a.ndim) if i not in axes]
     inner = _innermost(a, axes)
     outer = [i for i in axes if i not in inner]
     order = [*outer, *kept, *inner]
     if not all(f.transpose(order).flags.c_contiguous for f in factors):
-        return _by_numpy(axes, *factors)
+        return _by_numpy(axes, *factors, out=out)
     shape = [math.prod([a.shape[i] for i in some]) for some in (outer, kept, inner)]
     grouped = [f.transpose(order).reshape(shape) for f in factors]
     rows = [_of_neighbours(*grouped)] if inner else [f[:, :, 0] for f in grouped]
     total: Array = _of_rows(*rows).reshape([a.shape[i] for i in kept])
-    return total
+    if out is None:
+        return total
+    out[...] = total
+    return out
 
 
-def _by_numpy(axes: Shape, *factors: Array) -> Array:
+def _by_numpy(axes: Shape, *factors: Array, out: Array | None) -> Array:
     if len(factors) == 1:
-        total: Array = np.add.reduce(factors[0], axis=axes)
-    else:
-        every = range(factors[0].ndim)
-        total = np.einsum(factors[0], every, factors[1], every, [i for i in every if i not in axes])
+        return np.add.reduce(factors[0], axis=axes, out=out)
+    every = range(factors[0].ndim)
+    total: Array = np.einsum(factors[0], every, factors[1], every, [i for i in every if i not in axes], out=out)
     return total
 
 

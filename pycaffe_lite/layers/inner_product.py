@@ -22,7 +22,7 @@ from pycaffe_lite.done import Done, together
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._geometry import Scratch, batch_last
-from pycaffe_lite.layers._sums import MANY, sum_over
+from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.layers._thin_products import rows_times, times_columns
 from pycaffe_lite.layers._tiles import over_tiles
 from pycaffe_lite.registry import register_layer
@@ -106,11 +106,7 @@ class InnerProduct(Layer):
         return together(done)
 
     def _sum_items(self, dy: Array, db: Array) -> None:
-        rows = self._rows(dy, self._n)
-        if len(rows) <= MANY:
-            np.add.reduce(rows, axis=0, out=db)
-        else:
-            db[...] = sum_over((0,), rows)
+        sum_over((0,), self._rows(dy, self._n), out=db)
 
     def _give_bottom(self, bottom: Blobs, x: Array, dy: Array) -> Done | None:
         """Set dx, which lies as x."""

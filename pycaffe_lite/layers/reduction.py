@@ -48,7 +48,7 @@ class Reduction(Layer):
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         x, y = bottom[0].data.reshape(self._view), top[0].data.reshape(self._view[0])
         if self._op == _OP.SUMSQ:
-            y[...] = sum_over((1,), x, x)
+            sum_over((1,), x, x, out=y)
         else:
             (np.abs(x) if self._op == _OP.ASUM else x).sum(axis=1, out=y)
         y *= self._coeff

@@ -7,7 +7,7 @@ import pytest
 
 from pycaffe_lite import engines
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers._sums import sum_over
+from pycaffe_lite.layers._sums import MANY, sum_over
 from tests.graph.nets import inputs, layer
 from tests.layers.nets import net_of
 
@@ -106,3 +106,12 @@ def test_statistics_of_many_places() -> None:
     mean, variance, _ = (blob.data for blob in net.params["norm"])
     np.testing.assert_allclose(mean, x.mean(axis=(0, 2, 3), dtype=np.float64), atol=1e-7)
     np.testing.assert_allclose(variance, x.var(axis=(0, 2, 3), dtype=np.float64, ddof=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [3, MANY + 1])
+@pytest.mark.parametrize("factors", [1, 2])
+def test_the_sum_is_written_where_it_is_wanted(rows: int, factors: int) -> None:
+    a = np.random.default_rng(1).random((rows, 5), np.float32)
+    out = np.empty(5, np.float32)
+    assert sum_over((0,), *[a] * factors, out=out) is out
+    np.testing.assert_allclose(out, (a.astype(np.float64) ** factors).sum(axis=0), rtol=1e-6)

@@ -47,5 +47,5 @@ class OneDnnDeconvolution(ByConvolution, Deconvolution):
         gradients = Gradients(self, primitives.weights, run.arguments[DIFF_WEIGHTS], self._scratch)
         run.adapted(self._scratch, dy, gradients.memory[0], x.stored("data"))
         if self._bias:
-            gradients.memory[1][...] = sum_over((0, 2, 3), dy)
+            sum_over((0, 2, 3), dy, out=gradients.memory[1])
         gradients.add()
