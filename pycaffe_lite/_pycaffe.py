@@ -15,7 +15,7 @@ from pycaffe_lite._old_names import OldNames
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, GraphError, ParameterError, ShapeError
-from pycaffe_lite.graph.passes import Callback, Callbacks
+from pycaffe_lite.graph.passes import Callback, Passes
 from pycaffe_lite.graph.plan import AUTOMATIC, Node
 from pycaffe_lite.layers.memory_data import MemoryData
 
@@ -30,7 +30,7 @@ class PycaffeNames(OldNames):
     forward: Callable[..., dict[str, Array]]
     backward: Callable[..., dict[str, Array]]
     _nodes: list[Node]
-    _callbacks: Callbacks
+    _passes: Passes
 
     # Whole arrays, batch by batch.
 
@@ -148,19 +148,19 @@ class PycaffeNames(OldNames):
 
     def before_forward(self, callback: Callback) -> None:
         """Call this with the layer's index before each layer's forward pass."""
-        self._callbacks.before_forward.append(callback)
+        self._passes.callbacks.before_forward.append(callback)
 
     def after_forward(self, callback: Callback) -> None:
         """Call this with the layer's index after each layer's forward pass."""
-        self._callbacks.after_forward.append(callback)
+        self._passes.callbacks.after_forward.append(callback)
 
     def before_backward(self, callback: Callback) -> None:
         """Call this with the layer's index before each layer's backward pass, whether or not it needs one."""
-        self._callbacks.before_backward.append(callback)
+        self._passes.callbacks.before_backward.append(callback)
 
     def after_backward(self, callback: Callback) -> None:
         """Call this with the layer's index after each layer's backward pass, whether or not it needed one."""
-        self._callbacks.after_backward.append(callback)
+        self._passes.callbacks.after_backward.append(callback)
 
     # Numbered instead of named; a nameless top has a number too.
 

@@ -79,8 +79,7 @@ class Blob:
     @property
     def data(self) -> Array:
         """The values, shape `shape`."""
-        whole = self._data.settled
-        return (self._data_view if whole is self._data_of is not None else self._data_array()).view()
+        return self._data_array().view()
 
     @data.setter
     def data(self, array: Array) -> None:
@@ -89,8 +88,7 @@ class Blob:
     @property
     def diff(self) -> Array:
         """The gradients of the loss with respect to `data`, shape `shape`; zeros until a backward pass writes them."""
-        whole = self._diff.settled
-        return (self._diff_view if whole is self._diff_of is not None else self._diff_array()).view()
+        return self._diff_array().view()
 
     @diff.setter
     def diff(self, array: Array) -> None:

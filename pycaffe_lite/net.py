@@ -169,7 +169,6 @@ class Net(PycaffeNames):
         self._nodes: list[Node] = graph.nodes
         self._passes = Passes(graph, self.phase)
         self._passes.debug_info = message.debug_info
-        self._callbacks = self._passes.callbacks
         self._index: dict[str, int] = {n.name: n.index for n in reversed(graph.nodes)}
         self._output_blobs = graph.outputs
         self._reuse = graph.reuse
