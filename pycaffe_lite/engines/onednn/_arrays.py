@@ -126,7 +126,7 @@ class Adaptive(Primitive):
     def _look_at(self, arrays: Sequence[Array]) -> None:
         self._copies = []
         for i, (number, wanted) in enumerate(self.arguments.items()):
-            if number not in _NAMES:
+            if number not in NAMES:
                 continue
             lies = layout(arrays[i])
             if lies is not wanted and not (lies.is_plain and wanted.is_plain):
@@ -141,8 +141,8 @@ class Adaptive(Primitive):
     def _run_with_copies(self, scratch: Scratch, arrays: list[Array]) -> None:
         written = []
         for i, number, lies, wanted in self._copies:
-            given, arrays[i] = arrays[i], scratch(_NAMES[number], (wanted.nbytes // 4,), FLOAT)
-            if number in _WRITTEN:
+            given, arrays[i] = arrays[i], scratch(NAMES[number], (wanted.nbytes // 4,), FLOAT)
+            if number in WRITTEN:
                 written.append((reorder(wanted, lies), arrays[i], given))
             else:
                 reorder(lies, wanted)(given, arrays[i])
@@ -158,7 +158,7 @@ class Adaptive(Primitive):
             return run
         calls: list[Call] = [run]
         for i, number, lies, wanted in self._copies:
-            if number in _WRITTEN:
+            if number in WRITTEN:
                 calls.append(functools.partial(put, wanted, lies, taken[i], given[i]))
             else:
                 calls.insert(0, functools.partial(put, lies, wanted, given[i], taken[i]))
@@ -170,9 +170,10 @@ def put(source: Layout, target: Lies, array: Array, copy: Array) -> None:
     target.take(source, array, copy)
 
 
-_NAMES = {SRC: "x", DST: "y", DIFF_SRC: "dx", DIFF_DST: "dy"}
+NAMES = {SRC: "x", DST: "y", DIFF_SRC: "dx", DIFF_DST: "dy"}
 """What the memory for copies is called."""
-_WRITTEN = (DST, DIFF_SRC)
+WRITTEN = (DST, DIFF_SRC)
+"""Which of them a primitive writes."""
 
 
 class Target:

@@ -100,7 +100,8 @@ class WithWeights(Preparing):
 class Gradients:
     """Memory for dW, which a primitive gives in the layout `given`, W's being `lies`; and for db if there is one."""
 
-    def __init__(self, layer: Layer, lies: Layout, given: Layout, scratch: Scratch) -> None:
+    def __init__(self, layer: Layer, lies: Layout, given: Lies, scratch: Scratch) -> None:
+        assert isinstance(given, Layout)
         self._layer, self._lies, self._given = layer, lies, given
         self._plain = [
             layer._gradient_of(j) if layer.param_propagate_down(j) else scratch(f"unwanted {j}", blob.shape, FLOAT)

@@ -37,7 +37,7 @@ class _Step:
     adds: bool
     tail: Tail | None
     is_folded: bool
-    is_elementwise = False
+    keeps_infinite = False
 
     def post_ops(self, y: Shape) -> tuple[PostOp, ...]:
         sum_up: tuple[PostOp, ...] = ((1.0,),) if self.adds else ()

@@ -344,11 +344,13 @@ class Primitive:
         self._pointings += 1
 
     def again(self) -> Call | None:
-        """What runs it once more with the arrays of last time, which it keeps, wherever it was pointed to meanwhile."""
+        """What runs it once more with the arrays of last time, which it keeps."""
         there = all_there(self._seen)
-        if there is None:
-            return None
-        arrays, pointings, threads_own = there, self._pointings, self._library.this_thread
+        return None if there is None else self.on(there)
+
+    def on(self, arrays: Sequence[Array]) -> Call:
+        """What runs it with these arrays, which it keeps, wherever it was pointed to meanwhile."""
+        pointings, threads_own = -1, self._library.this_thread
 
         def run() -> None:
             nonlocal pointings

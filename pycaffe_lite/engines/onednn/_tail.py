@@ -141,9 +141,9 @@ class Tail:
         return bool(self._leading)
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether its post-ops are the same for all numbers, and no sum with others."""
-        return not any(affine or any(map(is_sum, layers)) for affine, layers in self._stages)
+    def keeps_infinite(self) -> bool:
+        """Whether its post-ops take each number for itself, all alike, and make none finite that was not."""
+        return all(isinstance(layer, ReLU) for layer in self._layers)
 
     def folded(self, w: Array, biases: Sequence[Array]) -> tuple[Array, Array] | None:
         """f W and f b + a; None where these are not finite."""
@@ -199,8 +199,8 @@ class Behind(Protocol):
         """Whether it is partly in W and the biases."""
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether the rest is the same for all numbers, and no sum with others."""
+    def keeps_infinite(self) -> bool:
+        """Whether the rest takes each number for itself, all alike, and makes none finite that was not."""
 
     def post_ops(self, y: Shape) -> tuple[PostOp, ...]:
         """What is not, for a primitive that makes y."""

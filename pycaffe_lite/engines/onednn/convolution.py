@@ -10,7 +10,8 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import Blob, shapes_of
 from pycaffe_lite.done import Done, Several, together
 from pycaffe_lite.engines.onednn._arrays import FLOAT, Adaptive, Runs, layout, put
-from pycaffe_lite.engines.onednn._convolution import FEW_CHANNELS, ByConvolution, ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._convolution import ByConvolution, ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._direct import FEW_CHANNELS
 from pycaffe_lite.engines.onednn._line import BETWEEN, InLine, Line, length
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._parts import ConvolutionOfParts
