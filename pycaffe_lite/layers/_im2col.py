@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers import _im2col_batch
+from pycaffe_lite.layers import _im2col_batch, _im2col_tiles
 from pycaffe_lite.layers._geometry import Geometry as Geometry
 from pycaffe_lite.layers._geometry import Scratch, evenly, work
 from pycaffe_lite.layers._sums import sum_over
@@ -41,6 +41,8 @@ def conv_forward(
     x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry, scratch: Scratch, by_batch: bool | None = None
 ) -> None:
     """Set y = W X + b; without b where it is None."""
+    if _im2col_tiles.suits(geometry, x, w.shape, y) and _im2col_tiles.forward(x, w, b, y, geometry):
+        return
     if suits_batch(geometry, w.shape, y.shape) if by_batch is None else by_batch:
         _im2col_batch.forward(x, w, b, y, geometry, scratch)
         return
@@ -68,6 +70,10 @@ def conv_backward_weight(
     same_x: bool = False,
 ) -> None:
     """Add: dw += dy Xᵀ and db += Σ dy; each only where it is not None. same_x: x is what conv_forward has seen last."""
+    if dw is not None and _im2col_tiles.suits(geometry, x, dw.shape, dy):
+        if _im2col_tiles.backward_weight(x, dy, dw, db, geometry):
+            return
+        same_x = False
     if dw is not None and (suits_batch(geometry, dw.shape, dy.shape) if by_batch is None else by_batch):
         _im2col_batch.backward_weight(x, dy, dw, db, geometry, scratch, same_x)
         return
@@ -99,6 +105,8 @@ def conv_backward_data(
     dy: Array, w: Array, dx: Array, geometry: Geometry, scratch: Scratch, by_batch: bool | None = None
 ) -> None:
     """Set dx = Wᵀ dy, summed where windows overlap."""
+    if _im2col_tiles.suits(geometry, dx, w.shape, dy) and _im2col_tiles.backward_data(dy, w, dx, geometry):
+        return
     if suits_batch(geometry, w.shape, dy.shape) if by_batch is None else by_batch:
         _im2col_batch.backward_data(dy, w, dx, geometry, scratch)
         return

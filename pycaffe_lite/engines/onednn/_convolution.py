@@ -12,10 +12,11 @@ from pycaffe_lite.engines.onednn._direct import Direct
 from pycaffe_lite.engines.onednn._in_tiles import BackwardData, BackwardWeights, Forward
 from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
 from pycaffe_lite.engines.onednn._tail import Behind
-from pycaffe_lite.engines.onednn._winograd import Cut, can_do
+from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._conv import WeightedWindows
 from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.layers._winograd import can_do
 
 
 class ConvolutionPrimitives(Direct):

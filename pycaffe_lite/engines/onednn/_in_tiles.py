@@ -35,8 +35,9 @@ from pycaffe_lite.engines.onednn._primitive import (
     reorder,
     strided_layout,
 )
-from pycaffe_lite.engines.onednn._winograd import ONE, Cut, Images, Part
+from pycaffe_lite.engines.onednn._winograd import Cut, Images, Part
 from pycaffe_lite.layers._geometry import Scratch
+from pycaffe_lite.layers._winograd import ONE
 from pycaffe_lite.memory import CACHE_LINE, aligned
 
 NO_MEMORY = aligned(0, "u1")
@@ -108,7 +109,7 @@ class Steps:
     """
 
     def __init__(self, cut: Cut, part: Part, memory: Array, along: list[Passed], post_ops: tuple[PostOp, ...]) -> None:
-        self._cut, self._count, self._shared = cut, part.count, part.shared
+        self._cut, self._count, self._shared = cut, part.count, part.band.shared
         (_, self._tiles, self._inside), self._made = part.b.shape, part.a.shape[1]
         in_x, in_y = (self._count * self._tiles * images.wide for images in (cut.x, cut.y))
         self._x, self._y = memory[:in_x], memory[in_x : in_x + in_y]
@@ -124,16 +125,16 @@ class Steps:
         self, part: Part, x: Array, u: Sequence[Array], bias: Array | None, y: Array, numbers: Sequence[Array]
     ) -> Iterator[Step]:
         """Set these rows of y, and see whether they are finite."""
-        rows = y[part.images, part.made]
-        yield self._fill_x, (part.b, x[part.images, part.inside], self._x)
+        rows = y[part.images, part.band.made]
+        yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
         yield from self._convolve(u, bias)
         yield self._empty_y, (part.a, self._y, rows, *numbers)
         yield functools.partial(_finite, rows)
 
     def backward_data(self, part: Part, dx: Array, u: Sequence[Array], dy: Array) -> Iterator[Step]:
         """Set these rows of dx, add to those that the part before has set, and see whether they are finite."""
-        rows, shared = dx[part.images, part.inside], part.shared
-        yield self._fill_y, (part.a_turned, dy[part.images, part.made], self._y)
+        rows, shared = dx[part.images, part.band.inside], part.band.shared
+        yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
         yield from self._convolve(u, None)
         if shared:
             yield self._add_to_x, (part.b_turned, self._x, rows)
@@ -145,8 +146,8 @@ class Steps:
         self, part: Part, x: Array, du: Sequence[Array], db: Array | None, dy: Array
     ) -> Iterator[Step]:
         """Set what these rows give of both."""
-        yield self._fill_x, (part.b, x[part.images, part.inside], self._x)
-        yield self._fill_y, (part.a_turned, dy[part.images, part.made], self._y)
+        yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
+        yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
         yield from self._convolve(du, db)
 
     def _convolve(self, u: Sequence[Array], bias: Array | None) -> Iterator[Step]:

@@ -13,8 +13,9 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn import _in_tiles, _winograd
 from pycaffe_lite.engines.onednn._in_tiles import BackwardData, BackwardWeights, Forward
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._winograd import Cut, can_do, matrices
+from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.layers._winograd import ONE, can_do, matrices
 
 NET = """
 force_backward: true
@@ -123,7 +124,7 @@ def test_matrices(height: int) -> None:
     a, b, g = (matrix.astype(np.float64) for matrix in matrices(height))
     x, w = rng.integers(-9, 9, height + 3), rng.integers(-9, 9, height)
     np.testing.assert_allclose(a @ ((g @ w) * (b @ x)), np.correlate(x, w), rtol=0, atol=2e-5)
-    np.testing.assert_array_equal(a[:, _winograd.ONE], 1)
+    np.testing.assert_array_equal(a[:, ONE], 1)
 
 
 @pytest.mark.parametrize(
