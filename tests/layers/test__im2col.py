@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers import _im2col, _im2col_batch, _image_rows, _overlap
+from pycaffe_lite.layers import _im2col, _im2col_batch, _im2col_tiles, _image_rows, _overlap
 from pycaffe_lite.layers._im2col import Geometry
 
 
@@ -140,8 +140,9 @@ def test_im2col_and_its_transpose(seed: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("num", [64, 50])
-def test_scratch_is_bounded_and_reused(num: int) -> None:
-    """LeNet's two convolutions, at a batch that tiles divide and one that they do not."""
+def test_scratch_is_bounded_and_reused(num: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeNet's two convolutions by windows, at a batch that tiles divide and one that they do not."""
+    monkeypatch.setattr(_im2col_tiles, "suits", lambda *_: False)
     for x_shape, w_shape in (((num, 1, 28, 28), (20, 1, 5, 5)), ((num, 20, 12, 12), (50, 20, 5, 5))):
         g, scratch = Geometry((5, 5), (1, 1), (0, 0), (1, 1)), Scratch()
         x, w, b = (np.ones(s, np.float32) for s in (x_shape, w_shape, w_shape[:1]))

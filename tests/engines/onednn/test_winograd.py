@@ -15,7 +15,6 @@ from pycaffe_lite.engines.onednn._in_tiles import BackwardData, BackwardWeights,
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
-from pycaffe_lite.layers._winograd import ONE, can_do, matrices
 
 NET = """
 force_backward: true
@@ -115,16 +114,6 @@ def test_as_in_float64(
         for name, numbers in want.items():
             limit = 5e-5 * max(1, np.abs(numbers).max())
             np.testing.assert_allclose(got[name], numbers, rtol=0, atol=limit, err_msg=name)
-
-
-@pytest.mark.parametrize("height", [3, 5])
-def test_matrices(height: int) -> None:
-    """They give what windows do, in exact arithmetic, and the value at 1 counts once in each row."""
-    rng = np.random.default_rng(2)
-    a, b, g = (matrix.astype(np.float64) for matrix in matrices(height))
-    x, w = rng.integers(-9, 9, height + 3), rng.integers(-9, 9, height)
-    np.testing.assert_allclose(a @ ((g @ w) * (b @ x)), np.correlate(x, w), rtol=0, atol=2e-5)
-    np.testing.assert_array_equal(a[:, ONE], 1)
 
 
 @pytest.mark.parametrize(
@@ -251,24 +240,6 @@ def test_neurons_that_make_the_infinite_finite_run_by_themselves(tmp_path: Path,
 def test_where_convolutions_along_the_width_are_not_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_in_tiles, "_is_fast", lambda *_: False)
     assert not is_in_tiles(build(tmp_path, (2, 16, 6, 6)))
-
-
-def test_what_can_be_done_in_tiles() -> None:
-    for can in (
-        Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1),
-        Geometry((5, 2), (1, 3), (4, 0), (1, 2), 2),
-        Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (2, 1)),
-    ):
-        assert can_do(can)
-    for cannot in (
-        Geometry((3, 3), (2, 1), (1, 1), (1, 1), 1),
-        Geometry((3, 3), (1, 1), (3, 1), (1, 1), 1),
-        Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (3, 1)),
-        Geometry((3, 3), (1, 1), (2, 2), (2, 1), 1),
-        Geometry((7, 3), (1, 1), (2, 2), (1, 1), 1),
-        Geometry((1, 3), (1, 1), (0, 1), (1, 1), 1),
-    ):
-        assert not can_do(cannot)
 
 
 @pytest.mark.usefixtures("onednn")
