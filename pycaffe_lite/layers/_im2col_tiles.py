@@ -1,8 +1,8 @@
 """Convolution of images as matrix products, with fewer of them: in tiles of rows, as _winograd says.
 
-Images lie with the same row of all of them side by side, (C, H, (N, W)), or (C, H, (W, N)) where the batch is innermost
-already. With v = B x, a value v_i of all tiles as a matrix (w C, places), unrolled along the width, and G w of all
-kernels as matrices U_i (O, w C),
+Images lie with the same row of all of them side by side, (C, H, (N, W)) or, many and small ones, (C, H, (W, N)). With
+v = B x, a value v_i of all tiles as a matrix (w C, places), unrolled along the width, and G w of all kernels as matrices
+U_i (O, w C),
 
     p_i = U_i v_i    y = A p        dp = Aᵀ dy    dU_i += dp_i v_iᵀ    dv_i = U_iᵀ dp_i    dx += Bᵀ dv
 
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.layers._geometry import Geometry
 from pycaffe_lite.layers._winograd import FLOAT, ONE, ROWS, Band, TileRows, can_do
 from pycaffe_lite.memory import aligned
@@ -27,7 +26,7 @@ from pycaffe_lite.memory import aligned
 TOGETHER = 2
 """Tiles below each other that are worked through together. One or four take 0.97 to 1.1 of the time."""
 MIN_RUN, SHORT = 8, 32
-"""Items that are a run to copy, where rows are SHORT: CaffeNet and GoogLeNet, 10 items, 0.97 to 0.99 of the time."""
+"""So many items are a run to copy, where rows are SHORT: CaffeNet and GoogLeNet take 0.97 to 0.99 of the time."""
 SAVED, PER_NUMBER, PER_WEIGHT = 1.3, 10, 200
 """What a product that falls away is worth, as those by windows take longer. In products, what a number of v_i and p
 costs, and the part of a weight in U.
@@ -131,11 +130,6 @@ def _memory(name: str, shape: Shape) -> Array:
     return arrays[name][:count].reshape(shape)
 
 
-def _by_batch(x: Array, y: Array) -> bool:
-    """Whether to have the batch innermost: where it is, and where that makes longer runs to copy."""
-    return (batch_innermost(x) and batch_innermost(y)) or (len(x) >= MIN_RUN and x.shape[3] <= SHORT)
-
-
 def _finite(array: Array) -> bool:
     """Whether all are, and their squares too."""
     flat = array.reshape(-1)
@@ -150,7 +144,7 @@ class _Tiles:
         self._rows = TileRows(w[2], geometry.pad[0], x_rows, y_rows)
         self._group, self._kernel, self._pad = geometry.group, w[2:], geometry.pad[1]
         self._inputs, self._outputs = w[1], w[0] // geometry.group
-        self._batch_last = _by_batch(x, y)
+        self._batch_last = self._num >= MIN_RUN and self._wide <= SHORT  # however they lie: rounding may depend on it
         self.count = self._rows.values
         """n."""
         self.depth = w[1] * w[3]

@@ -10,7 +10,7 @@ Written as matrices, with X the columns of the input that each place sees (im2co
     dW += dY Xᵀ        db += Σ dY        dX = Wᵀ dY, each number added back where it came from (col2im)
 
 The three products, for any number of spatial axes, are in _im2col.py: image by image, or small ones the whole batch at
-once (_im2col_batch.py).
+once (_im2col_batch.py). float32 kernels 3 or 5 high go with fewer products where that is faster (_im2col_tiles.py).
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Convolution(WeightedWindows):
 
     Padding is zeros, with which weights are multiplied, as in Caffe: one that is NaN or infinite makes NaN of windows
     that hang over the edge at its place. An engine may leave these products out.
+
+    float32 numbers may be computed in tiles of 6 or 8 rows, and then are rounded in parts of the largest of a tile.
 
     Raises ParameterError where kernel_size, stride, pad and dilation do not fit the axes or group does not divide the
     channels, ShapeError where the kernel has no window or a reshaped bottom has another C or other axes.
