@@ -1,8 +1,7 @@
 """Convolution of images as matrix products, with fewer of them: in tiles of rows, as _winograd says.
 
-Images lie with the same row of all of them side by side, (C, H, (N, W)) or, many and small ones, (C, H, (W, N)). With
-v = B x, a value v_i of all tiles as a matrix (w C, places), unrolled along the width, and G w of all kernels as matrices
-U_i (O, w C),
+Images lie with the same row of all of them side by side, (C, H, (N, W)) or, small ones, (C, H, (W, N)). With
+v = B x, a value v_i of all tiles as a matrix (w C, places), unrolled along the width, and G w as matrices U_i (O, w C),
 
     p_i = U_i v_i    y = A p        dp = Aᵀ dy    dU_i += dp_i v_iᵀ    dv_i = U_iᵀ dp_i    dx += Bᵀ dv
 
