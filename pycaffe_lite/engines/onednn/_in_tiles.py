@@ -13,7 +13,17 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.done import Call, Done, all_there
-from pycaffe_lite.engines.onednn._arrays import FLOAT, NAMES, WRITTEN, Runs, Target, is_reference, layout, read
+from pycaffe_lite.engines.onednn._arrays import (
+    FLOAT,
+    NAMES,
+    WRITTEN,
+    Runs,
+    Target,
+    channels_innermost,
+    is_reference,
+    layout,
+    read,
+)
 from pycaffe_lite.engines.onednn._direct import Passed
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
@@ -198,6 +208,12 @@ def _is_fast(cut: Cut, part: Part) -> bool:
     return not is_reference(_describe_product(*_filling(cut.x, part.count, *part.b.shape[1:])))
 
 
+def _has_channels_innermost(arguments: dict[int, Layout]) -> bool:
+    """Whether images lie as tiles do."""
+    images = (lies for number, lies in arguments.items() if number in NAMES)
+    return all(lies is channels_innermost(lies.shape) for lies in images)
+
+
 class InTiles:
     """What computes a pass of a convolution in tiles: as Adaptive. `by_windows` computes the same, with these post-ops,
     which take each number for itself and leave none finite that was not.
@@ -234,8 +250,11 @@ class InTiles:
                 if plain is None or at_one is None or not _is_fast(cut, part):
                     return None
                 along[part.kind] = [at_one if i == ONE else plain for i in range(cut.values)]
-        lies = {arguments[cls.weights] for of_kind in along.values() for _, arguments in of_kind}
-        return cls(cut, by_windows, post_ops, parts, along, Filters(cut, *lies)) if len(lies) == 1 else None
+        all_arguments = [arguments for of_kind in along.values() for _, arguments in of_kind]
+        lies = {arguments[cls.weights] for arguments in all_arguments}
+        if len(lies) > 1 or not all(map(_has_channels_innermost, all_arguments)):
+            return None
+        return cls(cut, by_windows, post_ops, parts, along, Filters(cut, *lies))
 
     def adapted(self, scratch: Scratch, *arrays: Array) -> Done:
         """As Adaptive's."""

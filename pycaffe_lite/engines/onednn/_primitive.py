@@ -337,11 +337,12 @@ class Primitive:
             raise failure("primitive_execute", status)
 
     def _point_to(self, arrays: Sequence[Array]) -> None:
+        self._pointings += 1  # first: an interrupt leaves it pointed to neither arrays
         for i, array in enumerate(arrays):
             if self._seen[i]() is not array:
+                self._seen[i] = _nothing
                 _point(self._memories[i], array)
                 self._seen[i] = weakref.ref(array)
-        self._pointings += 1
 
     def again(self) -> Call | None:
         """What runs it once more with the arrays of last time, which it keeps."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,3 +233,35 @@ def test_a_group_for_each_channel_has_kernels_of_its_own() -> None:
     made = ConvolutionPrimitives((2, 32, 6, 5), (32, 1, 3, 3), (2, 32, 6, 5), geometry, bias=False, learning=False)
     for run in (made.forward(), made.backward_data(), made.backward_weights()):
         assert "dw" in run.description.implementation
+
+
+def test_pointing_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who else runs the primitive does so with arrays of his own."""
+    from pycaffe_lite.engines.onednn import _primitive
+    from pycaffe_lite.engines.onednn._primitive import new_reorder, plain_layout
+
+    point = _primitive._point
+    for allowed, after in itertools.product(range(2), (False, True)):
+        run = new_reorder(plain_layout((3, 4)), plain_layout((3, 4)))
+        arrays = [np.full((3, 4), value, np.float32) for value in (1, 0, 2, 0)]
+        mine, others = run.on(arrays[:2]), run.on(arrays[2:])
+        mine()
+        left = allowed
+
+        def interrupted(*args: Any, after: bool = after) -> None:
+            nonlocal left
+            if left or after:
+                point(*args)
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+
+        monkeypatch.setattr(_primitive, "_point", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            others()
+        monkeypatch.setattr(_primitive, "_point", point)
+        arrays[1].fill(0)
+        mine()
+        assert (arrays[1] == 1).all()
+        others()
+        assert (arrays[3] == 2).all()

@@ -237,6 +237,19 @@ def test_neurons_that_make_the_infinite_finite_run_by_themselves(tmp_path: Path,
 
 
 @pytest.mark.usefixtures("in_tiles")
+def test_few_channels_lie_otherwise_and_go_by_windows(tmp_path: Path) -> None:
+    x = np.random.default_rng(6).normal(size=(1, 4, 3, 3)).astype(np.float32)
+    net, exact = (
+        build(tmp_path, x.shape, "kernel_size: 3"),
+        build(tmp_path, x.shape, "kernel_size: 3", dtype=np.float64),
+    )
+    assert not is_in_tiles(net)
+    for blob, twin in zip(net.params["target"], exact.params["target"], strict=True):
+        twin.data[...] = blob.data
+    np.testing.assert_allclose(run(net, x)["y"], run(exact, x)["y"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("in_tiles")
 def test_where_convolutions_along_the_width_are_not_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_in_tiles, "_is_fast", lambda *_: False)
     assert not is_in_tiles(build(tmp_path, (2, 16, 6, 6)))
