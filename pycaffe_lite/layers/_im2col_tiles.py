@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.layers._geometry import Geometry
-from pycaffe_lite.layers._winograd import FLOAT, ONE, ROWS, Band, TileRows, can_do
+from pycaffe_lite.layers._geometry import Geometry, evenly
+from pycaffe_lite.layers._winograd import FLOAT, ONE, ROWS, Band, TileRows, can_do, matrices
 from pycaffe_lite.memory import aligned
 
 TOGETHER = 2
 """Tiles below each other that are worked through together. One or four take 0.97 to 1.1 of the time."""
+MOST = 1 << 22
+"""Numbers of images that are worked through together: their rows are copied."""
 MIN_RUN, SHORT = 8, 32
 """So many items are a run to copy, where rows are SHORT: CaffeNet and GoogLeNet take 0.97 to 0.99 of the time."""
 SAVED, PER_NUMBER, PER_WEIGHT = 1.3, 10, 200
@@ -51,40 +53,43 @@ def pays(geometry: Geometry, x: Shape, w: Shape, y: Shape) -> bool:
 
 def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry) -> bool:
     """As conv_forward."""
-    tiles = _Tiles(x, w.shape, y, geometry)
-    u, rows, out = tiles.filters(w), tiles.rows(x, "x"), tiles.room("y", y)
-    for band in tiles.bands():
-        v, p = tiles.values_of(rows, band), tiles.places(band)
-        for i in range(tiles.count):
-            np.matmul(u[i], tiles.unrolled(v, i), out=p[:, :, i])
-        if b is not None:
-            p[:, :, ONE] += b.reshape(*p.shape[:2], 1)
-        np.matmul(band.a, p.reshape(len(out), band.a.shape[1], -1), out=out[:, band.made])
-    if not _finite(out):
-        return False
-    tiles.give(out, y)
+    u = _filters(w, geometry)
+    for images in _some(x, y):
+        tiles = _Tiles(x[images], w.shape, y[images], geometry)
+        rows, out = tiles.rows(x[images], "x"), tiles.room("y", y[images])
+        for band in tiles.bands():
+            v, p = tiles.values_of(rows, band), tiles.places(band)
+            for i in range(tiles.count):
+                np.matmul(u[i], tiles.unrolled(v, i), out=p[:, :, i])
+            if b is not None:
+                p[:, :, ONE] += b.reshape(*p.shape[:2], 1)
+            np.matmul(band.a, p.reshape(len(out), band.a.shape[1], -1), out=out[:, band.made])
+        if not _finite(out):
+            return False
+        tiles.give(out, y[images])
     return True
 
 
 def backward_weight(x: Array, dy: Array, dw: Array, db: Array | None, geometry: Geometry) -> bool:
     """As conv_backward_weight."""
-    tiles = _Tiles(x, dw.shape, dy, geometry)
-    rows, of_y, group = tiles.rows(x, "x"), tiles.rows(dy, "y"), geometry.group
-    shape = group, tiles.depth, len(dw) // group
-    du, product = _memory("du", (tiles.count, *shape)), _memory("product", shape)
-    ones = np.zeros(len(dw), FLOAT)
-    for band in tiles.bands():
-        v, dp = tiles.values_of(rows, band), tiles.places(band)
-        np.matmul(band.a.T, of_y[:, band.made], out=dp.reshape(len(of_y), band.a.shape[1], -1))
-        for i in range(tiles.count):
-            to = product if band.made.start else du[i]
-            np.matmul(tiles.unrolled(v, i), dp[:, :, i].swapaxes(1, 2), out=to)
-            if to is product:
-                du[i] += product
-        ones += dp[:, :, ONE].sum(axis=-1).reshape(-1)
+    shape = len(matrices(dw.shape[2])[2]), *_shape_of_filters(dw.shape, geometry)
+    du, product, ones = _memory("du", shape), _memory("product", shape[1:]), np.zeros(len(dw), FLOAT)
+    for images in _some(x, dy):
+        tiles = _Tiles(x[images], dw.shape, dy[images], geometry)
+        rows, of_y = tiles.rows(x[images], "x"), tiles.rows(dy[images], "y")
+        for band in tiles.bands():
+            v, dp = tiles.values_of(rows, band), tiles.places(band)
+            np.matmul(band.a.T, of_y[:, band.made], out=dp.reshape(len(of_y), band.a.shape[1], -1))
+            is_first = images.start == band.made.start == 0
+            for i in range(tiles.count):
+                to = du[i] if is_first else product
+                np.matmul(dp[:, :, i], tiles.unrolled(v, i).swapaxes(1, 2), out=to)
+                if to is product:
+                    du[i] += product
+            ones += dp[:, :, ONE].sum(axis=-1).reshape(-1)
     if not (_finite(du) and _finite(ones)):
         return False
-    dw += tiles.of_filters(du)
+    dw += _of_filters(du, dw.shape)
     if db is not None:
         db += ones
     return True
@@ -92,23 +97,51 @@ def backward_weight(x: Array, dy: Array, dw: Array, db: Array | None, geometry: 
 
 def backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry) -> bool:
     """As conv_backward_data."""
-    tiles = _Tiles(dx, w.shape, dy, geometry)
-    u, of_y, out = tiles.filters(w).swapaxes(2, 3), tiles.rows(dy, "y"), tiles.room("x", dx)
-    for band in tiles.bands():
-        dp, dv = tiles.places(band), tiles.values(band)
-        np.matmul(band.a.T, of_y[:, band.made], out=dp.reshape(len(of_y), band.a.shape[1], -1))
-        dv.fill(0)
-        for i in range(tiles.count):
-            np.matmul(u[i], dp[:, :, i], out=tiles.unrolling(band))
-            tiles.add(dv, i)
-        rows = tiles.rows_of(dv, band)
-        above, below = band.inside.start + band.shared, band.inside.stop
-        out[:, band.inside.start : above] += rows[:, : band.shared]
-        out[:, above:below] = rows[:, band.shared :]
-    if not _finite(out):
-        return False
-    tiles.give(out, dx)
+    u = _filters(w, geometry).swapaxes(2, 3)
+    for images in _some(dx, dy):
+        tiles = _Tiles(dx[images], w.shape, dy[images], geometry)
+        of_y, out = tiles.rows(dy[images], "y"), tiles.room("x", dx[images])
+        for band in tiles.bands():
+            dp, dv = tiles.places(band), tiles.values(band)
+            np.matmul(band.a.T, of_y[:, band.made], out=dp.reshape(len(of_y), band.a.shape[1], -1))
+            dv.fill(0)
+            for i in range(tiles.count):
+                np.matmul(u[i], dp[:, :, i], out=tiles.unrolling(band))
+                tiles.add(dv, i)
+            rows = tiles.rows_of(dv, band)
+            above, below = band.inside.start + band.shared, band.inside.stop
+            out[:, band.inside.start : above] += rows[:, : band.shared]
+            out[:, above:below] = rows[:, band.shared :]
+        if not _finite(out):
+            return False
+        tiles.give(out, dx[images])
     return True
+
+
+def _some(x: Array, y: Array) -> Iterator[slice]:
+    """The images, so many at a time that MOST numbers hold x, and y."""
+    most = evenly(len(x), MOST // max(x[0].size, y[0].size))
+    return (slice(i, min(i + most, len(x))) for i in range(0, len(x), most))
+
+
+def _shape_of_filters(w: Shape, geometry: Geometry) -> Shape:
+    """Of a U_i: (group, O / group, w C / group)."""
+    return geometry.group, w[0] // geometry.group, w[3] * w[1]
+
+
+def _filters(w: Array, geometry: Geometry) -> Array:
+    """U: (n, group, O / group, w C / group)."""
+    g = matrices(w.shape[2])[2]
+    by_row = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(w.shape[2], -1)
+    u: Array = np.dot(g, by_row)
+    return u.reshape(len(g), *_shape_of_filters(w.shape, geometry))
+
+
+def _of_filters(du: Array, w: Shape) -> Array:
+    """dw of dU."""
+    outputs, inputs, height, width = w
+    by_row: Array = np.dot(matrices(height)[2].T, du.reshape(len(du), -1))
+    return by_row.reshape(height, outputs, width, inputs).transpose(1, 3, 0, 2)
 
 
 class _OfThread(threading.local):
@@ -146,25 +179,11 @@ class _Tiles:
         self._batch_last = self._num >= MIN_RUN and self._wide <= SHORT  # however they lie: rounding may depend on it
         self.count = self._rows.values
         """n."""
-        self.depth = w[1] * w[3]
-        """Of U_i: w C / group."""
+        self._depth = w[1] * w[3]
 
     def bands(self) -> Iterator[Band]:
         for first in range(0, self._rows.count, TOGETHER):
             yield self._rows.band(first, min(first + TOGETHER, self._rows.count))
-
-    def filters(self, w: Array) -> Array:
-        """U: (n, group, O / group, w C / group)."""
-        by_row = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(len(self._rows.g[0]), -1)
-        u: Array = np.dot(self._rows.g, by_row)
-        return u.reshape(self.count, self._group, self._outputs, self.depth)
-
-    def of_filters(self, du: Array) -> Array:
-        """dw of dU (n, group, w C / group, O / group)."""
-        height, width = self._kernel
-        of_rows = np.tensordot(self._rows.g, du, (0, 0))
-        by_row = of_rows.reshape(height, self._group, width, self._inputs, self._outputs)
-        return by_row.transpose(1, 4, 3, 0, 2).reshape(-1, self._inputs, height, width)
 
     def rows(self, images: Array, name: str) -> Array:
         """(C, H, (N, W)) of (N, C, H, W), or (C, H, (W, N)): a view where they lie so."""
@@ -249,7 +268,7 @@ class _Tiles:
         """Memory for a v_i, (group, w C / group, places), and the same as (group, w, C / group, tiles, *row)."""
         before = self._group, self._kernel[1], self._inputs
         windows = self._room("u", before, tiles, self._row(self._columns))
-        return windows.reshape(self._group, self.depth, -1), windows
+        return windows.reshape(self._group, self._depth, -1), windows
 
     def _seen(self, k: int) -> tuple[slice, slice]:
         """The columns of y that see x, not padding, through column k of the kernel; and those that they see."""

@@ -61,6 +61,8 @@ def test_as_in_float64(
     case: tuple[int, int, int, int, int, Geometry], order: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_im2col_tiles, "TOGETHER", together)
+    if together == 2:
+        monkeypatch.setattr(_im2col_tiles, "MOST", 600)  # one, two or more images at a time
     g, (x, w, b, dy) = made(case)
     want = by_windows(g, x, w, b, dy)
     x, dy = lying(x.shape, order, x), lying(dy.shape, order, dy)
