@@ -61,7 +61,9 @@ def weights_layout(w: Shape, group: int) -> Layout:
 
 
 class Direct:
-    """The three passes for bottoms (N, C, H, W), weights (O, C / group, h, w) and tops (N, O, H', W')."""
+    """The three passes for bottoms (N, C, H, W), weights (O, C / group, h, w) and tops (N, O, H', W'); with `in_groups`
+    gradients of W and b are added up some images at a time, where these have many places.
+    """
 
     def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, *, bias: bool, in_groups: bool = True) -> None:
         self._x, self._y, group = x, y, geometry.group
