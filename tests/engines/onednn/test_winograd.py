@@ -257,18 +257,26 @@ def test_where_convolutions_along_the_width_are_not_fast(tmp_path: Path, monkeyp
 
 @pytest.mark.usefixtures("onednn")
 def test_when_it_pays() -> None:
-    """Many channels, and tiles enough for the weights, more of them where W learns."""
+    """Many channels, and tiles enough for the weights: more of them where W learns, and for several threads."""
 
     def is_so(num: int, channels: int, size: int, outputs: int, height: int = 3, learning: bool = False) -> bool:
         x, y = (num, channels, size, size), (num, outputs, size, size)
         windows = Geometry((height, height), (1, 1), (height // 2, height // 2), (1, 1))
         return Cut(x, (outputs, channels, height, height), y, windows).pays(learning=learning)
 
-    assert is_so(8, 256, 28, 256, learning=True)
-    assert is_so(1, 256, 14, 256)
-    assert not is_so(1, 256, 14, 256, learning=True)
-    assert not is_so(8, 3, 224, 64)
-    assert not is_so(128, 16, 32, 16)
-    assert is_so(128, 20, 32, 20, height=5)
-    assert not is_so(1, 32, 8, 32)
-    assert not is_so(99, 256, 1, 256)
+    before = library().threads
+    try:
+        caffe.set_num_threads(1)
+        assert is_so(8, 256, 28, 256, learning=True)
+        assert is_so(1, 256, 14, 256)
+        assert not is_so(1, 256, 14, 256, learning=True)
+        assert not is_so(8, 3, 224, 64)
+        assert not is_so(128, 16, 32, 16)
+        assert is_so(128, 20, 32, 20, height=5)
+        assert not is_so(1, 32, 8, 32)
+        assert not is_so(99, 256, 1, 256)
+        caffe.set_num_threads(2)
+        assert is_so(8, 256, 28, 256, learning=True)
+        assert not is_so(1, 256, 14, 256)
+    finally:
+        caffe.set_num_threads(before)
