@@ -11,9 +11,8 @@ with dv = Aᵀ dy,
 
     dx = Bᵀ (dv convolved backward with G w)        dw = Gᵀ (gradients of w for B x and dv)
 
-A, B and G are Toom and Cook's for the points 0, 1, -1, 2, -1/2, for h = 5 also -2 and 1/2, and infinity: y are the
-coefficients of a product of polynomials, found from its values there. The value of y at 1 counts once in each of the
-four rows, and so do biases.
+A, B and G are those of Toom and Cook's product of polynomials, transposed: for the points 0, 1, -1, 2, -1/2, for h = 5
+also -2 and 1/2, and infinity. What is added to the value at 1 counts once in each of the four rows: so are biases.
 
 Of random numbers results and gradients are off by some 1e-6 of their size, 1.0 to 2.2 times as much as by windows for
 h = 3, 1.0 to 3.5 times for h = 5, in parts of the largest of a tile. What is infinite or NaN would spread over a tile:
