@@ -19,7 +19,7 @@ import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.layers._geometry import Geometry, evenly
-from pycaffe_lite.layers._winograd import FLOAT, ONE, ROWS, Band, TileRows, can_do, matrices
+from pycaffe_lite.layers._winograd import FLOAT, ONE, ROWS, Band, TileRows, can_do, is_finite, matrices, products_saved
 from pycaffe_lite.memory import aligned
 
 TOGETHER = 2
@@ -46,9 +46,8 @@ def pays(geometry: Geometry, x: Shape, w: Shape, y: Shape) -> bool:
     (num, channels, _, _), (_, outputs, high, columns) = x, y
     height, width = geometry.kernel
     in_tiles = -(-high // ROWS) * (height + ROWS - 1)
-    saved = num * (high * height - in_tiles) * columns * math.prod(w) // height
     numbers = num * in_tiles * columns * (channels * width + outputs)
-    return SAVED * saved > PER_NUMBER * numbers + PER_WEIGHT * math.prod(w)
+    return SAVED * products_saved(w, y) > PER_NUMBER * numbers + PER_WEIGHT * math.prod(w)
 
 
 def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry) -> bool:
@@ -64,7 +63,7 @@ def forward(x: Array, w: Array, b: Array | None, y: Array, geometry: Geometry) -
             if b is not None:
                 p[:, :, ONE] += b.reshape(*p.shape[:2], 1)
             np.matmul(band.a, p.reshape(len(out), band.a.shape[1], -1), out=out[:, band.made])
-        if not _finite(out):
+        if not is_finite(out):
             return False
         tiles.give(out, y[images])
     return True
@@ -78,8 +77,7 @@ def backward_weight(x: Array, dy: Array, dw: Array, db: Array | None, geometry: 
         tiles = _Tiles(x[images], dw.shape, dy[images], geometry)
         rows, of_y = tiles.rows(x[images], "x"), tiles.rows(dy[images], "y")
         for band in tiles.bands():
-            v, dp = tiles.values_of(rows, band), tiles.places(band)
-            np.matmul(band.a.T, of_y[:, band.made], out=dp.reshape(len(of_y), band.a.shape[1], -1))
+            v, dp = tiles.values_of(rows, band), tiles.places_of(of_y, band)
             is_first = images.start == band.made.start == 0
             for i in range(tiles.count):
                 to = du[i] if is_first else product
@@ -87,7 +85,7 @@ def backward_weight(x: Array, dy: Array, dw: Array, db: Array | None, geometry: 
                 if to is product:
                     du[i] += product
             ones += dp[:, :, ONE].sum(axis=-1).reshape(-1)
-    if not (_finite(du) and _finite(ones)):
+    if not (is_finite(du) and is_finite(ones)):
         return False
     dw += _of_filters(du, dw.shape)
     if db is not None:
@@ -102,8 +100,7 @@ def backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry) -> bool:
         tiles = _Tiles(dx[images], w.shape, dy[images], geometry)
         of_y, out = tiles.rows(dy[images], "y"), tiles.room("x", dx[images])
         for band in tiles.bands():
-            dp, dv = tiles.places(band), tiles.values(band)
-            np.matmul(band.a.T, of_y[:, band.made], out=dp.reshape(len(of_y), band.a.shape[1], -1))
+            dp, dv = tiles.places_of(of_y, band), tiles.values(band)
             dv.fill(0)
             for i in range(tiles.count):
                 np.matmul(u[i], dp[:, :, i], out=tiles.unrolling(band))
@@ -112,7 +109,7 @@ def backward_data(dy: Array, w: Array, dx: Array, geometry: Geometry) -> bool:
             above, below = band.inside.start + band.shared, band.inside.stop
             out[:, band.inside.start : above] += rows[:, : band.shared]
             out[:, above:below] = rows[:, band.shared :]
-        if not _finite(out):
+        if not is_finite(out):
             return False
         tiles.give(out, dx[images])
     return True
@@ -162,12 +159,6 @@ def _memory(name: str, shape: Shape) -> Array:
     return arrays[name][:count].reshape(shape)
 
 
-def _finite(array: Array) -> bool:
-    """Whether all are, and their squares too."""
-    flat = array.reshape(-1)
-    return math.isfinite(np.dot(flat, flat))
-
-
 class _Tiles:
     """Those of one convolution, and the memory that it works in."""
 
@@ -213,7 +204,7 @@ class _Tiles:
 
     def values(self, band: Band) -> Array:
         """Memory for v: (group, C / group, n, tiles, *row)."""
-        return self._room("v", (self._group, self._inputs, self.count), self._of(band), self._row(self._wide))
+        return _memory("v", (self._group, self._inputs, self.count, self._of(band), *self._row(self._wide)))
 
     def values_of(self, rows: Array, band: Band) -> Array:
         """v, of rows of x."""
@@ -230,16 +221,18 @@ class _Tiles:
 
     def places(self, band: Band) -> Array:
         """Memory for p: (group, O / group, n, places of the tiles)."""
-        p = self._room("p", (self._group, self._outputs, self.count), self._of(band), self._row(self._columns))
-        return p.reshape(*p.shape[:3], -1)
+        places = self._of(band) * self._num * self._columns
+        return _memory("p", (self._group, self._outputs, self.count, places))
+
+    def places_of(self, dy: Array, band: Band) -> Array:
+        """The gradient of p, of that of the rows of y."""
+        dp = self.places(band)
+        np.matmul(band.a.T, dy[:, band.made], out=dp.reshape(len(dy), len(band.b), -1))
+        return dp
 
     def _of(self, band: Band) -> int:
         """How many tiles, one below the other."""
         return len(band.b) // self.count
-
-    def _room(self, name: str, before: Shape, tiles: int, row: Shape) -> Array:
-        """Memory for so many tiles."""
-        return _memory(name, (*before, tiles, *row))
 
     def unrolled(self, v: Array, i: int) -> Array:
         """v_i along the width."""
@@ -266,8 +259,7 @@ class _Tiles:
 
     def _windows(self, tiles: int) -> tuple[Array, Array]:
         """Memory for a v_i, (group, w C / group, places), and the same as (group, w, C / group, tiles, *row)."""
-        before = self._group, self._kernel[1], self._inputs
-        windows = self._room("u", before, tiles, self._row(self._columns))
+        windows = _memory("u", (self._group, self._kernel[1], self._inputs, tiles, *self._row(self._columns)))
         return windows.reshape(self._group, self._depth, -1), windows
 
     def _seen(self, k: int) -> tuple[slice, slice]:

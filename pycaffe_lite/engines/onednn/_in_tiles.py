@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.done import Call, Done, all_there
+from pycaffe_lite.done import Call, Called, Done, all_there
 from pycaffe_lite.engines.onednn._arrays import (
     FLOAT,
     NAMES,
@@ -47,7 +45,7 @@ from pycaffe_lite.engines.onednn._primitive import (
 )
 from pycaffe_lite.engines.onednn._winograd import Cut, Images, Part
 from pycaffe_lite.layers._geometry import Scratch
-from pycaffe_lite.layers._winograd import ONE
+from pycaffe_lite.layers._winograd import ONE, is_finite
 from pycaffe_lite.memory import CACHE_LINE, aligned
 
 NO_MEMORY = aligned(0, "u1")
@@ -139,7 +137,7 @@ class Steps:
         yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
         yield from self._convolve(u, bias)
         yield self._empty_y, (part.a, self._y, rows, *numbers)
-        yield functools.partial(_finite, rows)
+        yield functools.partial(is_finite, rows)
 
     def backward_data(self, part: Part, dx: Array, u: Sequence[Array], dy: Array) -> Iterator[Step]:
         """Set these rows of dx, add to those that the part before has set, and see whether they are finite."""
@@ -150,7 +148,7 @@ class Steps:
             yield self._add_to_x, (part.b_turned, self._x, rows)
         if shared < self._inside:
             yield self._empty_x, (part.b_turned[:, shared:], self._x, rows[:, shared:])
-        yield functools.partial(_finite, rows)
+        yield functools.partial(is_finite, rows)
 
     def backward_weights(
         self, part: Part, x: Array, du: Sequence[Array], db: Array | None, dy: Array
@@ -193,14 +191,6 @@ def _filling(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout,
 def _emptying(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout, Layout, Layout]:
     """The same of a matrix, tiles, and rows of images."""
     return plain_layout((1, rows, tiles)), images.tiles(count, tiles), images.rows(count, rows)
-
-
-def _finite(array: Array) -> bool:
-    """Whether all are, and their squares too, which is quicker to see."""
-    if not array.flags.c_contiguous:
-        return math.isfinite(np.add.reduce(array, axis=None))
-    flat = array.reshape(-1)
-    return math.isfinite(np.dot(flat, flat))
 
 
 def _is_fast(cut: Cut, part: Part) -> bool:
@@ -259,7 +249,7 @@ class InTiles:
     def adapted(self, scratch: Scratch, *arrays: Array) -> Done:
         """As Adaptive's."""
         self.run(scratch, *arrays)
-        return _Again(self, scratch, arrays)
+        return _Planned(functools.partial(self._again, scratch), *arrays)
 
     def run(self, scratch: Scratch, *arrays: Array) -> None:
         given, targets = list[Array](), list[Target]()
@@ -277,7 +267,7 @@ class InTiles:
         else:
             self._run_by_windows(scratch, arrays)
 
-    def again(self, scratch: Scratch, arrays: Sequence[Array]) -> Call:
+    def _again(self, scratch: Scratch, *arrays: Array) -> Call:
         """What runs it with these arrays, which it keeps."""
         seen = zip(self.arguments, arrays, strict=True)
         if any(layout(array) is not self._images[number].lie for number, array in seen if number in self._images):
@@ -329,17 +319,16 @@ def _do(step: Step) -> bool:
     return True
 
 
-class _Again:
-    """What was done, as Done."""
+class _Planned(Called):
+    """As Called; the function gives what does it once more with the arrays."""
 
-    is_quiet = False
-
-    def __init__(self, run: InTiles, scratch: Scratch, arrays: Sequence[Array]) -> None:
-        self._run, self._scratch, self._arrays = run, scratch, [weakref.ref(array) for array in arrays]
+    def __init__(self, plan: Callable[..., Call], *arrays: Array) -> None:
+        super().__init__(plan, *arrays)
+        self._plan = plan
 
     def again(self) -> Call | None:
         arrays = all_there(self._arrays)
-        return None if arrays is None else self._run.again(self._scratch, arrays)
+        return None if arrays is None else self._plan(*arrays)
 
 
 class _WithFilters(InTiles):
@@ -409,7 +398,7 @@ class BackwardWeights(InTiles):
                 yield functools.partial(_add, sums, addends)
         yield functools.partial(self._give, sums[0], dw, behind[nbytes:])
         for gradient in (dw, *db):
-            yield functools.partial(_finite, gradient)
+            yield functools.partial(is_finite, gradient)
 
     def _give(self, du: Array, dw: Array, memory: Array) -> bool:
         self._filters.give(du, dw, memory)

@@ -380,11 +380,6 @@ def reorder(source: Layout, target: Layout) -> Callable[..., None]:
 
 @functools.lru_cache(1024)
 def _reorder(source: Layout, target: Layout, thread: int) -> Callable[..., None]:
-    return new_reorder(source, target)
-
-
-def new_reorder(source: Layout, target: Layout) -> Primitive:
-    """As `reorder`, a primitive that nobody else points to other arrays: to do that takes as long as a small copy."""
     engine = library().engine
     description = Description.make("reorder", source.handle, engine, target.handle, engine)
     assert description is not None

@@ -15,7 +15,7 @@ from pycaffe_lite.engines.onednn._direct import Direct, weights_layout
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import Layout, strided_layout
 from pycaffe_lite.layers._geometry import Geometry
-from pycaffe_lite.layers._winograd import Band, TileRows
+from pycaffe_lite.layers._winograd import Band, TileRows, products_saved
 
 CHUNK = 6 << 20
 """Bytes of tiles that are worked through together, for each thread. Half as many take 1.02 to 1.05 of the time, two or
@@ -99,14 +99,12 @@ class Cut:
 
     def pays(self, *, learning: bool) -> bool:
         """Whether that is faster than by windows."""
-        (num, _, high, columns), rows = self.y.shape, self._tiles.count
         weights, threads = math.prod(self._w), library().threads
-        saved = num * (high * self.height - rows * self.values) * columns * weights // self.height
-        numbers = num * rows * self.values * (self.x.wide + self.y.wide)
+        numbers = self.y.shape[0] * self._tiles.count * self.values * (self.x.wide + self.y.wide)
         per_weight = PER_WEIGHT_LEARNT if learning else PER_WEIGHT * threads
         per_part, per_pass = TO_BEGIN if threads == 1 else TO_BEGIN_TOGETHER
         begin = threads * (math.prod(self._divided()) * per_part + per_pass)
-        return saved > PER_NUMBER * numbers + per_weight * weights + begin
+        return products_saved(self._w, self.y.shape) > PER_NUMBER * numbers + per_weight * weights + begin
 
     def parts(self) -> list[Part]:
         """All of them."""

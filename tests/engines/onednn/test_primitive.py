@@ -238,11 +238,14 @@ def test_a_group_for_each_channel_has_kernels_of_its_own() -> None:
 def test_pointing_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who else runs the primitive does so with arrays of his own."""
     from pycaffe_lite.engines.onednn import _primitive
-    from pycaffe_lite.engines.onednn._primitive import new_reorder, plain_layout
+    from pycaffe_lite.engines.onednn._library import library
+    from pycaffe_lite.engines.onednn._primitive import DST, SRC, Description, Primitive, plain_layout
 
-    point = _primitive._point
+    point, lies, engine = _primitive._point, plain_layout((3, 4)), library().engine
+    made = Description.make("reorder", lies.handle, engine, lies.handle, engine)
+    assert made is not None
     for allowed, after in itertools.product(range(2), (False, True)):
-        run = new_reorder(plain_layout((3, 4)), plain_layout((3, 4)))
+        run = Primitive(made, {SRC: lies, DST: lies})
         arrays = [np.full((3, 4), value, np.float32) for value in (1, 0, 2, 0)]
         mine, others = run.on(arrays[:2]), run.on(arrays[2:])
         mine()
