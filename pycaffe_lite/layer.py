@@ -410,6 +410,11 @@ def same_shape(bottom_shapes: Sequence[Shape]) -> None:
             )
 
 
+def learns(layer: Layer) -> bool:
+    """Whether any of its learnable blobs wants its gradient."""
+    return any(map(layer.param_propagate_down, range(len(layer.blobs))))
+
+
 def bind(layer: Layer, *, dtype: npt.DTypeLike, phase: int, rng: Callable[[], np.random.Generator]) -> None:
     """Tell a freshly made layer what its net decides; for nets and tests, which make layers."""
     layer.blobs.dtype = np.dtype(dtype)

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.constraints import at_least as value_at_least
+from pycaffe_lite.done import Done, together
 from pycaffe_lite.errors import ParameterError, ShapeError
-from pycaffe_lite.layer import Blobs, Layer, at_least, canonical_axis, same_shape
+from pycaffe_lite.layer import Blobs, Layer, at_least, canonical_axis, learns, same_shape
 from pycaffe_lite.layers._auto_pad import pads_itself
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.proto import caffe_pb2 as pb
@@ -78,6 +80,23 @@ class WeightedWindows(Layer):
             )
         super().reshape(bottom, top)
         self._geometry = over_a_place(self.windows(shape)[1])  # auto_pad's padding depends on the size
+
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        done = []
+        for x, y, down in zip(bottom, top, propagate_down, strict=True):
+            if learns(self):
+                done.append(self._backward_weights(x, y))
+            if down:
+                done.append(self._backward_data(x, y))
+        return together(done) if len(bottom) == 1 else None
+
+    def _backward_weights(self, x: Blob, y: Blob) -> Done | None:
+        """Add those of W and b that are wanted, for a bottom and its top. Returns what passes return."""
+        raise NotImplementedError
+
+    def _backward_data(self, x: Blob, y: Blob) -> Done | None:
+        """Make that of the bottom. Returns what passes return."""
+        raise NotImplementedError
 
     def _items(self, array: Array) -> Array:
         """The array with one batch axis before the channels, and at least one behind: (N, C, *spatial)."""

@@ -15,8 +15,6 @@ once (_im2col_batch.py). float32 kernels 3 or 5 high go with fewer products wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.blob import MIN_ITEMS, Blob, Side
 from pycaffe_lite.done import Done
@@ -73,19 +71,20 @@ class Convolution(WeightedWindows):
             source, target = self._read(x, "data"), self._open(y, "data")
             _im2col.conv_forward(source, w, b, target, self._geometry, self._scratch, self._by_batch)
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+    def _backward_weights(self, x: Blob, y: Blob) -> Done | None:
         dw = self.blobs[0].diff if self.param_propagate_down(0) else None
         db = self.blobs[1].diff if self._bias and self.param_propagate_down(1) else None
-        how = self._geometry, self._scratch, self._by_batch
-        same_x = self._seen is not None and self._seen == bottom[0].written("data")
+        same_x = self._seen is not None and self._seen == x.written("data")
         same_x &= (db is not None) == self._bias  # else the rows that forward left have other lines
-        self._seen = None  # the gradient of the bottom needs the memory
-        for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            dy = self._read(y, "diff")
-            if dw is not None or db is not None:
-                _im2col.conv_backward_weight(self._read(x, "data"), dy, dw, db, *how, same_x)
-            if down:
-                _im2col.conv_backward_data(dy, self.blobs[0].stored("data"), self._open(x, "diff"), *how)
+        self._seen = None  # what comes next needs the memory
+        how = self._geometry, self._scratch, self._by_batch, same_x
+        _im2col.conv_backward_weight(self._read(x, "data"), self._read(y, "diff"), dw, db, *how)
+        return None
+
+    def _backward_data(self, x: Blob, y: Blob) -> Done | None:
+        self._seen = None
+        dy, w, dx = self._read(y, "diff"), self.blobs[0].stored("data"), self._open(x, "diff")
+        _im2col.conv_backward_data(dy, w, dx, self._geometry, self._scratch, self._by_batch)
         return None
 
     def _goes_by_batch(self, y: Shape, innermost: bool) -> bool:

@@ -8,9 +8,8 @@ the columns of an array of the top's shape (im2col), and col2im its transpose:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pycaffe_lite._typing import Shape
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
@@ -70,16 +69,16 @@ class Deconvolution(WeightedWindows):
             if self._bias:
                 y += self.blobs[1].stored("data").reshape(-1, *[1] * (y.ndim - 2))
 
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
-        w = self.blobs[0]
-        for blob, out, down in zip(bottom, top, propagate_down, strict=True):
-            dy = self._items(out.in_order("diff"))
-            if self._bias and self.param_propagate_down(1):
-                self.blobs[1].diff[...] += sum_over((0, *range(2, dy.ndim)), dy)
-            if self.param_propagate_down(0):
-                x = self._items(blob.in_order("data"))
-                _im2col.conv_backward_weight(dy, x, w.diff, None, self._geometry, self._scratch)
-            if down:
-                dx = self._items(blob.open("diff", Order.PLAIN))
-                _im2col.conv_forward(dy, w.stored("data"), None, dx, self._geometry, self._scratch)
+    def _backward_weights(self, x: Blob, y: Blob) -> Done | None:
+        dy = self._items(y.in_order("diff"))
+        if self._bias and self.param_propagate_down(1):
+            self.blobs[1].diff[...] += sum_over((0, *range(2, dy.ndim)), dy)
+        if self.param_propagate_down(0):
+            dw, source = self.blobs[0].diff, self._items(x.in_order("data"))
+            _im2col.conv_backward_weight(dy, source, dw, None, self._geometry, self._scratch)
+        return None
+
+    def _backward_data(self, x: Blob, y: Blob) -> Done | None:
+        dy, dx = self._items(y.in_order("diff")), self._items(x.open("diff", Order.PLAIN))
+        _im2col.conv_forward(dy, self.blobs[0].stored("data"), None, dx, self._geometry, self._scratch)
         return None

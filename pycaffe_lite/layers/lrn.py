@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.blob import Blob, Side, order_of
 from pycaffe_lite.constraints import odd
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ShapeError
@@ -26,6 +27,7 @@ from pycaffe_lite.registry import register_layer
 from pycaffe_lite.storage import Order
 
 TILE_BYTES = 1 << 18
+_LAID = {1: 3, 2: 1, 3: 2}  # where axes are in memory with the channels innermost
 
 
 @register_layer("LRN")
@@ -34,8 +36,13 @@ class LRN(Layer):
 
     bottoms = exactly(1)
     tops = exactly(1)
-    passing_scratch = frozenset({"partial", "s", "square"})
+    passing_scratch = frozenset({"partial", "root", "s", "square"})
     constraints = {"lrn_param.local_size": odd()}
+    _order = Order.PLAIN
+    """In which s lies."""
+
+    def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         p = self._message.lrn_param
@@ -52,8 +59,13 @@ class LRN(Layer):
             )
         return [bottom_shapes[0]]
 
-    def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        x, y = bottom[0].in_order("data"), top[0].open("data", Order.PLAIN)
+    def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
+        given = _read(bottom[0], "data")
+        return self._do(self._value, given, top[0].open("data", order_of(given)))
+
+    def _value(self, given: Array, result: Array) -> None:
+        self._order = order_of(given)
+        x, y = self._laid(given, result)
         s = self._scratch("s", x.shape, x.dtype)
 
         def damp(images: slice, scratch: Scratch) -> None:
@@ -63,7 +75,7 @@ class LRN(Layer):
             self._sum_windows(square, s[images], scratch, most)
             s[images] *= self._alpha
             s[images] += self._k
-            np.power(s[images], -self._beta, out=y[images])
+            self._damping(s[images], y[images], square)
             y[images] *= here
 
         step, most = self._tile(x)
@@ -72,8 +84,8 @@ class LRN(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not propagate_down[0]:
             return NOTHING
-        x, y, dy = bottom[0].in_order("data"), top[0].in_order("data"), top[0].in_order("diff")
-        dx = bottom[0].open("diff", Order.PLAIN)
+        given = _read(bottom[0], "data"), _read(top[0], "data"), _read(top[0], "diff")
+        x, y, dy, dx = self._laid(*given, bottom[0].open("diff", self._order))
         s = self._scratch("s", x.shape, x.dtype)
 
         def give(images: slice, scratch: Scratch) -> None:
@@ -84,13 +96,28 @@ class LRN(Layer):
             self._sum_windows(ratio, out, scratch, most)
             out *= -2 * self._alpha * self._beta
             out *= x[images]
-            damped = np.power(s[images], -self._beta, out=ratio)
-            damped *= dy[images]
-            out += damped
+            self._damping(s[images], ratio, work(scratch, "root", most, out.shape, x.dtype))
+            ratio *= dy[images]
+            out += ratio
 
         step, most = self._tile(x)
         over_tiles(give, len(x), step, x.nbytes * SHORT_CALLS, self._scratch)
         return None
+
+    def _laid(self, *arrays: Array) -> list[Array]:
+        """With their axes as s has them in memory."""
+        channels_last = self._order is Order.CHANNELS_INNERMOST
+        return [np.moveaxis(array, 1, 3) if channels_last else array for array in arrays]
+
+    def _damping(self, s: Array, out: Array, root: Array) -> None:
+        """Set out to s^-β, with working memory of the same shape."""
+        if self._beta == 0.75:  # 1 / (√s √√s), off by 2e-7 of itself: where numpy's powers are slow, six times as fast
+            np.sqrt(s, out=root)
+            np.sqrt(root, out=out)
+            out *= root
+            np.divide(1, out, out=out)
+        else:
+            np.power(s, -self._beta, out=out)
 
     @staticmethod
     def _tile(x: Array) -> tuple[int, int]:
@@ -101,12 +128,19 @@ class LRN(Layer):
 
     def _sum_windows(self, a: Array, out: Array, scratch: Scratch, most: int) -> None:
         """Set out to the sum of `a` over local_size places around each, along every one of the axes."""
-        for axis in self._axes:
+        axes = [_LAID[axis] for axis in self._axes] if self._order is Order.CHANNELS_INNERMOST else self._axes
+        for axis in axes:
             np.copyto(out, a)
             ahead, behind = np.moveaxis(out, axis, 0), np.moveaxis(a, axis, 0)
             for shift in range(1, min(self._size // 2, len(behind) - 1) + 1):
                 ahead[:-shift] += behind[shift:]
                 ahead[shift:] += behind[:-shift]
-            if axis != self._axes[-1]:
+            if axis != axes[-1]:
                 a = work(scratch, "partial", most, a.shape, a.dtype)
                 np.copyto(a, out)
+
+
+def _read(blob: Blob, what: Side) -> Array:
+    """As it lies, or in plain order if the batch lies innermost."""
+    stored = blob.stored(what)
+    return blob.in_order(what) if order_of(stored) is Order.BATCH_INNERMOST else stored

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.blob import Blob
-from pycaffe_lite.done import Done, together
 from pycaffe_lite.engines.onednn._arrays import Runs, takes
 from pycaffe_lite.engines.onednn._direct import Direct
 from pycaffe_lite.engines.onednn._in_tiles import BackwardData, BackwardWeights, Forward
-from pycaffe_lite.engines.onednn._parameters import WithWeights, learns
+from pycaffe_lite.engines.onednn._parameters import WithWeights
 from pycaffe_lite.engines.onednn._tail import Behind
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layer import Blobs
@@ -39,11 +37,13 @@ class ConvolutionPrimitives(Direct):
             return by_windows
         return Forward.make(self._cut, by_windows, tail.post_ops((1, 1, 1))) or by_windows
 
-    def backward_data(self) -> Runs:
-        return self._best("data", super().backward_data(), BackwardData.make)
+    def backward_data(self) -> Runs | None:
+        by_windows = super().backward_data()
+        return by_windows and self._best("data", by_windows, BackwardData.make)
 
-    def backward_weights(self) -> Runs:
-        return self._best("weights", super().backward_weights(), BackwardWeights.make)
+    def backward_weights(self) -> Runs | None:
+        by_windows = super().backward_weights()
+        return by_windows and self._best("weights", by_windows, BackwardWeights.make)
 
     def _best(self, name: str, by_windows: Runs, make: Callable[[Cut, Runs], Runs | None]) -> Runs:
         if self._cut is None:
@@ -54,19 +54,17 @@ class ConvolutionPrimitives(Direct):
 
 
 class ByConvolution(WithWeights, WeightedWindows):
-    """To be mixed into numpy's layer, which computes where the convolution has no fast kernels for all three passes."""
+    """To be mixed into numpy's layer, which computes the passes that oneDNN has no fast kernels for: all where forward
+    has none.
+    """
 
+    _pass_of_forward = "forward"
+    """Which of the convolution's the layer's forward pass is."""
     _primitives: ConvolutionPrimitives | None = None
     _made_for: tuple[Shape, Geometry] | None = None
 
     def _convolution(self, bottom: Shape, top: Shape) -> ConvolutionPrimitives:
         """The convolution whose passes the layer's are."""
-        raise NotImplementedError
-
-    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
-        raise NotImplementedError
-
-    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
         raise NotImplementedError
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
@@ -77,18 +75,7 @@ class ByConvolution(WithWeights, WeightedWindows):
         self._made_for, self._primitives = key, None
         if self._axis == 1 and len(bottom[0].shape) == 4 and takes([*bottom, *top]):
             made = self._convolution(bottom[0].shape, top[0].shape)
-            self._primitives = made if made.exist else None
+            self._primitives = made if made.has(self._pass_of_forward) else None
 
     def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
         return self._primitives is not None or super().takes_any_order(bottom, top)
-
-    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
-        if self._primitives is None:
-            return super().backward_cpu(top, propagate_down, bottom)
-        done = []
-        for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            if learns(self):
-                done.append(self._backward_weights(self._primitives, x, y))
-            if down:
-                done.append(self._backward_data(self._primitives, x, y))
-        return together(done) if len(bottom) == 1 else None

@@ -83,23 +83,24 @@ class Direct:
         if x[0] > 1 and math.prod(x[2:]) <= FEW_PLACES and geometry.pointwise and group == 1:
             self._images = {_one_image(shape): channels_innermost(shape) for shape in (x, y)}
         self._made: dict[str, Adaptive] = {}
-        self.data_description = self.weights_description = None
-        self.forward_description = first_fast(self._describe("forward"))
-        if self.forward_description is not None:
-            self.data_description = first_fast(self._describe("backward_data"))
-            self.weights_description = first_fast(self._describe("backward_weights"))
+        self._descriptions: dict[str, Description] = {}
+        """By the name of the pass, of those that have a fast implementation; none where forward has not."""
+        for what in _ARGUMENTS:
+            if (made := first_fast(self._describe(what))) is not None:
+                self._descriptions[what] = made
 
-    @property
-    def exist(self) -> bool:
-        """Whether all three have a fast implementation."""
-        return None not in (self.forward_description, self.data_description, self.weights_description)
+    def has(self, what: str) -> bool:
+        """Whether "forward", "backward_data" or "backward_weights" has a fast implementation."""
+        return what in self._descriptions
 
     def forward(self) -> Runs:
-        return self._primitive("forward")
+        """To be asked for where there is a fast one."""
+        made = self._primitive("forward")
+        assert made is not None
+        return made
 
     def forward_with(self, tail: Behind) -> Runs | None:
-        plain = self.forward_description
-        assert plain is not None
+        plain = self._descriptions["forward"]
         x, y = plain.layout(SRC).handle, plain.layout(DST).handle
         bias = self._biases if tail.is_folded else self.bias
         arguments = self._arguments("forward", plain, bias)
@@ -116,25 +117,22 @@ class Direct:
             return None
         return Adaptive(made, {**self._arguments("forward", made, bias), **operands(ops)})
 
-    def backward_data(self) -> Runs:
+    def backward_data(self) -> Runs | None:
         return self._primitive("backward_data")
 
-    def backward_weights(self) -> Runs:
+    def backward_weights(self) -> Runs | None:
         run = self._primitive("backward_weights")
-        return run if self._group_of_images == self._x[0] else InGroups(run, self._group_of_images)
+        return run if run is None or self._group_of_images == self._x[0] else InGroups(run, self._group_of_images)
 
     def passed(self, what: str) -> Passed | None:
-        """The primitive for "forward", "backward_data" or "backward_weights", and how its arguments lie."""
-        named = {"forward": self.forward_description, "backward_data": self.data_description}
-        description = named.get(what, self.weights_description)
+        """The primitive for a pass, and how its arguments lie."""
+        description = self._descriptions.get(what)
         return None if description is None else (description, self._arguments(what, description, self.bias))
 
-    def _primitive(self, what: str) -> Adaptive:
-        if what not in self._made:
-            passed = self.passed(what)
-            assert passed is not None
+    def _primitive(self, what: str) -> Adaptive | None:
+        if what not in self._made and (passed := self.passed(what)) is not None:
             self._made[what] = Adaptive(*passed)
-        return self._made[what]
+        return self._made.get(what)
 
     def _arguments(self, what: str, description: Description, bias: Layout | None) -> dict[int, Layout]:
         """How the arguments of a pass lie, in their order; without biases where there are none."""
@@ -168,9 +166,10 @@ class Direct:
         hint: tuple[Any, ...] = ()
         if what == "forward":
             kind = FORWARD_TRAINING, DIRECT
+        elif self.has("forward"):
+            hint = (self._descriptions["forward"],)
         else:
-            assert self.forward_description is not None
-            hint = (self.forward_description,)
+            return None
         arguments = *kind, *shapes, *self._windows, *hint
         return Description.make(f"convolution_{what}", library().engine, *arguments, post_ops=post_ops)
 

@@ -15,11 +15,6 @@ from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.watched import WatchedStorage, note_change
 
 
-def learns(layer: Layer) -> bool:
-    """Whether any of its parameters wants a gradient."""
-    return any(layer.param_propagate_down(j) for j in range(len(layer.blobs)))
-
-
 class Prepared:
     """What a forward pass runs, and its arrays besides bottom and top, made of the layer's primitives and of numbers in
     these blobs.

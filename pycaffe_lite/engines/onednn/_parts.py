@@ -74,7 +74,7 @@ class ConvolutionOfParts:
             step = _Step(i > 0, tail, self._tail.is_folded and i == 0)
             w_of_part = w[0], shape[1], *w[2:]
             made = ConvolutionPrimitives(shape, w_of_part, y, geometry, bias=bias and i == 0, learning=False)
-            run = None if made.forward_description is None else made.forward_with(step)
+            run = made.forward_with(step) if made.has("forward") else None
             if run is None:
                 return
             yield run

@@ -27,7 +27,7 @@ from pycaffe_lite.watched import note_change
 
 @register_layer("Convolution", engine="onednn")
 class OneDnnConvolution(InLine, ByConvolution, Convolution):
-    """Convolution of float32 images, where oneDNN has fast kernels for all three passes; otherwise numpy's."""
+    """Convolution of float32 images: the passes that oneDNN has fast kernels for, the others numpy's."""
 
     passing_scratch = Convolution.passing_scratch | {"x", "y", *BETWEEN}
     folds = slopes = True
@@ -129,14 +129,17 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
             done = run.adapted(self._scratch, x.stored("data"), *parameters, target, *numbers)
         return done if len(bottom) == 1 else None
 
-    def _backward_data(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
-        run, dy, copied = primitives.backward_data(), y.stored("diff"), self._copied
+    def _backward_data(self, x: Blob, y: Blob) -> Done | None:
+        if (primitives := self._primitives) is None or (run := primitives.backward_data()) is None:
+            return super()._backward_data(x, y)
+        dy, copied = y.stored("diff"), self._copied
         w = self._weights_as(primitives.weights, run.arguments[WEIGHTS])
         done = run.adapted(self._scratch, x.open("diff", Order.CHANNELS_INNERMOST), w, dy)
         return done if self._copied is copied else self._with_copy([w], done)
 
-    def _backward_weights(self, primitives: ConvolutionPrimitives, x: Blob, y: Blob) -> Done | None:
-        run = primitives.backward_weights()
+    def _backward_weights(self, x: Blob, y: Blob) -> Done | None:
+        if (primitives := self._primitives) is None or (run := primitives.backward_weights()) is None:
+            return super()._backward_weights(x, y)
         gradients = Gradients(self, primitives.weights, run.arguments[DIFF_WEIGHTS], self._scratch)
         done = run.adapted(self._scratch, x.stored("data"), *gradients.memory, y.stored("diff"))
         return together([done, gradients.add()])

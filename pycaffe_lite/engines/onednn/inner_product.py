@@ -15,7 +15,7 @@ from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done, together
 from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, is_reference, takes
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights, learns
+from pycaffe_lite.engines.onednn._parameters import Gradients, Prepared, WithWeights
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
     DIFF_BIAS,
@@ -32,7 +32,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     strided_layout,
 )
 from pycaffe_lite.engines.onednn._tail import APART, Tail, WithTail, tailed
-from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.layer import Blobs, Layer, learns
 from pycaffe_lite.layers._thin_products import rows as thin_rows
 from pycaffe_lite.layers.inner_product import InnerProduct
 from pycaffe_lite.proto import caffe_pb2 as pb

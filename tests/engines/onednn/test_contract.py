@@ -11,6 +11,7 @@ from pycaffe_lite.engines.onednn._primitive import Primitive
 from pycaffe_lite.registry import find_layer
 from pycaffe_lite.storage import Order
 from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
+from tests.engines.onednn.conftest import is_wide
 from tests.layers.cases import CASES
 
 TYPES = {
@@ -76,7 +77,7 @@ def test_the_library_computes_in_some_case(name: str, ran: list[Primitive]) -> N
             bench = cases.Bench(case)
             bench.gradients() if bench.has_backward else bench.forward()
     kinds = {primitive.description._asked[0] for primitive in ran}
-    assert kinds - {"reorder"} or (name == "Concat" and kinds)
+    assert kinds - {"reorder"} or (name == "Concat" and kinds) or (name == "LRN" and not is_wide())
 
 
 def test_every_layer_of_the_engine_is_checked() -> None:

@@ -92,7 +92,7 @@ def test_a_primitive_runs_in_any_thread() -> None:
         bias=False,
         learning=False,
     )
-    assert made.exist
+    assert made.has("forward")
     run = made.forward()
     from pycaffe_lite.engines.onednn._primitive import DST, SRC, WEIGHTS, plain_layout, reorder
 

@@ -21,8 +21,9 @@ FILLERS = 'weight_filler { type: "xavier" } bias_filler { type: "gaussian" std: 
 SCALE = 'scale_param { bias_term: true filler { type: "gaussian" } bias_filler { type: "gaussian" } }'
 CONV = f"convolution_param {{ num_output: 12 group: 2 kernel_size: 3 pad: 1 {FILLERS} }}"
 A, B = (layer(name, "Convolution", "x", name, CONV) for name in "ab")
+W = layer("w", "Convolution", "x", "w", f"convolution_param {{ num_output: 18 kernel_size: 1 {FILLERS} }}")
 MAKERS = {
-    "conv": ("", "Convolution", "x", CONV),
+    "conv": (W, "Convolution", "w", CONV.replace("num_output: 12", "num_output: 24")),
     "bare": (
         "",
         "Convolution",
@@ -280,10 +281,10 @@ def test_zeros_have_no_sign() -> None:
 
 def test_shared_parameters() -> None:
     names = "".join(f'param {{ name: "{n}" }}' for n in "wb"), "".join(f'param {{ name: "s{n}" }}' for n in "cd")
-    _, kind, _, params = MAKERS["conv"]
-    text = DATA
+    before, kind, bottom, params = MAKERS["conv"]
+    text = DATA + before
     for y in "yz":
-        text += layer(f"conv {y}", kind, "x", y, params + names[0])
+        text += layer(f"conv {y}", kind, bottom, y, params + names[0])
         text += layer(f"scale {y}", "Scale", y, y, SCALE + names[1]) + layer(f"relu {y}", "ReLU", y, y)
     net, numpy = make(text), make(text, engine="numpy")
     assert [row.engine for row in net.summary().rows].count("onednn, in conv z") == 2
@@ -298,17 +299,17 @@ def test_shared_parameters() -> None:
 
 def test_layers_that_stay_outside() -> None:
     """Others' engines, other axes, other types."""
-    _, kind, _, params = MAKERS["conv"]
+    before, kind, bottom, params = MAKERS["conv"]
     for text in (
-        layer("first", kind, "x", "y", params.replace("num_output", "engine: CAFFE num_output"))
+        layer("first", kind, bottom, "y", params.replace("num_output", "engine: CAFFE num_output"))
         + layer("r", "ReLU", "y", "y"),
-        layer("first", kind, "x", "y", params) + layer("s", "Scale", "y", "y", "scale_param { axis: 2 }"),
-        layer("first", kind, "x", "y", params) + layer("s", "Scale", "y", "y", "scale_param { num_axes: 2 }"),
-        layer("first", kind, "x", "y", params) + layer("s", "BNLL", "y", "y"),
+        layer("first", kind, bottom, "y", params) + layer("s", "Scale", "y", "y", "scale_param { axis: 2 }"),
+        layer("first", kind, bottom, "y", params) + layer("s", "Scale", "y", "y", "scale_param { num_axes: 2 }"),
+        layer("first", kind, bottom, "y", params) + layer("s", "BNLL", "y", "y"),
         layer("first", "InnerProduct", "x", "y", "inner_product_param { num_output: 3 axis: 2 }")
         + layer("b", "BatchNorm", "y", "y"),
     ):
-        net = make(DATA + text)
+        net = make(DATA + before + text)
         assert in_the_first(net) == []
         net.forward()
     caffe.set_engine("onednn")
