@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 
 import numpy as np
 
@@ -16,18 +17,26 @@ from pycaffe_lite.engines.onednn._primitive import (
     DST,
     FORWARD_TRAINING,
     SRC,
+    SRC_1,
     WORKSPACE,
     Description,
+    Layout,
+    PostOp,
     Primitive,
+    operands,
     plain_layout,
 )
+from pycaffe_lite.engines.onednn._tail import ADD, MULTIPLY
 from pycaffe_lite.layer import Layer
 
 GIVEN_STATISTICS, SCALE, SHIFT, RELU = 1, 2, 4, 8
 MOST_PLACES = 1 << 17
-"""Of all images: oneDNN adds up a channel's numbers one by one, so that rounding grows with them. Of random numbers the
-variance is 1.4e-5 of itself too small with 100,000 places, 1.2e-4 with 400,000 and 3e-3 with 3 million.
+"""Of all images, over which one primitive adds up: oneDNN adds a channel's numbers one by one, so that rounding grows
+with them. Of random numbers the variance is 1.4e-5 of itself too small with 100,000 places, 1.2e-4 with 400,000 and
+3e-3 with 3 million.
 """
+LEAST_OF_GROUP, MOST_OF_GROUP, NUMBERS_OF_GROUP = 1 << 8, 1 << 14, 1 << 18
+"""Places that are added up at a time where there are more, and numbers: as many as caches hold."""
 _BACKWARD = 128
 _MEAN, _VARIANCE, _SCALE, _SHIFT, _DIFF_SCALE, _DIFF_SHIFT = 49, 50, 51, 52, 255, 256
 
@@ -48,6 +57,7 @@ class Normalization:
         backward = forward and Description.make(f"{kind}_backward", engine, _BACKWARD, x, x, x, *how, forward)
         self.implementation = forward.implementation if forward is not None else "ref"
         self.fast = backward is not None and not self.implementation.startswith(("ref", "ncsp"))
+        self.workspace = 0
         if forward is not None and backward is not None:
             given = [_MEAN, _VARIANCE] + [_SCALE] * bool(flags & SCALE)
             shift, gradients = [_SHIFT] * bool(flags & SHIFT), [_DIFF_SCALE] * bool(flags & SCALE)
@@ -56,9 +66,90 @@ class Normalization:
             kept = forward.layout(WORKSPACE)
             self.workspace = kept.nbytes
             last = {WORKSPACE: kept} if flags & RELU else {}
-            self.forward = Primitive(forward, {SRC: self.lies, **numbers[0], DST: self.lies, **last})
+            self._forward = Primitive(forward, {SRC: self.lies, **numbers[0], DST: self.lies, **last})
             images = dict.fromkeys((DIFF_SRC, DIFF_DST, SRC), self.lies)
-            self.backward = Primitive(backward, {**images, **numbers[1], **last})
+            self._backward = Primitive(backward, {**images, **numbers[1], **last})
+
+    def forward(self, x: Array, mean: Array, variance: Array, *others: Array) -> None:
+        self._forward(x, mean, variance, *others)
+
+    def backward(self, dx: Array, dy: Array, x: Array, mean: Array, variance: Array, *others: Array) -> None:
+        self._backward(dx, dy, x, mean, variance, *others)
+
+
+class InGroups(Normalization):
+    """That of more than MOST_PLACES: sums over places are made a group at a time, and then added up.
+
+    Forward finds mean and variance in a pass of its own, of the groups' mᵢ and vᵢ: m = Σ mᵢ / n and v = Σ (vᵢ + (mᵢ -
+    m)²) / n. Backward, for flags with SCALE, makes dx as if they were given, and takes away what it then knows, with P
+    places in all:
+
+        dx = s / σ dy - s / σ (Σ dy / P + (x - m) / σ Σ dy (x - m) / σ / P)
+    """
+
+    def __init__(self, shape: Shape, epsilon: float, flags: int) -> None:
+        super().__init__(shape, epsilon, flags | GIVEN_STATISTICS)
+        channels, self._places = shape[1], shape[0] * math.prod(shape[2:])
+        size = _size_of_group(self._places, channels)
+        self._flags, self._epsilon, group = flags, epsilon, (1, channels, size, 1)
+        self._sums = np.empty((2, self._places // size, channels), FLOAT)
+        """Two numbers of each channel, of each group."""
+        self._statistics = Normalization(group, epsilon, 0)
+        self._gradients = Normalization(group, epsilon, flags | GIVEN_STATISTICS | SCALE | SHIFT)
+        self._add = _affine_addition(self._gradients.lies)
+        alike = all(part.implementation == self.implementation for part in (self._statistics, self._gradients))
+        alike = alike and self._gradients.workspace * self._sums.shape[1] == self.workspace
+        self.fast = self.fast and alike and size >= LEAST_OF_GROUP and self._add is not None
+
+    def forward(self, x: Array, mean: Array, variance: Array, *others: Array) -> None:
+        if not self._flags & GIVEN_STATISTICS:
+            self._find(x, mean, variance)
+        super().forward(x, mean, variance, *others)
+
+    def _find(self, x: Array, mean: Array, variance: Array) -> None:
+        groups, (means, variances) = self._groups(x), self._sums
+        unread = library().workspace(groups[0].nbytes)
+        for group, its_mean, its_variance in zip(groups, means, variances, strict=True):
+            self._statistics.forward(group, its_mean, its_variance, unread)
+        exactly = means.mean(axis=0, dtype=np.float64)
+        mean[...] = exactly
+        variance[...] = (variances + (means - exactly) ** 2).mean(axis=0)
+
+    def backward(self, dx: Array, dy: Array, x: Array, mean: Array, variance: Array, *others: Array) -> None:
+        scale, wanted = others[0], 1 + bool(self._flags & SCALE) + bool(self._flags & SHIFT)
+        gradients, notes = others[1:wanted], [array.reshape(len(self._sums[0]), -1) for array in others[wanted:]]
+        groups = [self._groups(array) for array in (dx, dy, x)]
+        for to, of, at, *sums_and_notes in zip(*groups, *self._sums, *notes, strict=True):
+            self._gradients.backward(to, of, at, mean, variance, scale, *sums_and_notes)
+        of_scale, of_shift = sums = self._sums.sum(axis=1, dtype=np.float64)
+        for gradient, total in zip(gradients, sums, strict=False):
+            gradient[...] = total
+        if not self._flags & GIVEN_STATISTICS:
+            deviation = np.sqrt(variance.astype(np.float64) + self._epsilon)
+            share = -scale / (deviation * self._places)
+            less, *numbers = (a.astype(FLOAT) for a in (-mean, share * of_scale / deviation, share * of_shift))
+            assert self._add is not None
+            for to, at in zip(groups[0], groups[2], strict=True):
+                self._add(at, less, to, *numbers)
+
+    def _groups(self, array: Array) -> Array:
+        """Images as they lie, or memory for such, in rows."""
+        flat = array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+        return flat.reshape(self._sums.shape[1], -1)
+
+
+def _size_of_group(places: int, channels: int) -> int:
+    """The most places that all are a multiple of and that make a group."""
+    most = max(LEAST_OF_GROUP, min(MOST_OF_GROUP, NUMBERS_OF_GROUP // channels))
+    return next(size for size in range(most, 0, -1) if places % size == 0)
+
+
+def _affine_addition(lies: Layout) -> Primitive | None:
+    """dx += (x + a) b + c for arrays that lie so and numbers for each channel: to be called with x, a, dx, b, c."""
+    each = plain_layout((1, lies.shape[1], 1, 1))
+    ops: tuple[PostOp, ...] = (MULTIPLY, each), (ADD, each), (1.0,)
+    made = Description.make("binary", library().engine, ADD, lies.handle, each.handle, lies.handle, post_ops=ops)
+    return Primitive(made, {SRC: lies, SRC_1: each, DST: lies, **operands(ops)}) if made is not None else None
 
 
 class Normalizing(Layer):
@@ -76,13 +167,12 @@ class Normalizing(Layer):
             return None
         if layout(images) is not channels_innermost(shape):
             return None
-        sums = flags & SCALE or not flags & GIVEN_STATISTICS
-        if sums and images.size // shape[1] > MOST_PLACES:
-            return None
         if shape != self._made_for:
             self._made_for, self._made = shape, {}
         if (epsilon, flags) not in self._made:
-            self._made[epsilon, flags] = Normalization(shape, epsilon, flags)
+            sums = flags & SCALE or not flags & GIVEN_STATISTICS
+            kind = InGroups if sums and images.size // shape[1] > MOST_PLACES else Normalization
+            self._made[epsilon, flags] = kind(shape, epsilon, flags)
         made = self._made[epsilon, flags]
         return made if made.fast else None
 

@@ -13,7 +13,7 @@ from pycaffe_lite.layer import Layer
 from tests.graph.nets import inputs, layer
 from tests.layers.nets import net_of
 
-pytestmark = pytest.mark.usefixtures("onednn")
+pytestmark = pytest.mark.usefixtures("sums")
 
 LEARNT = 'filler { type: "uniform" min: -2 max: 2 } bias_filler { type: "gaussian" }'
 DATA = inputs(x=(3, 4, 7, 5), t=(3, 1))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite.engines.onednn import _normalization
 from pycaffe_lite.engines.onednn._arrays import channels_innermost
 from tests.graph.nets import conv, inputs, layer
 from tests.layers.nets import net_of
@@ -65,29 +64,34 @@ def test_means_of_large_windows_are_numpys() -> None:
     np.testing.assert_allclose(net.forward(x=np.full((1, 2, 400, 300), 0.1))["y"], 0.1, rtol=1e-6)
 
 
-def test_statistics_of_many_places_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """oneDNN adds up numbers one by one."""
+@pytest.mark.parametrize("engine", ["onednn", "numpy"])
+def test_statistics_of_many_places(engine: str) -> None:
+    """oneDNN adds up numbers one by one: over all of these, 1e-4 of the variance would be lost."""
+    caffe.set_engine(engine)
     text = (
-        inputs(x=(4, 16, 9, 8))
-        + conv("c", "x", outputs=16)
-        + layer("norm", "BatchNorm", "c", "c")
-        + layer("scale", "Scale", "c", "c", "scale_param { bias_term: true }")
+        inputs(x=(8, 1, 224, 224))
+        + conv("c", "x", outputs=8, kernel=1)
+        + layer("norm", "BatchNorm", "c", "n", "batch_norm_param { moving_average_fraction: 0 }")
+        + layer("scale", "Scale", "n", "n", "scale_param { bias_term: true }")
     )
-    nets = []
-    for most in (4 * 9 * 8, 4 * 9 * 8 - 1):
-        monkeypatch.setattr(_normalization, "MOST_PLACES", most)
-        net = net_of("force_backward: true\n" + text, caffe.TRAIN, seed=1)
-        net.blobs["x"].data[...] = np.random.default_rng(1).normal(size=(4, 16, 9, 8))
-        net.forward()
-        net.blobs["c"].diff[...] = np.random.default_rng(2).normal(size=net.blobs["c"].shape)
-        net.backward()
-        norm, images = net.layer_dict["norm"], net._nodes[1].tops[0].stored("data")
-        assert (norm._normalization(images, 1e-5, 0) is None) is (most < 4 * 9 * 8)  # type: ignore[attr-defined]
-        assert norm._normalization(images, 0.0, _normalization.GIVEN_STATISTICS) is not None  # type: ignore[attr-defined]
-        nets.append(net)
-    one, other = nets
-    np.testing.assert_allclose(one.blobs["c"].data, other.blobs["c"].data, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one.blobs["x"].diff, other.blobs["x"].diff, rtol=1e-3, atol=1e-5)
+    net = net_of("force_backward: true\n" + text, caffe.TRAIN, seed=1)
+    rng = np.random.default_rng(0)
+    net.params["c"][0].data[...] = np.linspace(-2, 1, 8).reshape(8, 1, 1, 1)
+    net.blobs["x"].data[...] = rng.normal(size=(8, 1, 224, 224))
+    net.forward()
+    x, (mean, variance, _) = net.blobs["c"].data.astype(np.float64), net.params["norm"]
+    np.testing.assert_allclose(mean.data, x.mean(axis=(0, 2, 3)), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(variance.data, x.var(axis=(0, 2, 3), ddof=1), rtol=3e-6)
+    dy = rng.random((8, 8, 224, 224), np.float32)
+    net.backward(n=dy)
+    exact = (x - x.mean(axis=(0, 2, 3), keepdims=True)) / np.sqrt(x.var(axis=(0, 2, 3), keepdims=True) + 1e-5)
+    gradients = [blob.diff for blob in net.params["scale"]]
+    np.testing.assert_allclose(gradients[1], dy.sum(axis=(0, 2, 3), dtype=np.float64), rtol=3e-6)
+    limit = 2e-6 * np.abs(dy * exact).sum(axis=(0, 2, 3)).max()
+    np.testing.assert_allclose(gradients[0], (dy * exact).sum(axis=(0, 2, 3)), rtol=0, atol=limit)
+    means = [a.mean(axis=(0, 2, 3), keepdims=True) for a in (dy.astype(np.float64), dy * exact)]
+    dx = (dy - means[0] - exact * means[1]) / np.sqrt(x.var(axis=(0, 2, 3), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(net.blobs["c"].diff, dx, atol=2e-6 * np.abs(dx).max())
 
 
 @pytest.mark.parametrize("behind", ["Scale", "ReLU"])
