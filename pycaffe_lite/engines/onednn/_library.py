@@ -24,6 +24,7 @@ PATH_VARIABLE = "PYCAFFE_LITE_ONEDNN"
 WHEEL = "onednn-cpu-gomp"
 FILE = "libdnnl.so.3"
 CPU, IN_ORDER = 1, 1
+AVX512 = 0x27  # bits of dnnl_cpu_isa_t
 STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "a runtime error"}
 UNIMPLEMENTED = 3
 END_THREADS = 2  # omp_pause_hard
@@ -97,6 +98,7 @@ class Library:
         if hasattr(self._openmp, "omp_pause_resource_all") and hasattr(os, "register_at_fork"):
             # A child would wait for ever for threads that only its parent has.
             os.register_at_fork(before=functools.partial(self._openmp.omp_pause_resource_all, END_THREADS))
+        self.has_avx512 = self.function("get_effective_cpu_isa")() & AVX512 == AVX512
         self.threads = threads or (int(self._openmp.omp_get_max_threads()) if self._openmp else 1)
         self.this_thread = _ThisThread()
 

@@ -3,17 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pycaffe_lite.engines.onednn import _normalization
-from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import Primitive
-
-AVX512 = 0x27
-"""oneDNN's name for a processor that has it; without it there are fewer kernels, none for LRN's two passes."""
-
-
-def is_wide() -> bool:
-    """Whether oneDNN uses AVX-512 here."""
-    isa: int = library().function("get_effective_cpu_isa")()
-    return isa & AVX512 == AVX512
 
 
 @pytest.fixture

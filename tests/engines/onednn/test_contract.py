@@ -7,11 +7,11 @@ import pytest
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn import LAYERS, _arrays, recurrent
+from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import Primitive
 from pycaffe_lite.registry import find_layer
 from pycaffe_lite.storage import Order
 from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
-from tests.engines.onednn.conftest import is_wide
 from tests.layers.cases import CASES
 
 TYPES = {
@@ -77,7 +77,7 @@ def test_the_library_computes_in_some_case(name: str, ran: list[Primitive]) -> N
             bench = cases.Bench(case)
             bench.gradients() if bench.has_backward else bench.forward()
     kinds = {primitive.description._asked[0] for primitive in ran}
-    assert kinds - {"reorder"} or (name == "Concat" and kinds) or (name == "LRN" and not is_wide())
+    assert kinds - {"reorder"} or (name == "Concat" and kinds) or (name == "LRN" and not library().has_avx512)
 
 
 def test_every_layer_of_the_engine_is_checked() -> None:
