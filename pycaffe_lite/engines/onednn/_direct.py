@@ -34,6 +34,11 @@ from pycaffe_lite.layers._im2col import Geometry
 
 DIRECT = 1
 FEW_CHANNELS = 4  # of a bottom: oneDNN's kernels for these read it as they like
+WIDE = 64
+"""Columns of tops from which on, without AVX-512, the gradients of W of such bottoms are made faster in blocks. One
+thread, ms: VGG-16's conv1_1 69 and 29, SqueezeNet's conv1 141 and 105, ResNet-50's 42 and 35, but cifar10_quick's 10
+and 11.
+"""
 THIN, LARGE = 32, 5
 """Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
 conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.
@@ -161,6 +166,8 @@ class Direct:
             ways.reverse()
         if self._few or (self._thin and what == "backward_data"):
             ways.insert(0, (anyhow[0], innermost[1]))
+        if self._few and what == "backward_weights" and made[-1] >= WIDE and not library().has_avx512:
+            ways.insert(0, (plain_layout(images).handle, anyhow[1]))
         if self._images and what != "backward_weights":
             ways.insert(0, (_one_image(self._x).handle, _one_image(self._y).handle))
         for x, y in ways:
