@@ -73,7 +73,9 @@ def together(parts: Sequence[Done | None]) -> Done | None:
             single += part
         else:
             single.append(part)
-    return single[0] if len(single) == 1 else Several(single)
+    if len(single) == 1:
+        return single[0]
+    return Several(single) if single else NOTHING
 
 
 def all_there(seen: Sequence[Callable[[], Array | None]]) -> list[Array] | None:

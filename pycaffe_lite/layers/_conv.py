@@ -82,9 +82,9 @@ class WeightedWindows(Layer):
         self._geometry = over_a_place(self.windows(shape)[1])  # auto_pad's padding depends on the size
 
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
-        done = []
+        done, wanted = list[Done | None](), learns(self)
         for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            if learns(self):
+            if wanted:
                 done.append(self._backward_weights(x, y))
             if down:
                 done.append(self._backward_data(x, y))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import Blob, Side, order_of
+from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import odd
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ShapeError
@@ -36,7 +36,7 @@ class LRN(Layer):
 
     bottoms = exactly(1)
     tops = exactly(1)
-    passing_scratch = frozenset({"partial", "root", "s", "square"})
+    passing_scratch = frozenset({"dy", "partial", "root", "s", "square", "x", "y"})
     constraints = {"lrn_param.local_size": odd()}
     _order = Order.PLAIN
     """In which s lies."""
@@ -60,12 +60,12 @@ class LRN(Layer):
         return [bottom_shapes[0]]
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
-        given = _read(bottom[0], "data")
-        return self._do(self._value, given, top[0].open("data", order_of(given)))
+        x = bottom[0].stored("data")
+        return self._do(self._value, x, top[0].open("data", _order_for(x)))
 
     def _value(self, given: Array, result: Array) -> None:
-        self._order = order_of(given)
-        x, y = self._laid(given, result)
+        self._order = _order_for(given)
+        x, y = self._laid(given, "x"), self._laid(result, "y")
         s = self._scratch("s", x.shape, x.dtype)
 
         def damp(images: slice, scratch: Scratch) -> None:
@@ -84,8 +84,8 @@ class LRN(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         if not propagate_down[0]:
             return NOTHING
-        given = _read(bottom[0], "data"), _read(top[0], "data"), _read(top[0], "diff")
-        x, y, dy, dx = self._laid(*given, bottom[0].open("diff", self._order))
+        x, y = self._laid(bottom[0].stored("data"), "x"), self._laid(top[0].stored("data"), "y")
+        dy, dx = self._laid(top[0].stored("diff"), "dy"), self._laid(bottom[0].open("diff", self._order), "dx")
         s = self._scratch("s", x.shape, x.dtype)
 
         def give(images: slice, scratch: Scratch) -> None:
@@ -104,10 +104,13 @@ class LRN(Layer):
         over_tiles(give, len(x), step, x.nbytes * SHORT_CALLS, self._scratch)
         return None
 
-    def _laid(self, *arrays: Array) -> list[Array]:
-        """With their axes as s has them in memory."""
-        channels_last = self._order is Order.CHANNELS_INNERMOST
-        return [np.moveaxis(array, 1, 3) if channels_last else array for array in arrays]
+    def _laid(self, array: Array, name: str) -> Array:
+        """With its axes as s has them in memory; a copy where the batch lies innermost, as nothing is opened to lie."""
+        if order_of(array) is Order.BATCH_INNERMOST:
+            plain = self._scratch(name, array.shape, array.dtype)
+            np.copyto(plain, array)
+            array = plain
+        return np.moveaxis(array, 1, 3) if self._order is Order.CHANNELS_INNERMOST else array
 
     def _damping(self, s: Array, out: Array, root: Array) -> None:
         """Set out to s^-β, with working memory of the same shape."""
@@ -140,7 +143,6 @@ class LRN(Layer):
                 np.copyto(a, out)
 
 
-def _read(blob: Blob, what: Side) -> Array:
-    """As it lies, or in plain order if the batch lies innermost."""
-    stored = blob.stored(what)
-    return blob.in_order(what) if order_of(stored) is Order.BATCH_INNERMOST else stored
+def _order_for(x: Array) -> Order:
+    """In which it is worked on: that in which it lies, but for the batch innermost."""
+    return Order.CHANNELS_INNERMOST if order_of(x) is Order.CHANNELS_INNERMOST else Order.PLAIN

@@ -54,8 +54,8 @@ class ConvolutionPrimitives(Direct):
 
 
 class ByConvolution(WithWeights, WeightedWindows):
-    """To be mixed into numpy's layer, which computes the passes that oneDNN has no fast kernels for: all where forward
-    has none.
+    """To be mixed into numpy's layer, which computes the passes that oneDNN has no fast kernels for: all of them where
+    the layer's forward pass is one of those.
     """
 
     _pass_of_forward = "forward"

@@ -35,18 +35,18 @@ from pycaffe_lite.layers._im2col import Geometry
 DIRECT = 1
 FEW_CHANNELS = 4  # of a bottom: oneDNN's kernels for these read it as they like
 WIDE = 64
-"""Columns of tops from which on, without AVX-512, the gradients of W of such bottoms are made faster in blocks. One
-thread, ms: VGG-16's conv1_1 69 and 29, SqueezeNet's conv1 141 and 105, ResNet-50's 42 and 35, but cifar10_quick's 10
-and 11.
+"""Columns of tops from which on, without AVX-512, the gradients of W for bottoms of FEW_CHANNELS are made faster in
+blocks. One thread, ms: VGG-16's conv1_1 69 and 29, SqueezeNet's conv1 141 and 105, ResNet-50's 42 and 35, but
+cifar10_quick's 10 and 11.
 """
 THIN, LARGE = 32, 5
 """Fewer channels than THIN, seen through a LARGE kernel: the gradient of such bottoms is made faster in blocks. LeNet's
 conv2, one thread: 4.1 ms with the channels innermost, 3.0 in blocks; with 32 channels 3.2 and 4.0.
 """
 MANY_PRODUCTS = 100
-"""Of a place, by numbers read for them: without AVX-512 so many make up for putting bottoms and gradients of tops in
-blocks, in which the gradients of W are made 1.2 to 1.7 times as fast. With one thread ResNet-50's step takes 0.96 to
-0.99 of the time so, SqueezeNet's 0.90 to 0.93, MobileNet's 0.97 to 0.98.
+"""Products of a place, as many as W has numbers, by the channels of bottom and top: without AVX-512 so many make up for
+putting bottoms and gradients of tops in blocks, in which the gradients of W are made 1.2 to 1.7 times as fast. With one
+thread ResNet-50's step takes 0.96 to 0.99 of the time so, SqueezeNet's 0.90 to 0.93, MobileNet's 0.97 to 0.98.
 """
 FEW_PLACES = 256
 """Of an image: 1 by 1 convolutions of so many take several images for one, whose places they need not tell apart.

@@ -35,8 +35,8 @@ MOST_PLACES = 1 << 17
 with them. Of random numbers the variance is 1.4e-5 of itself too small with 100,000 places, 1.2e-4 with 400,000 and
 3e-3 with 3 million.
 """
-LEAST_OF_GROUP, MOST_OF_GROUP, NUMBERS_OF_GROUP = 1 << 8, 1 << 14, 1 << 18
-"""Places that are added up at a time where there are more, and numbers: as many as caches hold."""
+LEAST_OF_GROUP, MOST_OF_GROUP, NUMBERS_OF_GROUP = 1 << 6, 1 << 14, 1 << 18
+"""The least and the most places of a group, and the most numbers, which caches are to hold."""
 _BACKWARD = 128
 _MEAN, _VARIANCE, _SCALE, _SHIFT, _DIFF_SCALE, _DIFF_SHIFT = 49, 50, 51, 52, 255, 256
 
@@ -77,7 +77,7 @@ class Normalization:
         self._backward(dx, dy, x, mean, variance, *others)
 
 
-class InGroups(Normalization):
+class NormalizationInGroups(Normalization):
     """That of more than MOST_PLACES: sums over places are made a group at a time, and then added up.
 
     Forward finds mean and variance in a pass of its own, of the groups' mᵢ and vᵢ: m = Σ mᵢ / n and v = Σ (vᵢ + (mᵢ -
@@ -140,7 +140,7 @@ class InGroups(Normalization):
 
 def _size_of_group(places: int, channels: int) -> int:
     """The most places that all are a multiple of and that make a group."""
-    most = max(LEAST_OF_GROUP, min(MOST_OF_GROUP, NUMBERS_OF_GROUP // channels))
+    most = max(4 * LEAST_OF_GROUP, min(MOST_OF_GROUP, NUMBERS_OF_GROUP // channels))
     return next(size for size in range(most, 0, -1) if places % size == 0)
 
 
@@ -171,7 +171,7 @@ class Normalizing(Layer):
             self._made_for, self._made = shape, {}
         if (epsilon, flags) not in self._made:
             sums = flags & SCALE or not flags & GIVEN_STATISTICS
-            kind = InGroups if sums and images.size // shape[1] > MOST_PLACES else Normalization
+            kind = NormalizationInGroups if sums and images.size // shape[1] > MOST_PLACES else Normalization
             self._made[epsilon, flags] = kind(shape, epsilon, flags)
         made = self._made[epsilon, flags]
         return made if made.fast else None

@@ -129,6 +129,11 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
             done = run.adapted(self._scratch, x.stored("data"), *parameters, target, *numbers)
         return done if len(bottom) == 1 else None
 
+    def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
+        if self._primitives is not None:  # numpy's passes behind oneDNN's find nothing that numpy's left
+            self._seen, self._by_batch = None, self._goes_by_batch(top[0].shape, innermost=False)
+        return super().backward_cpu(top, propagate_down, bottom)
+
     def _backward_data(self, x: Blob, y: Blob) -> Done | None:
         if (primitives := self._primitives) is None or (run := primitives.backward_data()) is None:
             return super()._backward_data(x, y)

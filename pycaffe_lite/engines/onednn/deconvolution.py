@@ -28,9 +28,11 @@ class OneDnnDeconvolution(ByConvolution, Deconvolution):
         return ConvolutionPrimitives(top, w, bottom, self._geometry, bias=False, learning=learning)
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
-        if (primitives := self._primitives) is None or (run := primitives.backward_data()) is None:
+        if (primitives := self._primitives) is None:
             super().forward_cpu(bottom, top)
             return
+        run = primitives.backward_data()
+        assert run is not None
         w = self._weights_as(primitives.weights, run.arguments[WEIGHTS])
         for x, y in zip(bottom, top, strict=True):
             run.adapted(self._scratch, y.open("data", Order.CHANNELS_INNERMOST), w, x.stored("data"))

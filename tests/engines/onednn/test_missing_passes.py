@@ -56,6 +56,38 @@ def test_as_numpy(kind: str, num: int, more: str, missing: tuple[str, ...], monk
             np.testing.assert_allclose(got.diff, want.diff, rtol=1e-4, atol=limit, err_msg=name)
 
 
+def test_what_a_forward_pass_by_numpy_has_left_is_not_used_behind_one_by_onednn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its rows of images of another shape, where the layer before has not run since."""
+    describe = Direct._describe
+
+    def some(made: Direct, what: str) -> object:
+        missing = ("forward",) if made._x[2] == 10 else ("backward_data", "backward_weights")
+        return iter(()) if made._x[1] == 8 and what in missing else describe(made, what)
+
+    monkeypatch.setattr(Direct, "_describe", some)
+    convolutions = [("first", "x", "y", 8), ("target", "y", "z", 16), ("last", "z", "w", 16)]
+    prototxt = "force_backward: true\n" + inputs(x=(32, 5, 10, 10))
+    for name, bottom, top, outputs in convolutions:
+        params = f"convolution_param {{ num_output: {outputs} kernel_size: 2 pad: 1 {FILLERS} }}"
+        prototxt += layer(name, "Convolution", bottom, top, params.replace("2 pad", "3 pad" if top == "y" else "2 pad"))
+    prototxt += layer("sum", "Reduction", "w", "s", "loss_weight: 1")
+    nets = []
+    for engine in ("onednn", "numpy"):
+        caffe.set_engine(engine)
+        net = net_of(prototxt, TRAIN, seed=1)
+        net.blobs["x"].data[...] = np.random.default_rng(0).normal(size=(32, 5, 10, 10))
+        net.forward()
+        net.blobs["x"].reshape(32, 5, 8, 8)
+        net.reshape()
+        net.forward(start="target")
+        net.backward()
+        nets.append(net)
+    for got, want in zip(*(net.params["target"] for net in nets), strict=True):
+        np.testing.assert_allclose(got.diff, want.diff, rtol=1e-4, atol=1e-4 * np.abs(want.diff).max())
+
+
 def test_shapes_for_which_other_passes_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backward passes by numpy, behind forward passes by oneDNN that follow some by numpy."""
     describe = Direct._describe

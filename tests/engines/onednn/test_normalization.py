@@ -10,7 +10,7 @@ import pytest
 import pycaffe_lite as caffe
 from pycaffe_lite import engines
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._normalization import InGroups
+from pycaffe_lite.engines.onednn._normalization import NormalizationInGroups
 
 LAYERS = """
 layer { name: "norm" type: "BatchNorm" bottom: "conv1" top: "TOP" batch_norm_param { PARAMS } }
@@ -60,7 +60,7 @@ def test_as_numpy(tmp_path: Path, channels: int, phase: int, params: str, in_pla
     net, want = (run(tmp_path, text, engine, phase) for engine in ("onednn", "numpy"))
     used = [made for name in ("norm", "scale") for made in net.layer_dict[name]._made.values() if made.fast]
     assert len(used) >= 2
-    assert any(isinstance(made, InGroups) for made in used) is (sums == "in groups")
+    assert any(isinstance(made, NormalizationInGroups) for made in used) is (sums == "in groups")
     for name, blobs in want.params.items():
         for got, blob in zip(net.params[name], blobs, strict=True):
             close(got, blob, name)
