@@ -12,15 +12,10 @@ from tests.graph.nets import conv, inputs, layer
 from tests.layers.nets import net_of
 
 
-@pytest.fixture(params=[Order.BATCH_INNERMOST, Order.CHANNELS_INNERMOST], ids=["batch", "channels"])
-def order(request: pytest.FixtureRequest) -> Order:
-    """How convolutions leave their tops: numpy's, or oneDNN's."""
-    if request.param is Order.CHANNELS_INNERMOST:
-        request.getfixturevalue("onednn")
-    else:
-        caffe.set_engine("numpy")
-    found: Order = request.param
-    return found
+@pytest.fixture
+def order(engine: str) -> Order:
+    """How the engine's convolutions leave their tops."""
+    return Order.BATCH_INNERMOST if engine == "numpy" else Order.CHANNELS_INNERMOST
 
 
 def text(params: str) -> str:
