@@ -105,7 +105,7 @@ class LRN(Layer):
         return None
 
     def _laid(self, array: Array, name: str) -> Array:
-        """With its axes as s has them in memory; a copy where the batch lies innermost, as nothing is opened to lie."""
+        """With its axes as s has them in memory; a copy where the batch lies innermost, which s never does."""
         if order_of(array) is Order.BATCH_INNERMOST:
             plain = self._scratch(name, array.shape, array.dtype)
             np.copyto(plain, array)

@@ -72,7 +72,7 @@ def weights_layout(w: Shape, group: int) -> Layout:
 
 class Direct:
     """The three passes for bottoms (N, C, H, W), weights (O, C / group, h, w) and tops (N, O, H', W'); with `in_groups`
-    gradients of W and b are added up some images at a time, where these have many places.
+    gradients of W and b are added up some images at a time, where these have many places, and may be made in blocks.
     """
 
     def __init__(self, x: Shape, w: Shape, y: Shape, geometry: Geometry, *, bias: bool, in_groups: bool = True) -> None:
@@ -95,15 +95,12 @@ class Direct:
         if x[0] > 1 and math.prod(x[2:]) <= FEW_PLACES and geometry.pointwise and group == 1:
             self._images = {_one_image(shape): channels_innermost(shape) for shape in (x, y)}
         self._made: dict[str, Adaptive] = {}
-        self._descriptions: dict[str, Description] = {}
-        """By the name of the pass, of those that have a fast implementation; none where forward has not."""
-        for what in _ARGUMENTS:
-            if (made := first_fast(self._describe(what))) is not None:
-                self._descriptions[what] = made
+        self._descriptions: dict[str, Description | None] = {}
+        """Of the passes that somebody has asked for."""
 
     def has(self, what: str) -> bool:
-        """Whether "forward", "backward_data" or "backward_weights" has a fast implementation."""
-        return what in self._descriptions
+        """Whether "forward", "backward_data" or "backward_weights" has a fast implementation, and forward too."""
+        return self._description(what) is not None
 
     def forward(self) -> Runs:
         """To be asked for where there is a fast one."""
@@ -112,7 +109,8 @@ class Direct:
         return made
 
     def forward_with(self, tail: Behind) -> Runs | None:
-        plain = self._descriptions["forward"]
+        plain = self._description("forward")
+        assert plain is not None
         x, y = plain.layout(SRC).handle, plain.layout(DST).handle
         bias = self._biases if tail.is_folded else self.bias
         arguments = self._arguments("forward", plain, bias)
@@ -138,7 +136,7 @@ class Direct:
 
     def passed(self, what: str) -> Passed | None:
         """The primitive for a pass, and how its arguments lie."""
-        description = self._descriptions.get(what)
+        description = self._description(what)
         return None if description is None else (description, self._arguments(what, description, self.bias))
 
     def _primitive(self, what: str) -> Adaptive | None:
@@ -153,6 +151,11 @@ class Direct:
         there = (x, w, *biases, y)
         chosen = {a: biases.get(a) or description.layout(a) for a in there}
         return {a: self._images.get(lies, lies) for a, lies in chosen.items()}
+
+    def _description(self, what: str) -> Description | None:
+        if what not in self._descriptions:
+            self._descriptions[what] = first_fast(self._describe(what))
+        return self._descriptions[what]
 
     def _describe(self, what: str) -> Iterator[Any]:
         """Ways to make the description of one pass, what is liked best first."""
@@ -182,8 +185,8 @@ class Direct:
         hint: tuple[Any, ...] = ()
         if what == "forward":
             kind = FORWARD_TRAINING, DIRECT
-        elif self.has("forward"):
-            hint = (self._descriptions["forward"],)
+        elif (forward := self._description("forward")) is not None:
+            hint = (forward,)
         else:
             return None
         arguments = *kind, *shapes, *self._windows, *hint
