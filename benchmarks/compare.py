@@ -5,12 +5,13 @@
     python benchmarks/compare.py lenet --threads 1 --budget 5 --output trial.json
     python benchmarks/compare.py --table          # only writes the READMEs' tables anew from results/compare.json
 
-Every contender has a process of its own; they work in turns, never two at once, in several rounds, and each round
-measures the machine's own SGEMM beside them. Ratios are medians over rounds of what one round has measured. Before
-anything is timed the contenders must agree on outputs, loss and what a step learns.
+Every contender has a process of its own; they work in turns, never two at once, in several rounds, each in the other
+order than the one before and with the machine's own SGEMM among them. Ratios are medians over rounds of what one round
+has measured: a core that somebody else uses too is slower for seconds, by up to a third. Before anything is timed the
+contenders must agree on outputs, loss and what a step learns.
 
-Of a contender's variants the faster one runs: PyTorch's two memory formats; in use, our nets with and without
-reuse_memory=True.
+Of a contender's variants the one with the smaller median counts: PyTorch's two memory formats; in use, our nets with
+and without reuse_memory=True.
 
 Training is a step: forward, backward, update (SGD with momentum and weight decay), the batch lying ready. Use is a
 forward pass of one item, and of as many as a training batch has. "passes" is forward and backward to the data.
@@ -43,11 +44,12 @@ ONLINE = ("lenet",)
 """Nets that are also trained with one item at a time: the interpreter's overhead counts most there."""
 SLOW, SLOW_ROUNDS = ("vgg16",), 3
 """Nets of which few rounds are run, whatever --rounds says."""
-TURN = 0.15
+TURN = 0.06
 """Seconds that a turn takes at least, in whole iterations."""
 MOST_ROUNDS = 25
 TRIALS = 4
-"""Turns of a third of that each, by which the faster of two variants is found."""
+"""Turns by which variants are found that take more than CLOSE times as long as another, and do not run."""
+CLOSE = 1.2
 LIMIT = "sgemm"
 
 
@@ -84,53 +86,77 @@ def batches(net: str, mode: str, batch: int) -> list[int]:
 
 def race(workers: list[Worker], mode: str, flop: float, budget: float, rounds: int) -> dict[str, Any]:
     """Let the workers run in turns for about `budget` seconds, and `rounds` rounds at least."""
-    runners: dict[str, tuple[Worker, float]] = {}
-    for worker, taken in try_out(workers):
-        if worker.name not in runners or taken < runners[worker.name][1]:
-            runners[worker.name] = worker, taken  # of a contender's variants the faster one runs
+    turns = [Turns(worker, count) for worker, count in try_out(workers)]
     if mode == INFER:
-        check_outputs([worker for worker in workers if worker.name != LIMIT])
-    counts = {name: max(1, round(TURN / taken)) for name, (_, taken) in runners.items()}
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    start_time = time.perf_counter()
-    while len(times[LIMIT]) < rounds or (len(times[LIMIT]) < MOST_ROUNDS and time.perf_counter() - start_time < budget):
-        for name, (worker, _) in runners.items():
-            times[name].append(worker.turn(counts[name]))
-    limits = [flop / Gemm.rate(taken) for taken in times[LIMIT]]
+        check_outputs([turn.worker for turn in turns if turn.worker.name != LIMIT])
+    start_time, round_ = time.perf_counter(), 0
+    while round_ < rounds or (round_ < MOST_ROUNDS and time.perf_counter() - start_time < budget):
+        for turn in reversed(turns) if round_ % 2 else turns:
+            turn.take()
+        round_ += 1
+    best: dict[str, Turns] = {}
+    for turn in turns:
+        name = turn.worker.name
+        best[name] = min(best.get(name, turn), turn, key=lambda turn: median(turn.seconds))
+    limit = best.pop(LIMIT).seconds
+    limits = [flop / Gemm.rate(taken) for taken in limit]
     return {
-        "rounds": len(limits),
-        "sgemm_gflops": round(Gemm.rate(median(times[LIMIT])) / 1e9, 1),
+        "rounds": round_,
+        "sgemm_gflops": round(Gemm.rate(median(limit)) / 1e9, 1),
         "gflop": flop / 1e9,
         "limit_ms": median(limits) * 1e3,
         "contenders": {
             name: {
-                "ms": median(times[name]) * 1e3,
-                "best_ms": min(times[name]) * 1e3,
-                "peak_mb": round(worker.ask("memory") / 1e6),
-                "variant": worker.variant,
-                "of_limit": median([a / b for a, b in zip(limits, times[name], strict=True)]),
+                "ms": median(turn.seconds) * 1e3,
+                "best_ms": min(turn.seconds) * 1e3,
+                "peak_mb": round(turn.worker.ask("memory") / 1e6),
+                "variant": turn.worker.variant,
+                "of_limit": ratio(limits, turn.seconds),
             }
-            for name, (worker, _) in runners.items()
-            if name != LIMIT
+            for name, turn in best.items()
         },
         "times_as_fast": {
-            f"{mine} / {rival}": median([b / a for a, b in zip(times[mine], times[rival], strict=True)])
+            f"{mine} / {rival}": ratio(best[rival].seconds, best[mine].seconds)
             for mine in ("onednn", "numpy")
-            for rival in runners
-            if mine in runners and rival not in (LIMIT, mine)
+            for rival in best
+            if mine in best and rival != mine
         },
     }
 
 
-def try_out(workers: list[Worker]) -> list[tuple[Worker, float]]:
-    """Each with the least that an iteration of it takes, in turns."""
+def ratio(a: list[float], b: list[float]) -> float:
+    """The median of what rounds say."""
+    return median([x / y for x, y in zip(a, b, strict=True)])
+
+
+class Turns:
+    """A worker's, of so many iterations each, and the seconds that one of them took."""
+
+    def __init__(self, worker: Worker, count: int) -> None:
+        self.worker, self._count = worker, count
+        self.seconds: list[float] = []
+
+    def take(self) -> None:
+        self.seconds.append(self.worker.turn(self._count))
+
+
+def try_out(workers: list[Worker]) -> list[tuple[Worker, int]]:
+    """Those that are to run, with how many iterations a turn has."""
     once = [min(worker.turn(1) for _ in range(2)) for worker in workers]
     trials = [[seconds] for seconds in once]
     for _ in range(TRIALS):
         for worker, seconds, taken in zip(workers, once, trials, strict=True):
             if seconds <= TURN:
-                taken.append(worker.turn(max(1, round(TURN / 3 / seconds))))
-    return [(worker, min(taken[1:] or taken)) for worker, taken in zip(workers, trials, strict=True)]
+                taken.append(worker.turn(max(1, round(TURN / seconds))))
+    least = [min(taken[1:] or taken) for taken in trials]  # the first of several turns was a cold one
+    fastest: dict[str, float] = {}
+    for worker, taken in zip(workers, least, strict=True):
+        fastest[worker.name] = min(taken, fastest.get(worker.name, taken))
+    return [
+        (worker, max(1, round(TURN / taken)))
+        for worker, taken in zip(workers, least, strict=True)
+        if taken <= CLOSE * fastest[worker.name]
+    ]
 
 
 def line(result: dict[str, Any]) -> str:
