@@ -27,6 +27,8 @@ class Figure:
 
     what: str
     value: float
+    at_best: float
+    """The same of each side's fastest turn: turns that nobody else on the machine has slowed down."""
     aim: float
     most: bool = False
     """Whether the aim is the most that it should be, not the least."""
@@ -39,15 +41,18 @@ class Figure:
 def figures(m: Measurement) -> Iterator[Figure]:
     """Those of a measurement."""
     net, mode, contenders = m["net"], m["mode"], m["contenders"]
+    best, limit = {name: contender["best_ms"] for name, contender in contenders.items()}, m["limit_best_ms"]
     if mode == PASSES:
         if m["threads"] == 1 and net in BVLC:
-            yield Figure("numpy, times its arithmetic", 1 / contenders["numpy"]["of_limit"], BVLC[net], most=True)
+            value = 1 / contenders["numpy"]["of_limit"]
+            yield Figure("numpy, times its arithmetic", value, best["numpy"] / limit, BVLC[net], most=True)
         return
     for rival in RIVALS:
         if (ratio := m["times_as_fast"].get(f"onednn / {rival}")) is not None:
-            yield Figure(f"times as fast as {NAMES[rival]}", ratio, _of_pytorch(m) if rival == "pytorch" else 1.0)
+            aim = _of_pytorch(m) if rival == "pytorch" else 1.0
+            yield Figure(f"times as fast as {NAMES[rival]}", ratio, best[rival] / best["onednn"], aim)
     if (mode, net) == (TRAIN, HEADLINE) and m["batch"] > 1 and "onednn" in contenders:
-        yield Figure("of SGEMM's rate", contenders["onednn"]["of_limit"], OF_SGEMM)
+        yield Figure("of SGEMM's rate", contenders["onednn"]["of_limit"], limit / best["onednn"], OF_SGEMM)
 
 
 def _of_pytorch(m: Measurement) -> float:
@@ -66,14 +71,18 @@ def table(measured: list[Measurement]) -> str:
             rows.setdefault((m["net"], mode, str(m["batch"]), figure.what), []).append(figure)
     everything = [figure for row in rows.values() for figure in row]
     short = {key: row for key, row in rows.items() if not all(figure.holds for figure in row)}
-    lines = [[*key, " / ".join(map(_cell, row)), _aims(row)] for key, row in short.items()]
+    lines = [[*key, " / ".join(map(_cell, row)), _at_best(row), _aims(row)] for key, row in short.items()]
     count = sum(figure.holds for figure in everything)
-    head = ["net", "mode", "batch", "figure", "measured", "aim"]
+    head = ["net", "mode", "batch", "figure", "measured", "fastest turns", "aim"]
     return f"{count} of {len(everything)} figures reach their aim. The others, in bold:\n\n" + markdown(head, lines)
 
 
 def _cell(figure: Figure) -> str:
     return f"{figure.value:.2f}" if figure.holds else f"**{figure.value:.2f}**"
+
+
+def _at_best(row: list[Figure]) -> str:
+    return " / ".join(f"{figure.at_best:.2f}" for figure in row)
 
 
 def _aims(row: list[Figure]) -> str:

@@ -6,9 +6,9 @@
     python benchmarks/compare.py --table          # only writes the READMEs' tables anew from results/compare.json
 
 Every contender has a process of its own; they work in turns, never two at once, in several rounds, each in the other
-order than the one before and with the machine's own SGEMM among them. Ratios are medians over rounds of what one round
-has measured: a core that somebody else uses too is slower for seconds, by up to a third. Before anything is timed the
-contenders must agree on outputs, loss and what a step learns.
+order than the one before and with the machine's own SGEMM among them, on the same cores, as many as there are threads.
+Ratios are medians over rounds of what one round has measured. Before anything is timed the contenders must agree on
+outputs, loss and what a step learns.
 
 Of a contender's variants the one with the smaller median counts: PyTorch's two memory formats; in use, our nets with
 and without reuse_memory=True.
@@ -105,6 +105,7 @@ def race(workers: list[Worker], mode: str, flop: float, budget: float, rounds: i
         "sgemm_gflops": round(Gemm.rate(median(limit)) / 1e9, 1),
         "gflop": flop / 1e9,
         "limit_ms": median(limits) * 1e3,
+        "limit_best_ms": min(limits) * 1e3,
         "contenders": {
             name: {
                 "ms": median(turn.seconds) * 1e3,

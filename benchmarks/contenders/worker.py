@@ -42,10 +42,19 @@ def answer(contender: Contender, clock: Callable[[], float], command: str, argum
     return None
 
 
+def keep_to_cores(count: int) -> None:
+    """Run on so many, the same ones in every process: a core may be slower than another for as long as somebody else
+    uses it too, and a process stays where it is.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
+
+
 def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no reply
     task = Task(**json.loads(sys.argv[2]))
+    keep_to_cores(task.threads)
     contender = importlib.import_module(f"contenders.{sys.argv[1]}").Contender(task)
     clock = getattr(time, task.clock)
     print("null", file=replies, flush=True)
