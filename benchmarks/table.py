@@ -98,10 +98,11 @@ def _summary(measured: list[Measurement]) -> str:
         some = [m for m in trained if is_there(m["contenders"]["pytorch"]["of_limit"])]
         ratios = [m["times_as_fast"]["onednn / pytorch"] for m in some]
         if ratios:
-            lines.append(
-                f"Where PyTorch trains {where} {100 * ROOM:.0f} % of that, oneDNN's step is {min(ratios):.2f} to "
-                f"{max(ratios):.2f} times as fast ({len(ratios)} cases)."
-            )
+            span, cases = f"{min(ratios):.2f} to {max(ratios):.2f}", f"{len(ratios)} cases"
+            if len(ratios) == 1:
+                span, cases = f"{ratios[0]:.2f}", "1 case"
+            rate = f"{where} {100 * ROOM:.0f} % of that"
+            lines.append(f"Where PyTorch trains {rate}, oneDNN's step is {span} times as fast ({cases}).")
     used = [m for m in measured if m["mode"] == INFER and m["net"] != OVERHEAD]
     ahead = []
     for name in RIVALS:
