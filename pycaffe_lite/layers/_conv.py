@@ -84,11 +84,17 @@ class WeightedWindows(Layer):
     def backward_cpu(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         done, wanted = list[Done | None](), learns(self)
         for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            if wanted:
+            if wanted and down:
+                done.append(self._backward_both(x, y))
+            elif wanted:
                 done.append(self._backward_weights(x, y))
-            if down:
+            elif down:
                 done.append(self._backward_data(x, y))
         return together(done) if len(bottom) == 1 else None
+
+    def _backward_both(self, x: Blob, y: Blob) -> Done | None:
+        """What the two below do."""
+        return together([self._backward_weights(x, y), self._backward_data(x, y)])
 
     def _backward_weights(self, x: Blob, y: Blob) -> Done | None:
         """Add those of W and b that are wanted, for a bottom and its top. Returns what passes return."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.engines.onednn._arrays import Runs, takes
 from pycaffe_lite.engines.onednn._direct import Direct
-from pycaffe_lite.engines.onednn._in_tiles import BackwardData, BackwardWeights, Forward
+from pycaffe_lite.engines.onednn._in_tiles import Backward, BackwardData, BackwardWeights, Forward
 from pycaffe_lite.engines.onednn._parameters import WithWeights
 from pycaffe_lite.engines.onednn._tail import Behind
 from pycaffe_lite.engines.onednn._winograd import Cut
@@ -27,6 +27,7 @@ class ConvolutionPrimitives(Direct):
         cut = Cut(x, w, y, geometry) if can_do(geometry) else None
         self._cut = cut if cut is not None and cut.pays(learning=learning) else None
         self._fewer: dict[str, Runs | None] = {}
+        self._backward: Backward | None = None
 
     def forward(self) -> Runs:
         return self._best("forward", super().forward(), Forward.make)
@@ -44,6 +45,14 @@ class ConvolutionPrimitives(Direct):
     def backward_weights(self) -> Runs | None:
         by_windows = super().backward_weights()
         return by_windows and self._best("weights", by_windows, BackwardWeights.make)
+
+    def backward(self) -> Runs | None:
+        """All gradients at once, if that is less than one after the other."""
+        if self._backward is None:
+            of_weights, of_data = self.backward_weights(), self.backward_data()
+            if isinstance(of_weights, BackwardWeights) and isinstance(of_data, BackwardData):
+                self._backward = Backward(of_weights, of_data)
+        return self._backward
 
     def _best(self, name: str, by_windows: Runs, make: Callable[[Cut, Runs], Runs | None]) -> Runs:
         if self._cut is None:

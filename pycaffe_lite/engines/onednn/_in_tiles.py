@@ -139,10 +139,13 @@ class Steps:
         yield self._empty_y, (part.a, self._y, rows, *numbers)
         yield functools.partial(is_finite, rows)
 
-    def backward_data(self, part: Part, dx: Array, u: Sequence[Array], dy: Array) -> Iterator[Step]:
-        """Set these rows of dx, add to those that the part before has set, and see whether they are finite."""
+    def backward_data(self, part: Part, dx: Array, u: Sequence[Array], dy: Array | None) -> Iterator[Step]:
+        """Set these rows of dx, add to those that the part before has set, and see whether they are finite; without dy
+        where its tiles have just been filled.
+        """
         rows, shared = dx[part.images, part.band.inside], part.band.shared
-        yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
+        if dy is not None:
+            yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
         yield from self._convolve(u, None)
         if shared:
             yield self._add_to_x, (part.b_turned, self._x, rows)
@@ -288,10 +291,12 @@ class InTiles:
 
     def _all_steps(self, arrays: Sequence[Array]) -> Iterator[Step]:
         """What is to be done with such arrays, which lie as wanted."""
-        memory = self._workspace()
+        self._work_in(self._workspace())
+        return self._plan(arrays)
+
+    def _work_in(self, memory: Array) -> None:
         if memory is not self._memory:
             self._memory, self._steps = memory, {}
-        return self._plan(arrays)
 
     def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
         raise NotImplementedError
@@ -385,6 +390,10 @@ class BackwardWeights(InTiles):
         return library().workspace(self._nbytes + 2 * self._filters.nbytes)
 
     def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+        return self._gradients(arrays, lambda: iter(()))
+
+    def _gradients(self, arrays: Sequence[Array], behind_part: Callable[[], Iterator[Step]]) -> Iterator[Step]:
+        """Their steps; behind those with tiles of a part, in order, others with these."""
         of_x, dw, *db, of_y = arrays
         x, dy = self._cut.x.rows_in(of_x), self._cut.y.rows_in(of_y)
         behind, nbytes = self._memory[self._nbytes :], self._filters.nbytes
@@ -396,6 +405,7 @@ class BackwardWeights(InTiles):
             yield from steps.backward_weights(part, x, list(du), of_biases[0] if db else None, dy)
             if i:
                 yield functools.partial(_add, sums, addends)
+            yield from behind_part()
         yield functools.partial(self._give, sums[0], dw, behind[nbytes:])
         for gradient in (dw, *db):
             yield functools.partial(is_finite, gradient)
@@ -411,6 +421,32 @@ class BackwardWeights(InTiles):
         given = scratch("dw by windows", (wanted.nbytes // 4,), FLOAT)
         self._by_windows.adapted(scratch, x, given, *others)
         self._cut.weights.take(wanted, given, dw)
+
+
+class Backward(BackwardWeights):
+    """All gradients, as the two passes give them: tiles of dy are filled once. dx and G w come last."""
+
+    def __init__(self, of_weights: BackwardWeights, of_data: BackwardData) -> None:
+        passes = of_weights
+        super().__init__(passes._cut, passes._by_windows, (), passes._parts, passes._along, passes._filters)
+        self._of_weights, self._of_data = of_weights, of_data
+        self.arguments |= {number: of_data.arguments[number] for number in (DIFF_SRC, WEIGHTS)}
+
+    def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+        *others, to, w = arrays
+        self._of_data._work_in(self._memory)
+        dx, u, each = self._cut.x.rows_in(to), self._of_data._filters.each(w), self._of_data._each()
+
+        def of_part() -> Iterator[Step]:
+            part, steps = next(each)
+            return steps.backward_data(part, dx, u, None)
+
+        return self._gradients(others, of_part)
+
+    def _run_by_windows(self, scratch: Scratch, arrays: Sequence[Array]) -> None:
+        *others, dx, w = arrays
+        self._of_weights._run_by_windows(scratch, others)
+        self._of_data._run_by_windows(scratch, (dx, w, others[-1]))
 
 
 def _add(sums: Sequence[Array], addends: Sequence[Array]) -> bool:

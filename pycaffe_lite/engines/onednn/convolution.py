@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -134,12 +134,26 @@ class OneDnnConvolution(InLine, ByConvolution, Convolution):
             self._seen, self._by_batch = None, self._goes_by_batch(top[0].shape, innermost=False)
         return super().backward_cpu(top, propagate_down, bottom)
 
+    def _backward_both(self, x: Blob, y: Blob) -> Done | None:
+        if (primitives := self._primitives) is None or (run := primitives.backward()) is None:
+            return super()._backward_both(x, y)
+        gradients = Gradients(self, primitives.weights, run.arguments[DIFF_WEIGHTS], self._scratch)
+        given = x.stored("data"), *gradients.memory, y.stored("diff"), x.open("diff", Order.CHANNELS_INNERMOST)
+        done = self._with_weights(run, lambda w: run.adapted(self._scratch, *given, w))
+        return together([done, gradients.add()])
+
     def _backward_data(self, x: Blob, y: Blob) -> Done | None:
         if (primitives := self._primitives) is None or (run := primitives.backward_data()) is None:
             return super()._backward_data(x, y)
-        dy, copied = y.stored("diff"), self._copied
-        w = self._weights_as(primitives.weights, run.arguments[WEIGHTS])
-        done = run.adapted(self._scratch, x.open("diff", Order.CHANNELS_INNERMOST), w, dy)
+        dx, dy = x.open("diff", Order.CHANNELS_INNERMOST), y.stored("diff")
+        return self._with_weights(run, lambda w: run.adapted(self._scratch, dx, w, dy))
+
+    def _with_weights(self, run: Runs, work: Callable[[Array], Done]) -> Done | None:
+        """What `work` does with W as `run` takes it, and before that to copy W if nobody has in this pass."""
+        assert self._primitives is not None
+        copied = self._copied
+        w = self._weights_as(self._primitives.weights, run.arguments[WEIGHTS])
+        done = work(w)
         return done if self._copied is copied else self._with_copy([w], done)
 
     def _backward_weights(self, x: Blob, y: Blob) -> Done | None:

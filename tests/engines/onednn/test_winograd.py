@@ -12,7 +12,8 @@ import pycaffe_lite as caffe
 from pycaffe_lite import engines
 from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn import _in_tiles, _winograd
-from pycaffe_lite.engines.onednn._in_tiles import BackwardData, BackwardWeights, Forward
+from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
+from pycaffe_lite.engines.onednn._in_tiles import Backward, BackwardData, BackwardWeights, Forward
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
@@ -117,6 +118,35 @@ def test_as_in_float64(
         for name, numbers in want.items():
             limit = 5e-5 * max(1, np.abs(numbers).max())
             np.testing.assert_allclose(got[name], numbers, rtol=0, atol=limit, err_msg=name)
+
+
+@pytest.mark.usefixtures("in_tiles")
+@pytest.mark.parametrize("chunk", [0, 40_000, 1 << 22])
+@pytest.mark.parametrize(
+    ("shape", "params"),
+    [
+        ((3, 16, 8, 10), THREE),
+        ((3, 20, 12, 12), "kernel_size: 5"),
+        ((2, 16, 9, 6), "kernel_size: 3 bias_term: false"),
+        ((7, 32, 5, 4), THREE + "group: 2"),
+    ],
+)
+def test_all_gradients_at_once_are_those_of_two_passes(
+    tmp_path: Path, shape: tuple[int, ...], params: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, and as exactly where gradients are added to others, by passes that are done again."""
+    monkeypatch.setattr(_winograd, "CHUNK", chunk)
+    net, x = build(tmp_path, shape, params), np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    layer = net.layer_dict["target"]
+    at_once = [{name: array.copy() for name, array in run(net, x).items()} for _ in range(3)]
+    assert isinstance(layer._primitives.backward(), Backward)
+    monkeypatch.setattr(ConvolutionPrimitives, "backward", lambda _: None)
+    one_by_one = run(build(tmp_path, shape, params), x)
+    assert np.abs(one_by_one["dx"]).max() > 0.1
+    for i, found in enumerate(at_once):
+        for name, numbers in found.items():
+            times = i + 1 if name.startswith("dw") else 1  # nobody clears them
+            np.testing.assert_allclose(numbers, times * one_by_one[name], rtol=1e-6 * i, atol=0, err_msg=name)
 
 
 @pytest.mark.parametrize(
