@@ -29,7 +29,7 @@ bench: $(VENV)/.test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/lenet.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/and_gate.py
 
-# Beside PyTorch, OpenCV and onnxruntime, which it installs: 20 minutes on a machine that does nothing else.
+# Beside PyTorch, OpenCV and onnxruntime, which it installs: 30 minutes on a machine that does nothing else.
 bench-compare: $(VENV)/.rivals
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/compare.py --table

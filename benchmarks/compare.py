@@ -1,7 +1,7 @@
 """pycaffe-lite beside PyTorch, OpenCV and onnxruntime: the same nets, the same weights, the same threads, in turn.
 
     pip install -r benchmarks/requirements.txt
-    python benchmarks/compare.py                  # all nets with one and two threads: about 20 minutes
+    python benchmarks/compare.py                  # all nets with one and two threads: about 30 minutes
     python benchmarks/compare.py lenet --threads 1 --budget 5 --output trial.json
     python benchmarks/compare.py --table          # only writes the READMEs' tables anew from results/compare.json
 

@@ -48,7 +48,7 @@ class ConvolutionPrimitives(Direct):
 
     def backward(self) -> Runs | None:
         """All gradients at once, if that is less than one after the other."""
-        if self._backward is None:
+        if self._backward is None and self._cut is not None:
             of_weights, of_data = self.backward_weights(), self.backward_data()
             if isinstance(of_weights, BackwardWeights) and isinstance(of_data, BackwardData):
                 self._backward = Backward(of_weights, of_data)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -390,22 +391,22 @@ class BackwardWeights(InTiles):
         return library().workspace(self._nbytes + 2 * self._filters.nbytes)
 
     def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
-        return self._gradients(arrays, lambda: iter(()))
+        return self._gradients(arrays, itertools.repeat(()))
 
-    def _gradients(self, arrays: Sequence[Array], behind_part: Callable[[], Iterator[Step]]) -> Iterator[Step]:
-        """Their steps; behind those with tiles of a part, in order, others with these."""
+    def _gradients(self, arrays: Sequence[Array], more: Iterable[Iterable[Step]]) -> Iterator[Step]:
+        """Their steps; behind those of each part, what is more to be done with its tiles."""
         of_x, dw, *db, of_y = arrays
         x, dy = self._cut.x.rows_in(of_x), self._cut.y.rows_in(of_y)
         behind, nbytes = self._memory[self._nbytes :], self._filters.nbytes
         sums, addends = ([behind[i : i + nbytes].view(FLOAT).reshape(self._filters.shape)] for i in (0, nbytes))
         sums += db
         addends += [np.empty_like(b) for b in db]
-        for i, (part, steps) in enumerate(self._each()):
+        for i, ((part, steps), more_steps) in enumerate(zip(self._each(), more, strict=False)):
             du, *of_biases = addends if i else sums
             yield from steps.backward_weights(part, x, list(du), of_biases[0] if db else None, dy)
             if i:
                 yield functools.partial(_add, sums, addends)
-            yield from behind_part()
+            yield from more_steps
         yield functools.partial(self._give, sums[0], dw, behind[nbytes:])
         for gradient in (dw, *db):
             yield functools.partial(is_finite, gradient)
@@ -427,21 +428,17 @@ class Backward(BackwardWeights):
     """All gradients, as the two passes give them: tiles of dy are filled once. dx and G w come last."""
 
     def __init__(self, of_weights: BackwardWeights, of_data: BackwardData) -> None:
-        passes = of_weights
-        super().__init__(passes._cut, passes._by_windows, (), passes._parts, passes._along, passes._filters)
+        cut, by_windows, parts = of_weights._cut, of_weights._by_windows, of_weights._parts
+        super().__init__(cut, by_windows, (), parts, of_weights._along, of_weights._filters)
         self._of_weights, self._of_data = of_weights, of_data
         self.arguments |= {number: of_data.arguments[number] for number in (DIFF_SRC, WEIGHTS)}
 
     def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
         *others, to, w = arrays
         self._of_data._work_in(self._memory)
-        dx, u, each = self._cut.x.rows_in(to), self._of_data._filters.each(w), self._of_data._each()
-
-        def of_part() -> Iterator[Step]:
-            part, steps = next(each)
-            return steps.backward_data(part, dx, u, None)
-
-        return self._gradients(others, of_part)
+        dx, u = self._cut.x.rows_in(to), self._of_data._filters.each(w)
+        of_parts = (steps.backward_data(part, dx, u, None) for part, steps in self._of_data._each())
+        return self._gradients(others, of_parts)
 
     def _run_by_windows(self, scratch: Scratch, arrays: Sequence[Array]) -> None:
         *others, dx, w = arrays

@@ -17,6 +17,7 @@ from pycaffe_lite.engines.onednn._in_tiles import Backward, BackwardData, Backwa
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
+from tests.graph.test_steps import IMAGES, pair, train
 
 NET = """
 force_backward: true
@@ -134,7 +135,7 @@ def test_as_in_float64(
 def test_all_gradients_at_once_are_those_of_two_passes(
     tmp_path: Path, shape: tuple[int, ...], params: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the bit, and as exactly where gradients are added to others, by passes that are done again."""
+    """To the bit, and but for one rounding where gradients are added to others."""
     monkeypatch.setattr(_winograd, "CHUNK", chunk)
     net, x = build(tmp_path, shape, params), np.random.default_rng(6).normal(size=shape).astype(np.float32)
     layer = net.layer_dict["target"]
@@ -147,6 +148,17 @@ def test_all_gradients_at_once_are_those_of_two_passes(
         for name, numbers in found.items():
             times = i + 1 if name.startswith("dw") else 1  # nobody clears them
             np.testing.assert_allclose(numbers, times * one_by_one[name], rtol=1e-6 * i, atol=0, err_msg=name)
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_all_gradients_at_once_in_steps_that_are_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in two passes by the layers, to the bit."""
+    solvers = pair(IMAGES)
+    at_once, by_two = (solver.net.layer_dict["b"]._primitives for solver in solvers)
+    assert isinstance(at_once.backward(), Backward)
+    monkeypatch.setattr(by_two, "backward", lambda: None)
+    train(solvers, 4)
+    assert solvers[0].net._passes.steps._last is not None
 
 
 @pytest.mark.parametrize(
