@@ -117,17 +117,17 @@ def _who_decided(*variables: str) -> str:
     return next((name for name in variables if os.environ.get(name)), "as many as there are cores")
 
 
-MomentumStep = Callable[[Array, Array, Array, float, float], None]
-"""(w, v, g, a, b), flat arrays of one length and numbers: v ← momentum · v + a · g + b · w, then w ← w − v."""
+MomentumStep = Callable[[float, float], None]
+"""(a, b): v ← momentum · v + a · g + b · w, then w ← w − v."""
 
 
-def momentum_steps(dtype: npt.DTypeLike) -> Callable[[int, float], MomentumStep | None] | None:
-    """What makes the engine's MomentumSteps for so many numbers, with threads of its own, and a momentum; it makes None
-    where numpy is faster. None where the engine has no such thing.
+def momentum_steps(dtype: npt.DTypeLike) -> Callable[[Array, Array, Array, float], MomentumStep | None] | None:
+    """What makes the engine's MomentumSteps, with threads of their own, of flat arrays (w, v, g) of one length and a
+    momentum; it makes None where numpy is faster. None where the engine has no such thing.
     """
     if (name := engine()) == NUMPY or np.dtype(dtype) != np.float32:
         return None
-    make: Callable[[int, float], MomentumStep | None] = _module(name).momentum_step
+    make: Callable[[Array, Array, Array, float], MomentumStep | None] = _module(name).momentum_step
     return make
 
 

@@ -25,7 +25,7 @@ class SGDSolver(Solver):
     """Stochastic gradient descent with momentum."""
 
     @functools.cached_property
-    def _make_steps(self) -> Callable[[int, float], engines.MomentumStep | None] | None:
+    def _make_steps(self) -> Callable[[Array, Array, Array, float], engines.MomentumStep | None] | None:
         return engines.momentum_steps(self.net.dtype)
 
     def _begin_update(self) -> None:
@@ -37,11 +37,11 @@ class SGDSolver(Solver):
         if self._blocks_at_once or self._make_steps is None:
             return super()._update_block(block, rate, decay, scratch)
         if block.kept is None or block.kept[0] != momentum:
-            block.kept = momentum, self._make_steps(v.size, momentum)
+            block.kept = momentum, self._make_steps(block.weights, v, block.diff, momentum)
         step = block.kept[1]
         if step is None:
             return super()._update_block(block, rate, decay, scratch)
-        step(block.weights, v, block.diff, rate, rate * decay)
+        step(rate, rate * decay)
         return v
 
     def _compute_update(self, diff: Array, history: tuple[Array, ...], rate: float, scratch: Array) -> Array:

@@ -15,6 +15,7 @@ from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._library import set_num_threads as set_num_threads
 
 if TYPE_CHECKING:
+    from pycaffe_lite._typing import Array
     from pycaffe_lite.engines.onednn._momentum_step import MomentumStep
 
 LAYERS = (
@@ -35,11 +36,11 @@ LAYERS = (
 )
 
 
-def momentum_step(count: int, momentum: float) -> MomentumStep | None:
-    """Computes v ← momentum · v + a · g + b · w and w ← w − v, of so many numbers; None where numpy is faster."""
+def momentum_step(w: Array, v: Array, g: Array, momentum: float) -> MomentumStep | None:
+    """Computes v ← momentum · v + a · g + b · w and w ← w − v, of flat arrays; None where numpy is faster."""
     from pycaffe_lite.engines.onednn._momentum_step import MomentumStep
 
-    return MomentumStep.make(count, momentum)
+    return MomentumStep.make(w, v, g, momentum)
 
 
 def num_threads() -> int:
