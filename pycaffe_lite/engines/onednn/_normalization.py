@@ -94,12 +94,14 @@ class NormalizationInGroups(Normalization):
         self._flags, self._epsilon, group = flags, epsilon, (1, channels, size, 1)
         self._sums = np.empty((2, self._places // size, channels), FLOAT)
         """Two numbers of each channel, of each group."""
-        self._statistics = Normalization(group, epsilon, 0)
         self._gradients = Normalization(group, epsilon, flags | GIVEN_STATISTICS | SCALE | SHIFT)
-        self._add = _affine_addition(self._gradients.lies)
-        alike = all(part.implementation == self.implementation for part in (self._statistics, self._gradients))
+        alike = self._gradients.implementation == self.implementation
         alike = alike and self._gradients.workspace * self._sums.shape[1] == self.workspace
-        self.fast = self.fast and alike and size >= LEAST_OF_GROUP and self._add is not None
+        self.fast = self.fast and alike and size >= LEAST_OF_GROUP
+        if not flags & GIVEN_STATISTICS:
+            self._statistics, self._add = Normalization(group, epsilon, 0), _affine_addition(self._gradients.lies)
+            alike = self._statistics.implementation == self.implementation
+            self.fast = self.fast and alike and self._add is not None
 
     def forward(self, x: Array, mean: Array, variance: Array, *others: Array) -> None:
         if not self._flags & GIVEN_STATISTICS:

@@ -10,7 +10,8 @@ import pytest
 import pycaffe_lite as caffe
 from pycaffe_lite import engines
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.engines.onednn._normalization import NormalizationInGroups
+from pycaffe_lite.engines.onednn import _normalization
+from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, NormalizationInGroups
 
 LAYERS = """
 layer { name: "norm" type: "BatchNorm" bottom: "conv1" top: "TOP" batch_norm_param { PARAMS } }
@@ -71,3 +72,14 @@ def test_as_numpy(tmp_path: Path, channels: int, phase: int, params: str, in_pla
 def close(got: Blob, want: Blob, name: str) -> None:
     for a, b in ((got.data, want.data), (got.diff, want.diff)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1, np.abs(b).max()), err_msg=name)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_groups_find_no_statistics_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, make = list[int](), _normalization.Normalization
+    monkeypatch.setattr(_normalization, "Normalization", lambda *a: asked.append(a[2]) or make(*a))
+    NormalizationInGroups((2, 16, 32, 32), 1e-5, SCALE)
+    assert {flags & GIVEN_STATISTICS for flags in asked} == {0, GIVEN_STATISTICS}
+    asked.clear()
+    assert NormalizationInGroups((2, 16, 32, 32), 1e-5, SCALE | GIVEN_STATISTICS).fast
+    assert {flags & GIVEN_STATISTICS for flags in asked} == {GIVEN_STATISTICS}
