@@ -174,6 +174,10 @@ class Layer(Absorbing):
         """
         return False
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        """Whether an engine's layer leaves all of its forward pass to numpy's, as far as shapes and parameters tell."""
+        return False
+
     def backward_reads_bottom_data(self) -> bool:
         """Whether backward_cpu looks at `bottom[i].data`."""
         return True

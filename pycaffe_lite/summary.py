@@ -42,7 +42,9 @@ class Row:
     memory: int
     """Bytes of the tops' data that are not another blob's (in place, Split, Reshape)."""
     engine: str
-    """Who computes it, '' for numpy; 'onednn, in conv1' where whole passes do it in conv1's own."""
+    """Who computes its forward pass, as far as shapes and parameters tell: '' for numpy; 'onednn, in conv1' where whole
+    passes do it in conv1's own.
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,7 +101,7 @@ class Summary:
             _shorten(layer, total_width(columns) - width)
             if total_width(columns) > width and columns[-1].heading == "engine":
                 del columns[-1]
-        return "\n".join([self.title, "", text_table(columns, total=True), "", *self._notes()])
+        return "\n".join([self.title, "", text_table(columns, total=True), "", *self._notes(columns)])
 
     def __str__(self) -> str:
         return self.text(shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
@@ -107,11 +109,10 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        notes = "<br>".join(map(html.escape, self._notes()))
-        return (
-            f"<div><b>{html.escape(self.title)}</b>{html_table(self._columns(), total=True)}"
-            f"<small>{notes}</small></div>"
-        )
+        columns = self._columns()
+        notes = "<br>".join(map(html.escape, self._notes(columns)))
+        table = html_table(columns, total=True)
+        return f"<div><b>{html.escape(self.title)}</b>{table}<small>{notes}</small></div>"
 
     def _columns(self) -> list[Column]:
         rows = self.rows
@@ -134,13 +135,15 @@ class Summary:
             return ["?"]
         return [human_count(count // self.items)] if count else []
 
-    def _notes(self) -> list[str]:
+    def _notes(self, columns: Sequence[Column]) -> list[str]:
         shared = " in less memory (net.memory_use() tells how much)" if self.reuses_memory else ""
         memory = f"Memory: blobs {human_bytes(self.memory)}{shared}, parameters {human_bytes(self.parameter_bytes)}"
         if self.gradient_bytes:
             memory += f"; gradients, once backward runs, about {human_bytes(self.gradient_bytes)}"
         per_item = f" per item of the batch of {self.items}" if self.items > 1 else ""
         notes = [f"Multiply-adds{per_item}: only products with weights count.", f"{memory}."]
+        if columns[-1].heading == "engine":
+            notes.append("Engine: who computes the forward pass.")
         if self.splits:
             layers = "1 Split layer" if self.splits == 1 else f"{self.splits} Split layers"
             notes.append(f"Not listed: {layers}, inserted where several layers read one blob.")
@@ -190,8 +193,18 @@ def _row(net: Net, node: Node, original: dict[str, str], within: Node | None) ->
         shares=not all(owned),
         multiply_adds=multiply_adds(node.type, [b.shape for b in node.bottoms], shapes, [b.shape for b in blobs]),
         memory=own_memory,
-        engine=f"{within.engine or 'numpy'}, in {within.name}" if within else node.engine,
+        engine=_engine(node, within),
     )
+
+
+def _engine(node: Node, within: Node | None) -> str:
+    if within is not None and not _falls_back(within):
+        return f"{within.engine or 'numpy'}, in {within.name}"
+    return "" if _falls_back(node) else node.engine
+
+
+def _falls_back(node: Node) -> bool:
+    return type(node.layer).falls_back(node.layer, node.bottoms, node.tops)
 
 
 def _items(nodes: Sequence[Node], rows: Sequence[Row]) -> int:

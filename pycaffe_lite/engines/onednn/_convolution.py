@@ -86,5 +86,8 @@ class ByConvolution(WithWeights, WeightedWindows):
             made = self._convolution(bottom[0].shape, top[0].shape)
             self._primitives = made if made.has(self._pass_of_forward) else None
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._primitives is None
+
     def takes_any_order(self, bottom: Blobs, top: Blobs) -> bool:
         return self._primitives is not None or super().takes_any_order(bottom, top)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, layout
+from pycaffe_lite.engines.onednn._arrays import FLOAT, channels_innermost, layout, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
@@ -27,7 +27,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     plain_layout,
 )
 from pycaffe_lite.engines.onednn._tail import ADD, MULTIPLY
-from pycaffe_lite.layer import Layer
+from pycaffe_lite.layer import Blobs, Layer
 
 GIVEN_STATISTICS, SCALE, SHIFT, RELU = 1, 2, 4, 8
 MOST_PLACES = 1 << 17
@@ -159,6 +159,9 @@ class Normalizing(Layer):
 
     _made: dict[tuple[float, int], Normalization]
     _made_for: Shape | None = None
+
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return math.prod(bottom[0].shape[2:]) <= 1 or not takes([*bottom, *top])
 
     def _normalization(self, images: Array, epsilon: float, flags: int) -> Normalization | None:
         """The Normalization for such arrays if they hold float32 images with the channels innermost, and it is fast."""

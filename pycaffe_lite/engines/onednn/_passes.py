@@ -120,6 +120,9 @@ class Following(Layer):
         fast = self._choose_for(Order.CHANNELS_INNERMOST, bottom, top) is not None
         return fast or super().takes_any_order(bottom, top)
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._choose_for(Order.PLAIN, bottom, top) is None
+
     def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         self._primitives = passes = self._choose(bottom, top)
         if passes is None:

@@ -26,6 +26,9 @@ class OneDnnEltwise(Eltwise):
         self._is_fast = self.is_sum and len(bottom) == 2 and top[0].dtype == FLOAT
         self._alone = Binary(ADD, lambda y: ())
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return not (self._is_fast and top[0].count and top[0].shape)
+
     def absorbs(self, followers: Sequence[Layer]) -> int:
         return absorbable(followers, affine=False) if self._is_fast else 0
 

@@ -111,6 +111,9 @@ class OneDnnInnerProduct(WithTail, WithWeights, InnerProduct):
             made = InnerProductPrimitives(m, self._k, self._n, self._transpose, self._bias, any_order, in_blocks)
             self._primitives = made if made.exist else None
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._primitives is None or self._primitives.only_weights
+
     def absorbs(self, followers: Sequence[Layer]) -> int:
         return super().absorbs(followers) if self._axis == 1 else 0  # N is where a tail sees channels
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done
-from pycaffe_lite.engines.onednn._arrays import alike, is_fast, many_alike
+from pycaffe_lite.engines.onednn._arrays import MIN_COUNT, alike, is_fast, many_alike, takes
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     DIFF_DST,
@@ -55,6 +55,10 @@ class Elementwise(NeuronLayer):
     def post_op(self) -> PostOp:
         """y of x, behind a primitive that makes x."""
         return self.algorithm, self._number(), 0.0
+
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        least = 1 if self.phase == pb.TEST else MIN_COUNT
+        return not takes([*bottom, *top]) or top[0].count < least or self._primitives(top[0].count)[0] is None
 
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> Done | None:
         x = bottom[0].stored("data")

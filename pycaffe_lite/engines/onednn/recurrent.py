@@ -23,6 +23,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     reorder,
     strided_layout,
 )
+from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._recurrent import RecurrentLayer
 from pycaffe_lite.layers.lstm import LSTM
 from pycaffe_lite.layers.rnn import RNN
@@ -55,9 +56,16 @@ class Recurrent(RecurrentLayer):
     _products: dict[bool, Product]
     _products_for = 0
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return not self._pays(*bottom[0].shape[:2])
+
+    def _pays(self, steps: int, n: int) -> bool:
+        w = self._w_h
+        return steps >= MIN_STEPS and n >= MIN_ITEMS and w.count >= MIN_NUMBERS and w.dtype == FLOAT
+
     def _times_w(self, p: Array, *, transposed: bool) -> Callable[[Array, Array], object]:
         (steps, n, g), d = p.shape, self._w_h.shape[1]
-        if steps < MIN_STEPS or n < MIN_ITEMS or g * d < MIN_NUMBERS or p.dtype != FLOAT:
+        if not self._pays(steps, n):
             return super()._times_w(p, transposed=transposed)
         if n != self._products_for:
             forward, backward = plain_layout((g, d)), strided_layout((d, g), (1, d))

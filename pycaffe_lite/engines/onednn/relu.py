@@ -29,6 +29,9 @@ class OneDnnReLU(ReLU):
         super().setup(bottom, top)
         self._gate = Binary(MULTIPLY, self._post_ops)
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
+
     def _post_ops(self, x: Shape) -> tuple[PostOp, ...]:
         """What makes dx of -x."""
         leaky: tuple[PostOp, ...] = ((LINEAR, 1 - self._slope, self._slope),) if self._slope else ()

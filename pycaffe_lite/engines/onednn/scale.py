@@ -27,6 +27,10 @@ from pycaffe_lite.storage import Order
 class OneDnnScale(AffineHead, Normalizing, LearningScale):
     """Scale by learnable numbers for the channels of float32 images with these innermost; otherwise numpy's."""
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        channels_alone = self._others == (0, *range(2, len(bottom[0].shape)))
+        return super().falls_back(bottom, top) or len(bottom) > 1 or not channels_alone
+
     def forward_cpu(self, bottom: Blobs, top: Blobs) -> None:
         self._normalize(bottom[0])
         x = bottom[0].stored("data")

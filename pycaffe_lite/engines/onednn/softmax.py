@@ -39,6 +39,9 @@ class OneDnnSoftmax(Softmax):
             if in_one_piece and count <= MOST_CLASSES:
                 self._made = _make(bottom[0].count // count, count)
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return self._made is None
+
     def _probabilities(self, x: Array, y: Array) -> None:
         if self._made is None or not (x.flags.c_contiguous and y.flags.c_contiguous):
             super()._probabilities(x, y)

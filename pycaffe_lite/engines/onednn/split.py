@@ -19,6 +19,9 @@ class OneDnnSplit(Split):
         super().setup(bottom, top)
         self._sum = Binary(ADD, lambda y: ())
 
+    def falls_back(self, bottom: Blobs, top: Blobs) -> bool:
+        return True
+
     def _add(self, x: Array, other: Array, out: Array) -> None:
         if x.ndim == 4 and x.size and x.dtype == FLOAT and (lies := layout(x)) is layout(other) is layout(out):
             run = self._sum.primitive(lies, lies)
