@@ -198,13 +198,9 @@ def _row(net: Net, node: Node, original: dict[str, str], within: Node | None) ->
 
 
 def _engine(node: Node, within: Node | None) -> str:
-    if within is not None and not _falls_back(within):
+    if within is not None:
         return f"{within.engine or 'numpy'}, in {within.name}"
-    return "" if _falls_back(node) else node.engine
-
-
-def _falls_back(node: Node) -> bool:
-    return type(node.layer).falls_back(node.layer, node.bottoms, node.tops)
+    return "" if node.falls_back else node.engine
 
 
 def _items(nodes: Sequence[Node], rows: Sequence[Row]) -> int:

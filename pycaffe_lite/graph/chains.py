@@ -63,7 +63,7 @@ class Chains:
         """The members that another computes, by index, and that other."""
         firsts = [node.index for node in self.all if node.index in self._members]
         pairs = ((node, self._workers[first]) for first in firsts for node in self._members[first])
-        return {node.index: worker for node, worker in pairs if node is not worker}
+        return {node.index: worker for node, worker in pairs if node is not worker and not worker.falls_back}
 
 
 def _walk(

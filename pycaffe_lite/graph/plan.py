@@ -84,6 +84,11 @@ class Node:
     def type(self) -> str:
         return self.spec.message.type
 
+    @property
+    def falls_back(self) -> bool:
+        """Whether an engine's layer leaves its forward pass to numpy's, as Layer.falls_back says."""
+        return type(self.layer).falls_back(self.layer, self.bottoms, self.tops)
+
     def wants(self, j: int) -> bool:
         """Whether learnable blob j has a learning rate."""
         return self.param_specs[j].lr_mult != 0
