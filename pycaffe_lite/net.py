@@ -297,7 +297,7 @@ class Net(PycaffeNames):
             type(layer).close(layer)
 
     def summary(self) -> Summary:
-        """A table of the layers: type, output shapes, parameters, multiply-adds, memory."""
+        """A table of the layers: type, output shapes, parameters, multiply-adds, memory, who computes."""
         return summary(self)
 
     def memory_use(self) -> MemoryUse:
