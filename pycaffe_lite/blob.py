@@ -281,8 +281,8 @@ class Blob:
             Blob.changes = _next_change()
 
     def take_diff_of(self, other: Blob) -> None:
-        """Let `diff` be the same numbers as the other blob's, which has this shape; as they lie, and where nobody has
-        looked at either without a copy until one is written. For layers, in their pass.
+        """Let `diff` be the same numbers as the other blob's, which has this shape, in the order in which they lie.
+        Where nobody has looked at either, nothing is copied until one is written. For layers, in their pass.
         """
         if self._diff is other._diff:
             return
@@ -317,7 +317,7 @@ class Blob:
             self.take(elsewhere, "diff")
 
     def shown(self, what: Side) -> Array:
-        """What `data` or `diff` would show, as it lies, for who only looks."""
+        """What `data` or `diff` would show, as it lies, for those who only look."""
         if what == "diff" and self._diff.elsewhere is not None:
             return self._diff.elsewhere.stored(what)
         return self.stored(what)

@@ -214,16 +214,16 @@ class Layer(Absorbing):
     def forward(self, bottom: Blobs, top: Blobs) -> Done | None:
         """Compute the tops' data from the bottoms'.
 
-        Returns what has been done, if as long as shapes and memory are the same, and in phase TEST weights, doing it
-        again comes to the same as another call.
+        Returns what has been done if doing it again comes to the same as another call, as long as shapes, memory and,
+        in phase TEST, weights are the same.
         """
         return self.forward_cpu(bottom, top)
 
     def backward(self, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> Done | None:
         """Compute gradients from the tops' diffs: bottoms overwritten, parameters added to.
 
-        Returns what has been done, if after another forward pass doing it again comes to the same as another call, as
-        long as shapes and memory are the same, and which gradients had nothing before.
+        Returns what has been done if, after another forward pass, doing it again comes to the same as another call, as
+        long as shapes, memory, and which gradients had nothing before, are the same.
         """
         return self.backward_cpu(top, propagate_down, bottom)
 

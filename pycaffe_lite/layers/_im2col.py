@@ -10,7 +10,7 @@ larger than x: it is made for a tile of images (of rows, where images are large)
 again for backward, which is cheaper than fetching it from memory. Small images make thin matrices: _im2col_batch.
 
 Arrays are of one dtype: x (N, C, *spatial), y (N, M, *output), w (M, C / group, *kernel), b (M,). C-contiguous;
-with by_batch, for who has asked suits_batch, x and y may lie in any order.
+with by_batch, where suits_batch allows it, x and y may lie in any order.
 A deconvolution is the same with roles swapped: conv_backward_data(x, w, y) is its forward pass, conv_forward(dy, w,
 None, dx) and conv_backward_weight(dy, x, dw, None) are its backward.
 """

@@ -83,7 +83,7 @@ def layer_states(net: Net) -> LayerStates:
 
 
 def set_layer_states(net: Net, saved: Sequence[Mapping[str, Any]]) -> None:
-    """Let the layers go on from there. Those that cannot begin anew, and a warning says why.
+    """Let the layers go on from there. Those that cannot do so begin anew, and a warning says why.
 
     Raises ParseError for states that are broken.
     """

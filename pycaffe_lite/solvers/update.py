@@ -186,7 +186,7 @@ class Parameters:
 
 
 def regularise(diff: Array, weights: Array, decay: float, l1: bool, scratch: Array) -> None:
-    """Diff += decay · w (L2) or decay · sign(w) (L1)"""
+    """Add decay · w (L2), or decay · sign(w) (L1), to diff."""
     if l1:
         np.sign(weights, out=scratch)
         np.multiply(scratch, decay, out=scratch)
