@@ -126,7 +126,9 @@ def upgrade_v1(net: pb.NetParameter, positions: Positions | None) -> tuple[pb.Ne
 
 
 def ignored_transform(net: pb.NetParameter) -> list[tuple[str, pb.LayerParameter]]:
-    """The paths of those fields, and the layers, in which the net of today's form still has them: they do nothing."""
+    """The paths of scale, mean_file, crop_size and mirror outside transform_param, where they do nothing in layers of
+    today's form; and those layers.
+    """
     return [
         (f"layer[{i}].{owner}.{name}", layer)
         for i, layer in enumerate(net.layer)
