@@ -94,10 +94,10 @@ class Reuse:
         """Give the tops of this node, which may be a chain, their memory; those who lived there lose their numbers."""
         index = node.index
         for tenant in self._moving_in.get(index, ()):
-            if tenant.over is None:
-                self._move_in(tenant, index)
-            elif index == tenant.made:  # not before, as long as layers run one by one, and a chain sees to it itself
+            if index == tenant.made:
                 self._part(tenant)
+                self._move_in(tenant, index)
+            elif node.absorbs and tenant.over is None:  # a layer alone does not make it; _Sum sees to its own
                 self._move_in(tenant, index)
         if not node.absorbs:
             self.write(node)

@@ -15,7 +15,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.done import Done
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.layer import Layer
-from tests.graph.nets import conv, fill, inputs, layer, power
+from tests.graph.nets import conv, fill, inputs, ip, layer, power
 from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("onednn", "poisoned_buffers")
@@ -526,3 +526,30 @@ def test_sums_and_parts_that_meet() -> None:
     net = make(text)
     assert absorbed(net) == [["y", "sum"]]
     agree(net, make(text, reuse_memory=False))
+
+
+BEHIND = ip("far", "last", "far", 5) + ip("farther", "far", "farther", 5) + ip("end", "farther", "end", 2)
+"""So that what is read by `last` shares memory with others."""
+NOT_MADE_YET = {
+    "sum": (NET, "b", "sum"),
+    "written over": (RESIDUAL, "d", "sum"),
+    "parts": (DATA + ALL + conv("y", "all", 6) + relu("y") + conv("last", "y", 4), "all", "y"),
+    "line": (
+        inputs(x=(4, 6)) + ip("a", "x", "a", 5) + layer("s", "Sigmoid", "a", "s") + ip("last", "s", "last", 2),
+        "a",
+        "s",
+    ),
+}
+"""Nets, where a pass ends in them, and which blob another layer would then have made."""
+
+
+@pytest.mark.parametrize(("text", "end", "name"), NOT_MADE_YET.values(), ids=NOT_MADE_YET)
+def test_what_no_layer_has_made_is_not_there(text: str, end: str, name: str, by_layers: None) -> None:
+    net, plain = make(text + BEHIND), make(text + BEHIND, reuse_memory=False)
+    net.forward(end=end), plain.forward(end=end)
+    missing = f"blob '{name}' has no memory before layer '{name}' runs"
+    with pytest.raises(MemoryReusedError, match=missing):
+        _ = net.blobs[name].data
+    with pytest.raises(MemoryReusedError, match=missing):
+        net.forward(start="last")
+    agree(net, plain)
