@@ -296,7 +296,7 @@ def test_few_channels_lie_otherwise_and_go_by_windows(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_tiles")
 def test_where_convolutions_along_the_width_are_not_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_in_tiles, "_is_fast", lambda *_: False)
+    monkeypatch.setattr(_in_tiles, "fills_fast", lambda *_: False)
     assert not is_in_tiles(build(tmp_path, (2, 16, 6, 6)))
 
 

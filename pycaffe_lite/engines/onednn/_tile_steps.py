@@ -1,0 +1,177 @@
+"""What is done with a part of a convolution in tiles, step by step: primitives, and the memory that they work in."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.engines.onednn._arrays import FLOAT, is_reference, layout
+from pycaffe_lite.engines.onednn._direct import Passed
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._primitive import (
+    DST,
+    SRC,
+    WEIGHTS,
+    Description,
+    Layout,
+    PostOp,
+    Primitive,
+    operands,
+    plain_layout,
+    reorder,
+    strided_layout,
+)
+from pycaffe_lite.engines.onednn._winograd import Cut, Images, Part
+from pycaffe_lite.layers._winograd import ONE, is_finite
+
+
+class Filters:
+    """How G w lies: (n, numbers of kernels one row high), where these lie so."""
+
+    def __init__(self, cut: Cut, row: Layout) -> None:
+        self._cut, self._row = cut, row
+        self.shape, self.nbytes = (cut.values, row.nbytes // 4), cut.values * row.nbytes
+        self.made_from: tuple[Layout, Array] | None = None
+        """How w lies, and w, of which it was made last."""
+        self._each: tuple[Array, list[Array]] | None = None
+
+    def each(self, memory: Array) -> list[Array]:
+        """The n of them in such memory: the same arrays as last time, if that is."""
+        if self._each is None or self._each[0] is not memory:
+            self._each = memory, list(memory.reshape(self.shape))
+        return self._each[1]
+
+    def take(self, source: Layout, array: Array, memory: Array) -> None:
+        """Make it of w."""
+        self.made_from = source, array
+        rows = self._rows(library().workspace(self._cut.height * self._row.nbytes))
+        for kernels, row in zip(self._cut.rows_of_kernels(array), rows, strict=True):
+            reorder(layout(kernels), self._row)(kernels, row)
+        multiply = _multiply(plain_layout(self._cut.g.shape), self.shape[1], threading.get_ident())
+        multiply(self._cut.g, rows, memory)
+
+    def give(self, gradients: Array, dw: Array, memory: Array) -> None:
+        """Set dw of the gradients of what is here, in memory for as much."""
+        rows, (values, height) = self._rows(memory), self._cut.g.shape
+        multiply = _multiply(strided_layout((height, values), (1, height)), self.shape[1], threading.get_ident())
+        multiply(self._cut.g, gradients, rows)
+        for kernels, row in zip(self._cut.rows_of_kernels(dw), rows, strict=True):
+            reorder(self._row, layout(kernels))(row, kernels)
+
+    def _rows(self, memory: Array) -> Array:
+        """Memory for kernels, row by row."""
+        return memory[: self._cut.height * self._row.nbytes].view(FLOAT).reshape(-1, self.shape[1])
+
+
+@functools.lru_cache(64)
+def _multiply(matrix: Layout, count: int, thread: int) -> Primitive:
+    """What multiplies such a matrix and rows of so many numbers, for use by this thread."""
+    rows, columns = matrix.shape
+    return _product(matrix, plain_layout((columns, count)), plain_layout((rows, count)))
+
+
+def _product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Primitive:
+    description = _describe_product(a, b, c, post_ops)
+    return Primitive(description, {SRC: a, WEIGHTS: b, DST: c, **operands(post_ops)})
+
+
+def _describe_product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Description:
+    made = Description.make("matmul", library().engine, a.handle, b.handle, None, c.handle, post_ops=post_ops)
+    assert made is not None
+    return made
+
+
+Step = tuple[Primitive, Sequence[Array]] | Callable[[], bool]
+"""A primitive, and what it is to be run with; or what else is to be done, and says whether to go on."""
+
+
+class Steps:
+    """What a pass does with parts of one kind: memory for tiles of x and of y, and primitives that work in it. Weights
+    are given as n arrays.
+    """
+
+    def __init__(self, cut: Cut, part: Part, memory: Array, along: list[Passed], post_ops: tuple[PostOp, ...]) -> None:
+        self._cut, self._count, self._shared = cut, part.count, part.band.shared
+        (_, self._tiles, self._inside), self._made = part.b.shape, part.a.shape[1]
+        in_x, in_y = (self._count * self._tiles * images.wide for images in (cut.x, cut.y))
+        self._x, self._y = memory[:in_x], memory[in_x : in_x + in_y]
+        self._each = [list(tiles.reshape(cut.values, -1)) for tiles in (self._x, self._y)]
+        self._along, self._post_ops = [Primitive(*passed) for passed in along], post_ops
+
+    @staticmethod
+    def nbytes(cut: Cut, part: Part) -> int:
+        """How much memory they take."""
+        return int(4 * part.count * part.b.shape[1]) * (cut.x.wide + cut.y.wide)
+
+    def forward(
+        self, part: Part, x: Array, u: Sequence[Array], bias: Array | None, y: Array, numbers: Sequence[Array]
+    ) -> Iterator[Step]:
+        """Set these rows of y, and see whether they are finite."""
+        rows = y[part.images, part.band.made]
+        yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
+        yield from self._convolve(u, bias)
+        yield self._empty_y, (part.a, self._y, rows, *numbers)
+        yield functools.partial(is_finite, rows)
+
+    def backward_data(self, part: Part, dx: Array, u: Sequence[Array], dy: Array | None) -> Iterator[Step]:
+        """Set these rows of dx, add to those that the part before has set, and see whether they are finite; without dy
+        where its tiles have just been filled.
+        """
+        rows, shared = dx[part.images, part.band.inside], part.band.shared
+        if dy is not None:
+            yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
+        yield from self._convolve(u, None)
+        if shared:
+            yield self._add_to_x, (part.b_turned, self._x, rows)
+        if shared < self._inside:
+            yield self._empty_x, (part.b_turned[:, shared:], self._x, rows[:, shared:])
+        yield functools.partial(is_finite, rows)
+
+    def backward_weights(
+        self, part: Part, x: Array, du: Sequence[Array], db: Array | None, dy: Array
+    ) -> Iterator[Step]:
+        """Set what these rows give of both."""
+        yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
+        yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
+        yield from self._convolve(du, db)
+
+    def _convolve(self, u: Sequence[Array], bias: Array | None) -> Iterator[Step]:
+        for i, (run, x, w, y) in enumerate(zip(self._along, self._each[0], u, self._each[1], strict=True)):
+            yield run, ((x, w, y) if bias is None or i != ONE else (x, w, bias, y))
+
+    @functools.cached_property
+    def _fill_x(self) -> Primitive:
+        return _product(*_filling(self._cut.x, self._count, self._tiles, self._inside))
+
+    @functools.cached_property
+    def _fill_y(self) -> Primitive:
+        return _product(*_filling(self._cut.y, self._count, self._tiles, self._made))
+
+    @functools.cached_property
+    def _empty_x(self) -> Primitive:
+        return _product(*_emptying(self._cut.x, self._count, self._tiles, self._inside - self._shared))
+
+    @functools.cached_property
+    def _add_to_x(self) -> Primitive:
+        return _product(*_emptying(self._cut.x, self._count, self._tiles, self._shared), ((1.0,),))
+
+    @functools.cached_property
+    def _empty_y(self) -> Primitive:
+        return _product(*_emptying(self._cut.y, self._count, self._tiles, self._made), self._post_ops)
+
+
+def _filling(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout, Layout, Layout]:
+    """How a matrix, rows of images, and of tiles lie whose product is the last."""
+    return plain_layout((1, tiles, rows)), images.rows(count, rows), images.tiles(count, tiles)
+
+
+def _emptying(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout, Layout, Layout]:
+    """The same of a matrix, tiles, and rows of images."""
+    return plain_layout((1, rows, tiles)), images.tiles(count, tiles), images.rows(count, rows)
+
+
+def fills_fast(cut: Cut, part: Part) -> bool:
+    """Whether tiles are filled by what is not the library's plainest way."""
+    return not is_reference(_describe_product(*_filling(cut.x, part.count, *part.b.shape[1:])))
