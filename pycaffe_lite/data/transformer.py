@@ -39,12 +39,6 @@ class DataTransformer:
     """
 
     def __init__(self, transform_param: TransformationParameter, phase: int, rng: np.random.Generator) -> None:
-        if transform_param.HasField("mean_file") and transform_param.mean_value:
-            raise ParameterError(
-                "transform_param has both mean_file and mean_value",
-                field="transform_param.mean_file",
-                hint="Give one of them.",
-            )
         if transform_param.force_color and transform_param.force_gray:
             raise ParameterError(
                 "transform_param sets both force_color and force_gray",
@@ -55,7 +49,7 @@ class DataTransformer:
         self._crop = transform_param.crop_size
         self._random_crop = self._crop > 0 and phase == TRAIN
         self._rng = rng
-        self._mean_image = read_mean_image(transform_param.mean_file) if transform_param.HasField("mean_file") else None
+        self._mean_image = mean_image(transform_param)
         self._mean_values = np.array(transform_param.mean_value, np.float32).reshape(-1, 1, 1)
 
     def shape(self, datum_shape: Sequence[int]) -> Shape:
@@ -134,6 +128,21 @@ class DataTransformer:
             out -= self._mean_values
         if self._param.scale != 1:
             out *= self._param.scale
+
+
+def mean_image(param: TransformationParameter) -> FloatArray | None:
+    """The mean image that is asked for, if one is; raises what read_mean_image raises, and ParameterError where
+    mean_value is given too.
+    """
+    if not param.HasField("mean_file"):
+        return None
+    if param.mean_value:
+        raise ParameterError(
+            "transform_param has both mean_file and mean_value",
+            field="transform_param.mean_file",
+            hint="Give one of them.",
+        )
+    return read_mean_image(param.mean_file)
 
 
 def read_mean_image(path: str) -> FloatArray:

@@ -8,7 +8,7 @@ from pycaffe_lite._files import read_bytes
 from pycaffe_lite._typing import Array, FloatArray
 from pycaffe_lite.constraints import Constraint, at_least, non_empty
 from pycaffe_lite.data.images import decode_image, locate, resize_image
-from pycaffe_lite.data.transformer import read_mean_image
+from pycaffe_lite.data.transformer import mean_image
 from pycaffe_lite.data.windows import IMAGE, LABEL, OVERLAP, X1, fit_window, read_window_file
 from pycaffe_lite.errors import DataError, ParameterError, ShapeError, size_text
 from pycaffe_lite.layer import Blobs, exactly
@@ -85,14 +85,8 @@ class WindowData(PrefetchingLayer):
 
     def _read_mean(self) -> FloatArray:
         """What to subtract from a crop: (3, crop_size, crop_size), or (1 or 3, 1, 1)."""
-        t, crop = self._transform, self._crop
-        if t.HasField("mean_file") and t.mean_value:
-            raise ParameterError(
-                "transform_param has both mean_file and mean_value",
-                field="transform_param.mean_file",
-                hint="Give one of them.",
-            )
-        if not t.HasField("mean_file"):
+        t, crop, mean = self._transform, self._crop, mean_image(self._transform)
+        if mean is None:
             if len(t.mean_value) not in (0, 1, CHANNELS):
                 raise ParameterError(
                     f"There are {len(t.mean_value)} mean_value's",
@@ -100,7 +94,6 @@ class WindowData(PrefetchingLayer):
                     hint=f"Give one, or {CHANNELS}: B, G, R.",
                 )
             return np.array(t.mean_value or [0], np.float32).reshape(-1, 1, 1)
-        mean = read_mean_image(t.mean_file)
         if mean.shape[0] != CHANNELS or min(mean.shape[1:]) < crop:
             raise ShapeError(
                 f"The mean image '{t.mean_file}' is {size_text(mean.shape)}",
