@@ -51,7 +51,7 @@ class ConvolutionPrimitives(Direct):
         if self._backward is None and self._cut is not None:
             of_weights, of_data = self.backward_weights(), self.backward_data()
             if isinstance(of_weights, BackwardWeights) and isinstance(of_data, BackwardData):
-                self._backward = Backward(of_weights, of_data)
+                self._backward = of_weights.with_data(of_data)
         return self._backward
 
     def _best(self, name: str, by_windows: Runs, make: Callable[[Cut, Runs], Runs | None]) -> Runs:

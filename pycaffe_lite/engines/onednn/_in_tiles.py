@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from pycaffe_lite.engines.onednn._primitive import (
     PostOp,
     operands,
 )
-from pycaffe_lite.engines.onednn._tile_steps import Filters, Step, Steps, fills_fast
+from pycaffe_lite.engines.onednn._tile_products import Padded, Products
+from pycaffe_lite.engines.onednn._tile_steps import Filters, Gradients, Step, Steps, Tiles, fills_fast
 from pycaffe_lite.engines.onednn._winograd import Cut, Part
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.layers._winograd import ONE, is_finite
@@ -43,9 +44,13 @@ def _has_channels_innermost(arguments: dict[int, Layout]) -> bool:
     return all(lies is channels_innermost(lies.shape) for lies in images)
 
 
-class InTiles:
+Kind = TypeVar("Kind", bound=Tiles)
+
+
+class InTiles(Generic[Kind]):
     """What computes a pass of a convolution in tiles: as Adaptive. `by_windows` computes the same, with these post-ops,
-    which take each number for itself and leave none finite that was not.
+    which take each number for itself and leave none finite that was not. `new` makes what is done with parts of a kind,
+    in so many bytes.
     """
 
     what: ClassVar[str]
@@ -58,32 +63,16 @@ class InTiles:
         by_windows: Runs,
         post_ops: tuple[PostOp, ...],
         parts: list[Part],
-        along: dict[Shape, list[Passed]],
+        new: Callable[[Part, Array], Kind],
+        nbytes: int,
         filters: Filters,
     ) -> None:
         self._cut, self._by_windows, self._post_ops = cut, by_windows, post_ops
-        self._parts, self._along, self._filters = parts, along, filters
-        self._nbytes = -(-max(Steps.nbytes(cut, part) for part in parts) // CACHE_LINE) * CACHE_LINE
-        self._memory, self._steps = NO_MEMORY, dict[Shape, Steps]()
+        self._parts, self._new, self._filters = parts, new, filters
+        self._nbytes = -(-nbytes // CACHE_LINE) * CACHE_LINE
+        self._memory, self._steps = NO_MEMORY, dict[Shape, Kind]()
         self._images = {SRC: cut.x, DIFF_SRC: cut.x, DST: cut.y, DIFF_DST: cut.y}
         self.arguments: dict[int, Lies] = {**by_windows.arguments}
-
-    @classmethod
-    def make(cls, cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()) -> Runs | None:
-        """None where what is left to do is not fast."""
-        parts, along = cut.parts(), dict[Shape, list[Passed]]()
-        biases = (False, not {BIAS, DIFF_BIAS}.isdisjoint(by_windows.arguments))
-        for part in parts:
-            if part.kind not in along:
-                plain, at_one = (cut.along_the_width(part, bias=bias).passed(cls.what) for bias in biases)
-                if plain is None or at_one is None or not fills_fast(cut, part):
-                    return None
-                along[part.kind] = [at_one if i == ONE else plain for i in range(cut.values)]
-        all_arguments = [arguments for of_kind in along.values() for _, arguments in of_kind]
-        lies = {arguments[cls.weights] for arguments in all_arguments}
-        if len(lies) > 1 or not all(map(_has_channels_innermost, all_arguments)):
-            return None
-        return cls(cut, by_windows, post_ops, parts, along, Filters(cut, *lies))
 
     def adapted(self, scratch: Scratch, *arrays: Array) -> Done:
         """As Adaptive's."""
@@ -143,12 +132,11 @@ class InTiles:
     def _workspace(self) -> Array:
         return library().workspace(self._nbytes)
 
-    def _each(self) -> Iterator[tuple[Part, Steps]]:
+    def _each(self) -> Iterator[tuple[Part, Kind]]:
         """All parts, and what works on them."""
         for part in self._parts:
             if part.kind not in self._steps:
-                floats = self._memory[: self._nbytes].view(FLOAT)
-                self._steps[part.kind] = Steps(self._cut, part, floats, self._along[part.kind], self._post_ops)
+                self._steps[part.kind] = self._new(part, self._memory[: self._nbytes].view(FLOAT))
             yield part, self._steps[part.kind]
 
 
@@ -172,12 +160,57 @@ class _Planned(Called):
         return None if arrays is None else self._plan(*arrays)
 
 
-class _WithFilters(InTiles):
+def _by_products(cut: Cut, by_windows: Runs) -> tuple[Any, ...] | None:
+    """What BackwardWeights is to be made of to compute its pass by products; None where these do not pay."""
+    parts, padded = cut.parts(), Padded.of(cut)
+    if cut.geometry.stride[1] > 1 or not padded.pays(parts):
+        return None
+
+    def new(part: Part, memory: Array) -> Products:
+        return Products(padded, part, memory)
+
+    nbytes = max(map(padded.nbytes, parts))
+    return cut, by_windows, (), parts, new, nbytes, Filters(cut, padded.gradients)
+
+
+def _along_the_width(
+    pass_of: type[InTiles[Any]], cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()
+) -> tuple[Any, ...] | None:
+    """What the class is to be made of to compute its pass by convolutions along the width; None where these, or what
+    else is left to do, are not fast.
+    """
+    parts, along = cut.parts(), dict[Shape, list[Passed]]()
+    biases = (False, not {BIAS, DIFF_BIAS}.isdisjoint(by_windows.arguments))
+    for part in parts:
+        if part.kind not in along:
+            plain, at_one = (cut.along_the_width(part, bias=bias).passed(pass_of.what) for bias in biases)
+            if plain is None or at_one is None or not fills_fast(cut.x, part):
+                return None
+            along[part.kind] = [at_one if i == ONE else plain for i in range(cut.values)]
+    all_arguments = [arguments for of_kind in along.values() for _, arguments in of_kind]
+    lies = {arguments[pass_of.weights] for arguments in all_arguments}
+    if len(lies) > 1 or not all(map(_has_channels_innermost, all_arguments)):
+        return None
+    nbytes = max(Steps.nbytes(cut.x, cut.y, part) for part in parts)
+
+    def new(part: Part, memory: Array) -> Steps:
+        return Steps(cut, part, memory, along[part.kind], post_ops)
+
+    return cut, by_windows, post_ops, parts, new, nbytes, Filters(cut, *lies)
+
+
+class _WithFilters(InTiles[Steps]):
     """A pass that reads w."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.arguments[WEIGHTS] = self._filters
+
+    @classmethod
+    def make(cls, cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()) -> Runs | None:
+        """None where it would not be fast."""
+        made_of = _along_the_width(cls, cut, by_windows, post_ops)
+        return None if made_of is None else cls(*made_of)
 
     def _run_by_windows(self, scratch: Scratch, arrays: Sequence[Array]) -> None:
         assert self._filters.made_from is not None
@@ -213,7 +246,7 @@ class BackwardData(_WithFilters):
             yield from steps.backward_data(part, dx, u, dy)
 
 
-class BackwardWeights(InTiles):
+class BackwardWeights(InTiles[Gradients]):
     """The gradients of the weights, which it gives in plain order, and of the biases."""
 
     what, weights = "backward_weights", DIFF_WEIGHTS
@@ -221,6 +254,16 @@ class BackwardWeights(InTiles):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.arguments[DIFF_WEIGHTS] = self._cut.weights
+
+    @classmethod
+    def make(cls, cut: Cut, by_windows: Runs) -> Runs | None:
+        """None where it would not be fast."""
+        made_of = _by_products(cut, by_windows) or _along_the_width(cls, cut, by_windows)
+        return None if made_of is None else cls(*made_of)
+
+    def with_data(self, of_data: BackwardData) -> Backward | None:
+        """Both at once; None where tiles of dy do not lie alike, here with zeros behind."""
+        return Backward(self, of_data) if self._nbytes == of_data._nbytes else None
 
     def _workspace(self) -> Array:
         return library().workspace(self._nbytes + 2 * self._filters.nbytes)
@@ -237,10 +280,7 @@ class BackwardWeights(InTiles):
         sums += db
         addends += [np.empty_like(b) for b in db]
         for i, ((part, steps), more_steps) in enumerate(zip(self._each(), more, strict=False)):
-            du, *of_biases = addends if i else sums
-            yield from steps.backward_weights(part, x, list(du), of_biases[0] if db else None, dy)
-            if i:
-                yield functools.partial(_add, sums, addends)
+            yield from steps.backward_weights(part, x, dy, sums, addends if i else None)
             yield from more_steps
         yield functools.partial(self._give, sums[0], dw, behind[nbytes:])
         for gradient in (dw, *db):
@@ -263,8 +303,8 @@ class Backward(BackwardWeights):
     """All gradients, as the two passes give them: tiles of dy are filled once. dx and G w come last."""
 
     def __init__(self, of_weights: BackwardWeights, of_data: BackwardData) -> None:
-        cut, by_windows, parts = of_weights._cut, of_weights._by_windows, of_weights._parts
-        super().__init__(cut, by_windows, (), parts, of_weights._along, of_weights._filters)
+        w = of_weights
+        super().__init__(w._cut, w._by_windows, (), w._parts, w._new, w._nbytes, w._filters)
         self._of_weights, self._of_data = of_weights, of_data
         self.arguments |= {number: of_data.arguments[number] for number in (DIFF_SRC, WEIGHTS)}
 
@@ -279,9 +319,3 @@ class Backward(BackwardWeights):
         *others, dx, w = arrays
         self._of_weights._run_by_windows(scratch, others)
         self._of_data._run_by_windows(scratch, (dx, w, others[-1]))
-
-
-def _add(sums: Sequence[Array], addends: Sequence[Array]) -> bool:
-    for whole, addend in zip(sums, addends, strict=True):
-        np.add(whole, addend, out=whole)
-    return True

@@ -6,6 +6,8 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn._arrays import FLOAT, is_reference, layout
 from pycaffe_lite.engines.onednn._direct import Passed
@@ -69,15 +71,15 @@ class Filters:
 def _multiply(matrix: Layout, count: int, thread: int) -> Primitive:
     """What multiplies such a matrix and rows of so many numbers, for use by this thread."""
     rows, columns = matrix.shape
-    return _product(matrix, plain_layout((columns, count)), plain_layout((rows, count)))
+    return product(matrix, plain_layout((columns, count)), plain_layout((rows, count)))
 
 
-def _product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Primitive:
-    description = _describe_product(a, b, c, post_ops)
+def product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Primitive:
+    description = describe_product(a, b, c, post_ops)
     return Primitive(description, {SRC: a, WEIGHTS: b, DST: c, **operands(post_ops)})
 
 
-def _describe_product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Description:
+def describe_product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Description:
     made = Description.make("matmul", library().engine, a.handle, b.handle, None, c.handle, post_ops=post_ops)
     assert made is not None
     return made
@@ -87,23 +89,56 @@ Step = tuple[Primitive, Sequence[Array]] | Callable[[], bool]
 """A primitive, and what it is to be run with; or what else is to be done, and says whether to go on."""
 
 
-class Steps:
-    """What a pass does with parts of one kind: memory for tiles of x and of y, and primitives that work in it. Weights
-    are given as n arrays.
-    """
+class Tiles:
+    """Memory for tiles of x and of y of parts of one kind, and what fills it."""
 
-    def __init__(self, cut: Cut, part: Part, memory: Array, along: list[Passed], post_ops: tuple[PostOp, ...]) -> None:
-        self._cut, self._count, self._shared = cut, part.count, part.band.shared
+    def __init__(self, x: Images, y: Images, part: Part, memory: Array, apart: tuple[int, int] = (0, 0)) -> None:
+        """`apart`: so many numbers lie before the tiles of x, and between these and those of y."""
+        self._images, self._count, self._shared = (x, y), part.count, part.band.shared
         (_, self._tiles, self._inside), self._made = part.b.shape, part.a.shape[1]
-        in_x, in_y = (self._count * self._tiles * images.wide for images in (cut.x, cut.y))
-        self._x, self._y = memory[:in_x], memory[in_x : in_x + in_y]
-        self._each = [list(tiles.reshape(cut.values, -1)) for tiles in (self._x, self._y)]
-        self._along, self._post_ops = [Primitive(*passed) for passed in along], post_ops
+        in_x, in_y = (self._count * self._tiles * images.pitch for images in (x, y))
+        of_y = apart[0] + in_x + apart[1]
+        self._x, self._y = memory[apart[0] : apart[0] + in_x], memory[of_y : of_y + in_y]
 
     @staticmethod
-    def nbytes(cut: Cut, part: Part) -> int:
-        """How much memory they take."""
-        return int(4 * part.count * part.b.shape[1]) * (cut.x.wide + cut.y.wide)
+    def nbytes(x: Images, y: Images, part: Part, apart: tuple[int, int] = (0, 0)) -> int:
+        """How much it is."""
+        return 4 * (int(part.count * part.b.shape[1]) * (x.pitch + y.pitch) + sum(apart))
+
+    @functools.cached_property
+    def _fill_x(self) -> Primitive:
+        return product(*_filling(self._images[0], self._count, self._tiles, self._inside))
+
+    @functools.cached_property
+    def _fill_y(self) -> Primitive:
+        return product(*_filling(self._images[1], self._count, self._tiles, self._made))
+
+
+class Gradients(Tiles):
+    """Tiles, and what sets the gradients of weights and biases."""
+
+    def backward_weights(
+        self, part: Part, x: Array, dy: Array, sums: Sequence[Array], addends: Sequence[Array] | None
+    ) -> Iterator[Step]:
+        """Set `sums`, those of the weights and, if there are any, of the biases, to what these rows give of them; with
+        `addends`, memory for as much, add it.
+        """
+        yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
+        yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
+        yield from self._gradients(sums, addends)
+
+    def _gradients(self, sums: Sequence[Array], addends: Sequence[Array] | None) -> Iterator[Step]:
+        """The same of the tiles."""
+        raise NotImplementedError
+
+
+class Steps(Gradients):
+    """What a pass does with parts of one kind: primitives that work in their tiles. Weights are given as n arrays."""
+
+    def __init__(self, cut: Cut, part: Part, memory: Array, along: list[Passed], post_ops: tuple[PostOp, ...]) -> None:
+        super().__init__(cut.x, cut.y, part, memory)
+        self._each = [list(tiles.reshape(cut.values, -1)) for tiles in (self._x, self._y)]
+        self._along, self._post_ops = [Primitive(*passed) for passed in along], post_ops
 
     def forward(
         self, part: Part, x: Array, u: Sequence[Array], bias: Array | None, y: Array, numbers: Sequence[Array]
@@ -129,37 +164,33 @@ class Steps:
             yield self._empty_x, (part.b_turned[:, shared:], self._x, rows[:, shared:])
         yield functools.partial(is_finite, rows)
 
-    def backward_weights(
-        self, part: Part, x: Array, du: Sequence[Array], db: Array | None, dy: Array
-    ) -> Iterator[Step]:
-        """Set what these rows give of both."""
-        yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
-        yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
-        yield from self._convolve(du, db)
+    def _gradients(self, sums: Sequence[Array], addends: Sequence[Array] | None) -> Iterator[Step]:
+        du, *db = addends or sums
+        yield from self._convolve(list(du), db[0] if db else None)
+        if addends:
+            yield functools.partial(_add, sums, addends)
 
     def _convolve(self, u: Sequence[Array], bias: Array | None) -> Iterator[Step]:
         for i, (run, x, w, y) in enumerate(zip(self._along, self._each[0], u, self._each[1], strict=True)):
             yield run, ((x, w, y) if bias is None or i != ONE else (x, w, bias, y))
 
     @functools.cached_property
-    def _fill_x(self) -> Primitive:
-        return _product(*_filling(self._cut.x, self._count, self._tiles, self._inside))
-
-    @functools.cached_property
-    def _fill_y(self) -> Primitive:
-        return _product(*_filling(self._cut.y, self._count, self._tiles, self._made))
-
-    @functools.cached_property
     def _empty_x(self) -> Primitive:
-        return _product(*_emptying(self._cut.x, self._count, self._tiles, self._inside - self._shared))
+        return product(*_emptying(self._images[0], self._count, self._tiles, self._inside - self._shared))
 
     @functools.cached_property
     def _add_to_x(self) -> Primitive:
-        return _product(*_emptying(self._cut.x, self._count, self._tiles, self._shared), ((1.0,),))
+        return product(*_emptying(self._images[0], self._count, self._tiles, self._shared), ((1.0,),))
 
     @functools.cached_property
     def _empty_y(self) -> Primitive:
-        return _product(*_emptying(self._cut.y, self._count, self._tiles, self._made), self._post_ops)
+        return product(*_emptying(self._images[1], self._count, self._tiles, self._made), self._post_ops)
+
+
+def _add(sums: Sequence[Array], addends: Sequence[Array]) -> bool:
+    for whole, addend in zip(sums, addends, strict=True):
+        np.add(whole, addend, out=whole)
+    return True
 
 
 def _filling(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout, Layout, Layout]:
@@ -172,6 +203,6 @@ def _emptying(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout
     return plain_layout((1, rows, tiles)), images.tiles(count, tiles), images.rows(count, rows)
 
 
-def fills_fast(cut: Cut, part: Part) -> bool:
+def fills_fast(x: Images, part: Part) -> bool:
     """Whether tiles are filled by what is not the library's plainest way."""
-    return not is_reference(_describe_product(*_filling(cut.x, part.count, *part.b.shape[1:])))
+    return not is_reference(describe_product(*_filling(x, part.count, *part.b.shape[1:])))

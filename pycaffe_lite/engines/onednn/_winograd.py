@@ -62,6 +62,8 @@ class Images:
     """Of this shape, (N, C, H, W), with the channels innermost: H rows of `wide` numbers each."""
 
     shape: Shape
+    behind: int = 0
+    """Places that a row of tiles has more, after its last."""
 
     @property
     def lie(self) -> Layout:
@@ -71,6 +73,11 @@ class Images:
     def wide(self) -> int:
         _, channels, _, width = self.shape
         return channels * width
+
+    @property
+    def pitch(self) -> int:
+        """Numbers from one row of tiles to the next."""
+        return self.wide + self.shape[1] * self.behind
 
     def rows_in(self, memory: Array) -> Array:
         """(N, H, W C)."""
@@ -83,7 +90,7 @@ class Images:
 
     def tiles(self, count: int, rows: int) -> Layout:
         """Rows of tiles, the same of all images next to each other."""
-        return strided_layout((count, rows, self.wide), (self.wide, count * self.wide, 1))
+        return strided_layout((count, rows, self.wide), (self.pitch, count * self.pitch, 1))
 
 
 class Cut:
@@ -95,7 +102,7 @@ class Cut:
         self._tiles = TileRows(w[2], geometry.pad[0], x[2], y[2])
         self.g, self.values = self._tiles.g, self._tiles.values
         """G, and how many values a tile has: n."""
-        self._w, self._geometry = w, geometry
+        self.geometry, self._w = geometry, w
 
     def pays(self, *, learning: bool) -> bool:
         """Whether that is faster than by windows."""
@@ -134,7 +141,7 @@ class Cut:
 
     def along_the_width(self, part: Part, *, bias: bool) -> Direct:
         """The convolution of one value of all tiles, taken for an image for each thread, with kernels one row high."""
-        (_, c, _, wide), (_, o, _, columns), g = self.x.shape, self.y.shape, self._geometry
+        (_, c, _, wide), (_, o, _, columns), g = self.x.shape, self.y.shape, self.geometry
         rows = part.count * part.b.shape[1] // self.values
         num = math.gcd(rows, library().threads)
         flat = Geometry((1, g.kernel[1]), (1, g.stride[1]), (0, g.pad[1]), (1, g.dilation[1]), g.group)
@@ -143,6 +150,6 @@ class Cut:
 
     def rows_of_kernels(self, w: Array) -> Iterator[Array]:
         """Weights (O, C / group, h, w) row by row: (O, C / group, 1, w), or the same for each group."""
-        group = self._geometry.group
+        group = self.geometry.group
         kernels = w if group == 1 else w.reshape(group, -1, *w.shape[1:])
         return (kernels[..., row : row + 1, :] for row in range(w.shape[2]))

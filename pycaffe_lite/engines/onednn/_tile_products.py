@@ -1,0 +1,131 @@
+"""The gradients of weights of a convolution in tiles, as matrix products: one for each column of the kernels.
+
+Rows of tiles have zeros behind the last place, of x as many as pad it, of dy up to the same length. So, of all rows one
+after the other, any place p of dy has met place p + k - pad of x through column k of the kernels: where that one is
+padding, or is in another row, x or dy is 0. Of each value of the tiles
+
+    du[k] = x[k - pad :]ᵀ dy                            (C, O), of (places, C) and (places, O)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pycaffe_lite._typing import Array
+from pycaffe_lite.engines.onednn._arrays import FLOAT, is_reference
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._primitive import Layout, PostOp, plain_layout, strided_layout
+from pycaffe_lite.engines.onednn._tile_steps import Gradients, Step, describe_product, fills_fast, product
+from pycaffe_lite.engines.onednn._winograd import Cut, Images, Part
+from pycaffe_lite.layers._winograd import ONE
+from pycaffe_lite.memory import CACHE_LINE
+
+MOST_ZEROS = 0.15
+"""Behind a row of dy, in parts of it, up to which products are faster, without AVX-512. Their time in that of
+convolutions along the width, one thread: kernels 3 wide, 64 channels to 64, 56 wide, 0.52; 512 to 512, 7 wide, 0.90;
+5 wide, 16 to 32, 28 wide, 0.82; 32 to 64, 8 wide, 0.98; LeNet's conv2, 20 to 50, 8 wide and 4 zeros, 1.24.
+"""
+ONTO: tuple[PostOp, ...] = ((1.0,),)
+"""What has a product added to what is there."""
+
+
+@dataclass(frozen=True)
+class Padded:
+    """How rows of tiles of x and of y, (N, C, H, W) each, are padded, and what products there are."""
+
+    x: Images
+    y: Images
+    long: int
+    """Places of a row."""
+    shifts: tuple[int, ...]
+    """How many places x is ahead of y, for each column of the kernels."""
+    group: int
+    values: int
+
+    @classmethod
+    def of(cls, cut: Cut) -> Padded:
+        g, width, columns = cut.geometry, cut.x.shape[3], cut.y.shape[3]
+        long = max(columns, width + max(g.pad[1], g.far[1]))
+        x, y = replace(cut.x, behind=long - width), replace(cut.y, behind=long - columns)
+        return cls(x, y, long, tuple(k * g.dilation[1] - g.pad[1] for k in range(g.kernel[1])), g.group, cut.values)
+
+    @property
+    def apart(self) -> tuple[int, int]:
+        """Numbers before the tiles of x and behind them, which products see too."""
+        line = CACHE_LINE // 4
+        before, behind = (max(0, n) * self.x.shape[1] for n in (-min(self.shifts), max(self.shifts)))
+        return -(-before // line) * line, -(-behind // line) * line
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Those of x and y in a group."""
+        return self.x.shape[1] // self.group, self.y.shape[1] // self.group
+
+    @property
+    def gradients(self) -> Layout:
+        """How those of kernels one row high lie: as (columns of the kernels, groups, C, O)."""
+        c, o = self.channels
+        shape, strides = (self.group, o, c, 1, len(self.shifts)), (c * o, 1, o, 1, self.group * c * o)
+        return strided_layout(shape, strides) if self.group > 1 else strided_layout(shape[1:], strides[1:])
+
+    def pays(self, parts: Sequence[Part]) -> bool:
+        """Whether products are faster than convolutions along the width."""
+        if library().has_avx512 or self.y.behind > MOST_ZEROS * self.y.shape[3]:
+            return False
+        slow = (is_reference(describe_product(*self.product_of(part))) for part in parts)
+        return not any(slow) and all(fills_fast(images, part) for images in (self.x, self.y) for part in parts)
+
+    def nbytes(self, part: Part) -> int:
+        """Memory for tiles."""
+        return Gradients.nbytes(self.x, self.y, part, self.apart)
+
+    def product_of(self, part: Part) -> tuple[Layout, Layout, Layout]:
+        """How x, dy and du lie: of all values, one column and one group."""
+        (c, o), places = self.channels, part.count * part.b.shape[1] // self.values * self.long
+        channels, outputs, row = self.x.shape[1], self.y.shape[1], len(self.shifts) * self.group * c * o
+        x = strided_layout((self.values, c, places), (places * channels, 1, channels))
+        y = strided_layout((self.values, places, o), (places * outputs, outputs, 1))
+        return x, y, strided_layout((self.values, c, o), (row, o, 1))
+
+
+class Products(Gradients):
+    """What sets the gradients that parts of one kind give."""
+
+    def __init__(self, padded: Padded, part: Part, memory: Array) -> None:
+        super().__init__(padded.x, padded.y, part, memory, padded.apart)
+        (_, channels, _, width), (_, outputs, _, columns), (c, o) = padded.x.shape, padded.y.shape, padded.channels
+        (before, behind), long, group = padded.apart, padded.long, padded.group
+        end = before + len(self._x)
+        x, y = self._x.reshape(-1, long, channels), self._y.reshape(-1, long, outputs)
+        zeros = memory[:before], memory[end : end + behind], x[:, width:], y[:, columns:]
+        self._zeros = [array for array in zeros if array.size]
+        self._given = [
+            (memory[before + shift * channels + g * c :], self._y[g * o :], (k * group + g) * c * o)
+            for k, shift in enumerate(padded.shifts)
+            for g in range(group)
+        ]
+        """x and dy of each product, and where in du it is."""
+        lies = padded.product_of(part)
+        self._set, self._add = product(*lies), product(*lies, ONTO)
+        of_one = self._y.reshape(padded.values, -1, outputs)[ONE]
+        self._of_one, self._ones = of_one, np.ones((1, len(of_one)), FLOAT)
+        sums = plain_layout(self._ones.shape), plain_layout(of_one.shape), plain_layout((1, outputs))
+        self._set_biases, self._add_biases = product(*sums), product(*sums, ONTO)
+
+    def _gradients(self, sums: Sequence[Array], addends: Sequence[Array] | None) -> Iterator[Step]:
+        du, *biases = sums
+        yield self._clear
+        run, of_biases = (self._add, self._add_biases) if addends else (self._set, self._set_biases)
+        flat = du.reshape(-1)
+        for x, dy, place in self._given:
+            yield run, (x, dy, flat[place:])
+        for db in biases:
+            yield of_biases, (self._ones, self._of_one, db)
+
+    def _clear(self) -> bool:
+        for zeros in self._zeros:
+            zeros.fill(0)
+        return True
