@@ -5,18 +5,16 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic
 
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.done import Call, Called, Done, all_there
-from pycaffe_lite.engines.onednn._arrays import FLOAT, NAMES, WRITTEN, Runs, Target, channels_innermost, layout, read
-from pycaffe_lite.engines.onednn._direct import Passed
+from pycaffe_lite.engines.onednn._arrays import FLOAT, NAMES, WRITTEN, Runs, Target, layout, read
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import (
     BIAS,
-    DIFF_BIAS,
     DIFF_DST,
     DIFF_SRC,
     DIFF_WEIGHTS,
@@ -28,51 +26,24 @@ from pycaffe_lite.engines.onednn._primitive import (
     PostOp,
     operands,
 )
-from pycaffe_lite.engines.onednn._tile_products import Padded, Products
-from pycaffe_lite.engines.onednn._tile_steps import Filters, Gradients, Step, Steps, Tiles, fills_fast
+from pycaffe_lite.engines.onednn._tile_plans import Kind, Plan, along_the_width, by_products
+from pycaffe_lite.engines.onednn._tile_steps import Gradients, Step, Steps
 from pycaffe_lite.engines.onednn._winograd import Cut, Part
 from pycaffe_lite.layers._geometry import Scratch
-from pycaffe_lite.layers._winograd import ONE, is_finite
-from pycaffe_lite.memory import CACHE_LINE, aligned
+from pycaffe_lite.layers._winograd import is_finite
+from pycaffe_lite.memory import aligned
 
 NO_MEMORY = aligned(0, "u1")
 
 
-def _has_channels_innermost(arguments: dict[int, Layout]) -> bool:
-    """Whether images lie as tiles do."""
-    images = (lies for number, lies in arguments.items() if number in NAMES)
-    return all(lies is channels_innermost(lies.shape) for lies in images)
-
-
-Kind = TypeVar("Kind", bound=Tiles)
-
-
 class InTiles(Generic[Kind]):
-    """What computes a pass of a convolution in tiles: as Adaptive. `by_windows` computes the same, with these post-ops,
-    which take each number for itself and leave none finite that was not. `new` makes what is done with parts of a kind,
-    in so many bytes.
-    """
+    """What computes a pass of a convolution in tiles: as Adaptive."""
 
-    what: ClassVar[str]
-    """The pass, as Direct calls it."""
-    weights: ClassVar[int] = WEIGHTS
-
-    def __init__(
-        self,
-        cut: Cut,
-        by_windows: Runs,
-        post_ops: tuple[PostOp, ...],
-        parts: list[Part],
-        new: Callable[[Part, Array], Kind],
-        nbytes: int,
-        filters: Filters,
-    ) -> None:
-        self._cut, self._by_windows, self._post_ops = cut, by_windows, post_ops
-        self._parts, self._new, self._filters = parts, new, filters
-        self._nbytes = -(-nbytes // CACHE_LINE) * CACHE_LINE
+    def __init__(self, plan: Plan[Kind]) -> None:
+        self._plan, self._cut, self._by_windows, self._filters = plan, plan.cut, plan.by_windows, plan.filters
         self._memory, self._steps = NO_MEMORY, dict[Shape, Kind]()
-        self._images = {SRC: cut.x, DIFF_SRC: cut.x, DST: cut.y, DIFF_DST: cut.y}
-        self.arguments: dict[int, Lies] = {**by_windows.arguments}
+        self._images = {SRC: plan.cut.x, DIFF_SRC: plan.cut.x, DST: plan.cut.y, DIFF_DST: plan.cut.y}
+        self.arguments: dict[int, Lies] = {**plan.by_windows.arguments}
 
     def adapted(self, scratch: Scratch, *arrays: Array) -> Done:
         """As Adaptive's."""
@@ -117,26 +88,26 @@ class InTiles(Generic[Kind]):
     def _all_steps(self, arrays: Sequence[Array]) -> Iterator[Step]:
         """What is to be done with such arrays, which lie as wanted."""
         self._work_in(self._workspace())
-        return self._plan(arrays)
+        return self._to_do(arrays)
 
     def _work_in(self, memory: Array) -> None:
         if memory is not self._memory:
             self._memory, self._steps = memory, {}
 
-    def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+    def _to_do(self, arrays: Sequence[Array]) -> Iterator[Step]:
         raise NotImplementedError
 
     def _run_by_windows(self, scratch: Scratch, arrays: Sequence[Array]) -> None:
         raise NotImplementedError
 
     def _workspace(self) -> Array:
-        return library().workspace(self._nbytes)
+        return library().workspace(self._plan.nbytes)
 
     def _each(self) -> Iterator[tuple[Part, Kind]]:
         """All parts, and what works on them."""
-        for part in self._parts:
+        for part in self._plan.parts:
             if part.kind not in self._steps:
-                self._steps[part.kind] = self._new(part, self._memory[: self._nbytes].view(FLOAT))
+                self._steps[part.kind] = self._plan.new(part, self._memory[: self._plan.nbytes].view(FLOAT))
             yield part, self._steps[part.kind]
 
 
@@ -160,57 +131,20 @@ class _Planned(Called):
         return None if arrays is None else self._plan(*arrays)
 
 
-def _by_products(cut: Cut, by_windows: Runs) -> tuple[Any, ...] | None:
-    """What BackwardWeights is to be made of to compute its pass by products; None where these do not pay."""
-    parts, padded = cut.parts(), Padded.of(cut)
-    if cut.geometry.stride[1] > 1 or not padded.pays(parts):
-        return None
-
-    def new(part: Part, memory: Array) -> Products:
-        return Products(padded, part, memory)
-
-    nbytes = max(map(padded.nbytes, parts))
-    return cut, by_windows, (), parts, new, nbytes, Filters(cut, padded.gradients)
-
-
-def _along_the_width(
-    pass_of: type[InTiles[Any]], cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()
-) -> tuple[Any, ...] | None:
-    """What the class is to be made of to compute its pass by convolutions along the width; None where these, or what
-    else is left to do, are not fast.
-    """
-    parts, along = cut.parts(), dict[Shape, list[Passed]]()
-    biases = (False, not {BIAS, DIFF_BIAS}.isdisjoint(by_windows.arguments))
-    for part in parts:
-        if part.kind not in along:
-            plain, at_one = (cut.along_the_width(part, bias=bias).passed(pass_of.what) for bias in biases)
-            if plain is None or at_one is None or not fills_fast(cut.x, part):
-                return None
-            along[part.kind] = [at_one if i == ONE else plain for i in range(cut.values)]
-    all_arguments = [arguments for of_kind in along.values() for _, arguments in of_kind]
-    lies = {arguments[pass_of.weights] for arguments in all_arguments}
-    if len(lies) > 1 or not all(map(_has_channels_innermost, all_arguments)):
-        return None
-    nbytes = max(Steps.nbytes(cut.x, cut.y, part) for part in parts)
-
-    def new(part: Part, memory: Array) -> Steps:
-        return Steps(cut, part, memory, along[part.kind], post_ops)
-
-    return cut, by_windows, post_ops, parts, new, nbytes, Filters(cut, *lies)
-
-
 class _WithFilters(InTiles[Steps]):
     """A pass that reads w."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    what: ClassVar[str]
+
+    def __init__(self, plan: Plan[Steps]) -> None:
+        super().__init__(plan)
         self.arguments[WEIGHTS] = self._filters
 
     @classmethod
     def make(cls, cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()) -> Runs | None:
         """None where it would not be fast."""
-        made_of = _along_the_width(cls, cut, by_windows, post_ops)
-        return None if made_of is None else cls(*made_of)
+        plan = along_the_width(cls.what, cut, by_windows, post_ops)
+        return None if plan is None else cls(plan)
 
     def _run_by_windows(self, scratch: Scratch, arrays: Sequence[Array]) -> None:
         assert self._filters.made_from is not None
@@ -226,10 +160,10 @@ class Forward(_WithFilters):
 
     what = "forward"
 
-    def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+    def _to_do(self, arrays: Sequence[Array]) -> Iterator[Step]:
         given = dict(zip(self.arguments, arrays, strict=True))
-        x, y, u = self._cut.x.rows_in(given[SRC]), self._cut.y.rows_in(given[DST]), self._filters.each(given[WEIGHTS])
-        numbers = arrays[len(arrays) - len(operands(self._post_ops)) :]
+        x, y, u = self._cut.x.rows_in(given[SRC]), self._cut.y.rows_in(given[DST]), self._filters.all(given[WEIGHTS])
+        numbers = arrays[len(arrays) - len(operands(self._plan.post_ops)) :]
         for part, steps in self._each():
             yield from steps.forward(part, x, u, given.get(BIAS), y, numbers)
 
@@ -239,9 +173,9 @@ class BackwardData(_WithFilters):
 
     what = "backward_data"
 
-    def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+    def _to_do(self, arrays: Sequence[Array]) -> Iterator[Step]:
         to, w, of = arrays
-        dx, dy, u = self._cut.x.rows_in(to), self._cut.y.rows_in(of), self._filters.each(w)
+        dx, dy, u = self._cut.x.rows_in(to), self._cut.y.rows_in(of), self._filters.all(w)
         for part, steps in self._each():
             yield from steps.backward_data(part, dx, u, dy)
 
@@ -249,33 +183,31 @@ class BackwardData(_WithFilters):
 class BackwardWeights(InTiles[Gradients]):
     """The gradients of the weights, which it gives in plain order, and of the biases."""
 
-    what, weights = "backward_weights", DIFF_WEIGHTS
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, plan: Plan[Gradients]) -> None:
+        super().__init__(plan)
         self.arguments[DIFF_WEIGHTS] = self._cut.weights
 
     @classmethod
     def make(cls, cut: Cut, by_windows: Runs) -> Runs | None:
         """None where it would not be fast."""
-        made_of = _by_products(cut, by_windows) or _along_the_width(cls, cut, by_windows)
-        return None if made_of is None else cls(*made_of)
+        plan = by_products(cut, by_windows) or along_the_width("backward_weights", cut, by_windows)
+        return None if plan is None else cls(plan)
 
     def with_data(self, of_data: BackwardData) -> Backward | None:
         """Both at once; None where tiles of dy do not lie alike, here with zeros behind."""
-        return Backward(self, of_data) if self._nbytes == of_data._nbytes else None
+        return Backward(self, of_data) if self._plan.nbytes == of_data._plan.nbytes else None
 
     def _workspace(self) -> Array:
-        return library().workspace(self._nbytes + 2 * self._filters.nbytes)
+        return library().workspace(self._plan.nbytes + 2 * self._filters.nbytes)
 
-    def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+    def _to_do(self, arrays: Sequence[Array]) -> Iterator[Step]:
         return self._gradients(arrays, itertools.repeat(()))
 
     def _gradients(self, arrays: Sequence[Array], more: Iterable[Iterable[Step]]) -> Iterator[Step]:
         """Their steps; behind those of each part, what is more to be done with its tiles."""
         of_x, dw, *db, of_y = arrays
         x, dy = self._cut.x.rows_in(of_x), self._cut.y.rows_in(of_y)
-        behind, nbytes = self._memory[self._nbytes :], self._filters.nbytes
+        behind, nbytes = self._memory[self._plan.nbytes :], self._filters.nbytes
         sums, addends = ([behind[i : i + nbytes].view(FLOAT).reshape(self._filters.shape)] for i in (0, nbytes))
         sums += db
         addends += [np.empty_like(b) for b in db]
@@ -303,15 +235,14 @@ class Backward(BackwardWeights):
     """All gradients, as the two passes give them: tiles of dy are filled once. dx and G w come last."""
 
     def __init__(self, of_weights: BackwardWeights, of_data: BackwardData) -> None:
-        w = of_weights
-        super().__init__(w._cut, w._by_windows, (), w._parts, w._new, w._nbytes, w._filters)
+        super().__init__(of_weights._plan)
         self._of_weights, self._of_data = of_weights, of_data
         self.arguments |= {number: of_data.arguments[number] for number in (DIFF_SRC, WEIGHTS)}
 
-    def _plan(self, arrays: Sequence[Array]) -> Iterator[Step]:
+    def _to_do(self, arrays: Sequence[Array]) -> Iterator[Step]:
         *others, to, w = arrays
         self._of_data._work_in(self._memory)
-        dx, u = self._cut.x.rows_in(to), self._of_data._filters.each(w)
+        dx, u = self._cut.x.rows_in(to), self._of_data._filters.all(w)
         of_parts = (steps.backward_data(part, dx, u, None) for part, steps in self._of_data._each())
         return self._gradients(others, of_parts)
 

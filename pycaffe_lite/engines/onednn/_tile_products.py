@@ -9,16 +9,24 @@ padding, or is in another row, x or dy is 0. Of each value of the tiles
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pycaffe_lite._typing import Array
-from pycaffe_lite.engines.onednn._arrays import FLOAT, is_reference
+from pycaffe_lite.engines.onednn._arrays import is_reference
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._primitive import Layout, PostOp, plain_layout, strided_layout
-from pycaffe_lite.engines.onednn._tile_steps import Gradients, Step, describe_product, fills_fast, product
+from pycaffe_lite.engines.onednn._primitive import Layout, strided_layout
+from pycaffe_lite.engines.onednn._tile_steps import (
+    ONTO,
+    Gradients,
+    Step,
+    SumOfRows,
+    clear,
+    describe_product,
+    fills_fast,
+    product,
+)
 from pycaffe_lite.engines.onednn._winograd import Cut, Images, Part
 from pycaffe_lite.layers._winograd import ONE
 from pycaffe_lite.memory import CACHE_LINE
@@ -28,8 +36,6 @@ MOST_ZEROS = 0.15
 convolutions along the width, one thread: kernels 3 wide, 64 channels to 64, 56 wide, 0.52; 512 to 512, 7 wide, 0.90;
 5 wide, 16 to 32, 28 wide, 0.82; 32 to 64, 8 wide, 0.98; LeNet's conv2, 20 to 50, 8 wide and 4 zeros, 1.24.
 """
-ONTO: tuple[PostOp, ...] = ((1.0,),)
-"""What has a product added to what is there."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +116,14 @@ class Products(Gradients):
         """x and dy of each product, and where in du it is."""
         lies = padded.product_of(part)
         self._set, self._add = product(*lies), product(*lies, ONTO)
-        of_one = self._y.reshape(padded.values, -1, outputs)[ONE]
-        self._of_one, self._ones = of_one, np.ones((1, len(of_one)), FLOAT)
-        sums = plain_layout(self._ones.shape), plain_layout(of_one.shape), plain_layout((1, outputs))
-        self._set_biases, self._add_biases = product(*sums), product(*sums, ONTO)
+        self._sum = SumOfRows(self._y.reshape(padded.values, -1, outputs)[ONE])
 
     def _gradients(self, sums: Sequence[Array], addends: Sequence[Array] | None) -> Iterator[Step]:
         du, *biases = sums
-        yield self._clear
-        run, of_biases = (self._add, self._add_biases) if addends else (self._set, self._set_biases)
-        flat = du.reshape(-1)
+        for zeros in self._zeros:
+            yield functools.partial(clear, zeros)
+        run, flat = self._add if addends else self._set, du.reshape(-1)
         for x, dy, place in self._given:
             yield run, (x, dy, flat[place:])
         for db in biases:
-            yield of_biases, (self._ones, self._of_one, db)
-
-    def _clear(self) -> bool:
-        for zeros in self._zeros:
-            zeros.fill(0)
-        return True
+            yield self._sum.to(db, onto=bool(addends))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -37,13 +38,13 @@ class Filters:
         self.shape, self.nbytes = (cut.values, row.nbytes // 4), cut.values * row.nbytes
         self.made_from: tuple[Layout, Array] | None = None
         """How w lies, and w, of which it was made last."""
-        self._each: tuple[Array, list[Array]] | None = None
+        self._seen: tuple[Array, Array] | None = None
 
-    def each(self, memory: Array) -> list[Array]:
-        """The n of them in such memory: the same arrays as last time, if that is."""
-        if self._each is None or self._each[0] is not memory:
-            self._each = memory, list(memory.reshape(self.shape))
-        return self._each[1]
+    def all(self, memory: Array) -> Array:
+        """All n in such memory: the same array as last time, if that is."""
+        if self._seen is None or self._seen[0] is not memory:
+            self._seen = memory, memory.reshape(self.shape)
+        return self._seen[1]
 
     def take(self, source: Layout, array: Array, memory: Array) -> None:
         """Make it of w."""
@@ -89,6 +90,30 @@ Step = tuple[Primitive, Sequence[Array]] | Callable[[], bool]
 """A primitive, and what it is to be run with; or what else is to be done, and says whether to go on."""
 
 
+ONTO: tuple[PostOp, ...] = ((1.0,),)
+"""What has a product added to what is there."""
+
+
+class SumOfRows:
+    """What adds up the rows (n, O) in this memory."""
+
+    def __init__(self, rows: Array) -> None:
+        (count, outputs), self._rows = rows.shape, rows
+        self._ones = np.ones((1, count), FLOAT)
+        lies = plain_layout((1, count)), plain_layout(rows.shape), plain_layout((1, outputs))
+        self._set, self._add = product(*lies), product(*lies, ONTO)
+
+    def to(self, sums: Array, *, onto: bool = False) -> Step:
+        """Set them, or add to them."""
+        return self._add if onto else self._set, (self._ones, self._rows, sums)
+
+
+def clear(array: Array) -> bool:
+    """Set it to 0."""
+    array.fill(0)
+    return True
+
+
 class Tiles:
     """Memory for tiles of x and of y of parts of one kind, and what fills it."""
 
@@ -132,32 +157,55 @@ class Gradients(Tiles):
         raise NotImplementedError
 
 
-class Steps(Gradients):
-    """What a pass does with parts of one kind: primitives that work in their tiles. Weights are given as n arrays."""
+class Along(Protocol):
+    """What convolves tiles along the width, in any pass."""
 
-    def __init__(self, cut: Cut, part: Part, memory: Array, along: list[Passed], post_ops: tuple[PostOp, ...]) -> None:
+    def __call__(self, u: Array, bias: Array | None) -> Iterator[Step]:
+        """Do it with G w, n of them, and biases; or set these, where the pass is for their gradients."""
+
+
+class Convolutions:
+    """oneDNN's, of each of the n values in tiles x and y."""
+
+    def __init__(self, passed: Sequence[Passed], x: Array, y: Array) -> None:
+        self._runs = [Primitive(*one) for one in passed]
+        self._x, self._y = (list(tiles.reshape(len(passed), -1)) for tiles in (x, y))
+        self._seen: tuple[Array, list[Array]] | None = None
+
+    def __call__(self, u: Array, bias: Array | None) -> Iterator[Step]:
+        if self._seen is None or self._seen[0] is not u:
+            self._seen = u, list(u)
+        for i, (run, x, w, y) in enumerate(zip(self._runs, self._x, self._seen[1], self._y, strict=True)):
+            yield run, ((x, w, y) if bias is None or i != ONE else (x, w, bias, y))
+
+
+class Steps(Gradients):
+    """What a pass does with parts of one kind."""
+
+    def __init__(
+        self, cut: Cut, part: Part, memory: Array, along: Callable[[Array, Array], Along], post_ops: tuple[PostOp, ...]
+    ) -> None:
         super().__init__(cut.x, cut.y, part, memory)
-        self._each = [list(tiles.reshape(cut.values, -1)) for tiles in (self._x, self._y)]
-        self._along, self._post_ops = [Primitive(*passed) for passed in along], post_ops
+        self._along, self._post_ops = along(self._x, self._y), post_ops
 
     def forward(
-        self, part: Part, x: Array, u: Sequence[Array], bias: Array | None, y: Array, numbers: Sequence[Array]
+        self, part: Part, x: Array, u: Array, bias: Array | None, y: Array, numbers: Sequence[Array]
     ) -> Iterator[Step]:
         """Set these rows of y, and see whether they are finite."""
         rows = y[part.images, part.band.made]
         yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
-        yield from self._convolve(u, bias)
+        yield from self._along(u, bias)
         yield self._empty_y, (part.a, self._y, rows, *numbers)
         yield functools.partial(is_finite, rows)
 
-    def backward_data(self, part: Part, dx: Array, u: Sequence[Array], dy: Array | None) -> Iterator[Step]:
+    def backward_data(self, part: Part, dx: Array, u: Array, dy: Array | None) -> Iterator[Step]:
         """Set these rows of dx, add to those that the part before has set, and see whether they are finite; without dy
         where its tiles have just been filled.
         """
         rows, shared = dx[part.images, part.band.inside], part.band.shared
         if dy is not None:
             yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
-        yield from self._convolve(u, None)
+        yield from self._along(u, None)
         if shared:
             yield self._add_to_x, (part.b_turned, self._x, rows)
         if shared < self._inside:
@@ -166,13 +214,9 @@ class Steps(Gradients):
 
     def _gradients(self, sums: Sequence[Array], addends: Sequence[Array] | None) -> Iterator[Step]:
         du, *db = addends or sums
-        yield from self._convolve(list(du), db[0] if db else None)
+        yield from self._along(du, db[0] if db else None)
         if addends:
             yield functools.partial(_add, sums, addends)
-
-    def _convolve(self, u: Sequence[Array], bias: Array | None) -> Iterator[Step]:
-        for i, (run, x, w, y) in enumerate(zip(self._along, self._each[0], u, self._each[1], strict=True)):
-            yield run, ((x, w, y) if bias is None or i != ONE else (x, w, bias, y))
 
     @functools.cached_property
     def _empty_x(self) -> Primitive:
@@ -180,7 +224,7 @@ class Steps(Gradients):
 
     @functools.cached_property
     def _add_to_x(self) -> Primitive:
-        return product(*_emptying(self._images[0], self._count, self._tiles, self._shared), ((1.0,),))
+        return product(*_emptying(self._images[0], self._count, self._tiles, self._shared), ONTO)
 
     @functools.cached_property
     def _empty_y(self) -> Primitive:

@@ -11,11 +11,10 @@ import pytest
 import pycaffe_lite as caffe
 from pycaffe_lite import engines
 from pycaffe_lite._typing import Array
-from pycaffe_lite.engines.onednn import _in_tiles, _winograd
+from pycaffe_lite.engines.onednn import _tile_plans, _winograd
 from pycaffe_lite.engines.onednn._convolution import ConvolutionPrimitives
 from pycaffe_lite.engines.onednn._in_tiles import Backward, BackwardData, BackwardWeights, Forward
 from pycaffe_lite.engines.onednn._library import library
-from pycaffe_lite.engines.onednn._tile_products import Padded, Products
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
 from tests.graph.test_steps import IMAGES, pair, train
@@ -32,16 +31,6 @@ NORM = """
 layer { name: "norm" type: "BatchNorm" bottom: "target" top: "target" }
 layer { name: "scale" type: "Scale" bottom: "target" top: "target" scale_param { bias_term: true } }
 """
-
-
-@pytest.fixture
-def in_tiles(onednn: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever can be done so, one row of tiles of an image at a time."""
-    monkeypatch.setattr(Cut, "pays", lambda *_, **__: True)
-    monkeypatch.setattr(Padded, "pays", lambda *_: False)
-    monkeypatch.setattr(_winograd, "CHUNK", 0)
-    for name in ("PER_IMAGE", "PER_PART", "PER_FILTER"):
-        monkeypatch.setattr(_winograd, name, 0.1)
 
 
 THREE = "kernel_size: 3 pad: 1 "
@@ -124,73 +113,6 @@ def assert_close(got: dict[str, Array], want: dict[str, Array]) -> None:
     for name, numbers in want.items():
         limit = 5e-5 * max(1, np.abs(numbers).max())
         np.testing.assert_allclose(got[name], numbers, rtol=0, atol=limit, err_msg=name)
-
-
-@pytest.fixture
-def by_products(in_tiles: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All gradients of weights that can be made so."""
-    monkeypatch.setattr(Padded, "pays", lambda *_: True)
-
-
-@pytest.mark.usefixtures("by_products")
-@pytest.mark.parametrize("chunk", [0, 40_000, 1 << 22])
-@pytest.mark.parametrize(
-    ("shape", "params"),
-    [
-        ((2, 16, 8, 10), THREE),
-        ((3, 16, 5, 7), THREE + "bias_term: false"),
-        ((1, 18, 13, 4), THREE + "group: 2"),
-        ((2, 16, 9, 6), "kernel_size: 3"),
-        ((3, 20, 12, 12), "kernel_size: 5"),
-        ((2, 16, 7, 6), "kernel_size: 5 pad: 2 group: 2"),
-        ((2, 16, 6, 9), "kernel_h: 3 pad_h: 1 stride_h: 1 kernel_w: 1 pad_w: 0 stride_w: 1"),
-        ((2, 16, 3, 5), "kernel_size: 3 pad: 2"),
-        ((2, 16, 6, 9), "kernel_h: 3 pad_h: 1 stride_h: 1 kernel_w: 4 pad_w: 0 stride_w: 1"),
-        ((2, 16, 6, 9), "kernel_h: 3 kernel_w: 4 stride: 1 auto_pad: SAME"),
-        ((2, 16, 6, 9), "kernel_h: 3 kernel_w: 3 pad_h: 1 pad_w: 2 dilation: 1 dilation: 2"),
-    ],
-)
-def test_gradients_of_weights_by_products(
-    tmp_path: Path, shape: tuple[int, ...], params: str, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in float64, whatever is in the memory that others work in too."""
-    monkeypatch.setattr(_winograd, "CHUNK", chunk)
-    net, exact = build(tmp_path, shape, params), build(tmp_path, shape, params, dtype=np.float64)
-    for blob, twin in zip(net.params["target"], exact.params["target"], strict=True):
-        twin.data[...] = blob.data
-    x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
-    primitives = net.layer_dict["target"]._primitives
-    if (made := primitives.backward_weights()) is not None:  # or numpy's, where oneDNN lacks kernels for this processor
-        assert all(isinstance(steps, Products) for _, steps in made._each())
-        padded = Padded.of(primitives._cut)
-        assert (primitives.backward() is None) is bool(padded.x.behind or padded.y.behind)
-    for value in (np.nan, 1e30):
-        library().this_thread.workspace.view(np.float32).fill(value)
-        got, want = run(net, x), run(exact, x)
-        assert_close(got, want)
-        net.clear_param_diffs()
-        exact.clear_param_diffs()
-
-
-@pytest.mark.usefixtures("by_products")
-def test_a_stride_along_the_width_is_left_to_convolutions(tmp_path: Path) -> None:
-    net = build(tmp_path, (1, 16, 6, 9), "kernel_h: 5 pad_h: 4 stride_h: 1 kernel_w: 3 pad_w: 0 stride_w: 2")
-    found = net.layer_dict["target"]._primitives.backward_weights()
-    assert found is None or not any(isinstance(steps, Products) for _, steps in found._each())
-
-
-@pytest.mark.usefixtures("onednn")
-def test_when_products_pay() -> None:
-    """Where zeros behind rows are few; with AVX-512 never."""
-
-    def is_so(width: int, pad: int) -> bool:
-        x, y, windows = (8, 32, 16, width), (8, 32, 16, width + 2 * pad - 4), Geometry((5, 5), (1, 1), (2, pad), (1, 1))
-        cut = Cut(x, (32, 32, 5, 5), y, windows)
-        return Padded.of(cut).pays(cut.parts())
-
-    assert is_so(28, 2) is not library().has_avx512
-    assert not is_so(12, 0)
-    assert not is_so(8, 2)
 
 
 @pytest.mark.usefixtures("in_tiles")
@@ -316,7 +238,7 @@ def test_layers_of_a_net_work_in_the_same_memory(tmp_path: Path) -> None:
     assert first is second is library().this_thread.workspace
 
 
-@pytest.mark.parametrize("how", ["in_tiles", "by_products"])
+@pytest.mark.parametrize("how", ["in_tiles", "by_products", "by_columns"])
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_gradients_that_are_not_finite(
     tmp_path: Path, value: float, how: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -371,7 +293,7 @@ def test_few_channels_lie_otherwise_and_go_by_windows(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_tiles")
 def test_where_convolutions_along_the_width_are_not_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_in_tiles, "fills_fast", lambda *_: False)
+    monkeypatch.setattr(_tile_plans, "fills_fast", lambda *_: False)
     assert not is_in_tiles(build(tmp_path, (2, 16, 6, 6)))
 
 

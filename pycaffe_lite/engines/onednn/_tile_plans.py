@@ -1,0 +1,102 @@
+"""What passes of a convolution in tiles are made of: the ways to go along the width, and which is taken."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pycaffe_lite._typing import Array, Shape
+from pycaffe_lite.engines.onednn._arrays import NAMES, Runs, channels_innermost
+from pycaffe_lite.engines.onednn._primitive import BIAS, DIFF_BIAS, DIFF_WEIGHTS, WEIGHTS, Layout, PostOp
+from pycaffe_lite.engines.onednn._tile_columns import Columns, columns_pay, weights_for
+from pycaffe_lite.engines.onednn._tile_products import Padded, Products
+from pycaffe_lite.engines.onednn._tile_steps import Along, Convolutions, Filters, Steps, Tiles, fills_fast
+from pycaffe_lite.engines.onednn._winograd import Cut, Part
+from pycaffe_lite.layers._winograd import ONE
+from pycaffe_lite.memory import CACHE_LINE
+
+Kind = TypeVar("Kind", bound=Tiles, covariant=True)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[Kind]):
+    """What a pass is made of."""
+
+    cut: Cut
+    by_windows: Runs
+    """What computes the same, with these post-ops."""
+    post_ops: tuple[PostOp, ...]
+    """They take each number for itself, and leave none finite that was not."""
+    parts: Sequence[Part]
+    new: Callable[[Part, Array], Kind]
+    """Makes what is done with parts of one kind, in memory."""
+    most: int
+    """Bytes of that."""
+    filters: Filters
+
+    @property
+    def nbytes(self) -> int:
+        """In whole cache lines."""
+        return -(-self.most // CACHE_LINE) * CACHE_LINE
+
+
+def by_products(cut: Cut, by_windows: Runs) -> Plan[Products] | None:
+    """That of the gradients of W by products of padded tiles; None where that does not pay."""
+    parts, padded = cut.parts(), Padded.of(cut)
+    if cut.geometry.stride[1] > 1 or not padded.pays(parts):
+        return None
+    new = functools.partial(Products, padded)
+    return Plan(cut, by_windows, (), parts, new, max(map(padded.nbytes, parts)), Filters(cut, padded.gradients))
+
+
+def along_the_width(what: str, cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()) -> Plan[Steps] | None:
+    """That of a pass, which Direct calls `what`, by convolutions along the width; None where these, or what else there
+    is to do, are not fast.
+    """
+    parts = cut.parts()
+    kinds = {part.kind: part for part in parts}
+    has_biases = not {BIAS, DIFF_BIAS}.isdisjoint(by_windows.arguments)
+    found = _columns(what, cut, kinds) or _convolutions(what, cut, kinds, has_biases=has_biases)
+    if found is None or not all(fills_fast(cut.x, part) for part in kinds.values()):
+        return None
+    along, lies = found
+
+    def new(part: Part, memory: Array) -> Steps:
+        return Steps(cut, part, memory, along[part.kind], post_ops)
+
+    most = max(Steps.nbytes(cut.x, cut.y, part) for part in parts)
+    return Plan(cut, by_windows, post_ops, parts, new, most, Filters(cut, lies))
+
+
+_Found = tuple[dict[Shape, Callable[[Array, Array], Along]], Layout]
+"""What convolves parts along the width, by their kinds, and how it takes kernels one row high."""
+
+
+def _columns(what: str, cut: Cut, kinds: dict[Shape, Part]) -> _Found | None:
+    if not all(columns_pay(cut, part) for part in kinds.values()):
+        return None
+    return dict.fromkeys(kinds, functools.partial(Columns, what, cut)), weights_for(cut)
+
+
+def _convolutions(what: str, cut: Cut, kinds: dict[Shape, Part], *, has_biases: bool) -> _Found | None:
+    along, all_arguments = dict[Shape, Callable[[Array, Array], Along]](), list[dict[int, Layout]]()
+    for kind, part in kinds.items():
+        plain, at_one = (cut.along_the_width(part, bias=bias).passed(what) for bias in (False, has_biases))
+        if plain is None or at_one is None:
+            return None
+        passed = [at_one if i == ONE else plain for i in range(cut.values)]
+        along[kind] = functools.partial(Convolutions, passed)
+        all_arguments += [arguments for _, arguments in passed]
+    number = DIFF_WEIGHTS if what == "backward_weights" else WEIGHTS
+    lies = {arguments[number] for arguments in all_arguments}
+    if len(lies) > 1 or not all(map(_has_channels_innermost, all_arguments)):
+        return None
+    return along, lies.pop()
+
+
+def _has_channels_innermost(arguments: dict[int, Layout]) -> bool:
+    """Whether images lie as tiles do."""
+    images = (lies for number, lies in arguments.items() if number in NAMES)
+    return all(lies is channels_innermost(lies.shape) for lies in images)
