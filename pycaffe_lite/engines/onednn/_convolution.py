@@ -10,6 +10,7 @@ from pycaffe_lite.engines.onednn._direct import Direct
 from pycaffe_lite.engines.onednn._in_tiles import Backward, BackwardData, BackwardWeights, Forward
 from pycaffe_lite.engines.onednn._parameters import WithWeights
 from pycaffe_lite.engines.onednn._tail import Behind
+from pycaffe_lite.engines.onednn._tile_plans import products_pay
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._conv import WeightedWindows
@@ -26,11 +27,13 @@ class ConvolutionPrimitives(Direct):
         super().__init__(x, w, y, geometry, bias=bias)
         cut = Cut(x, w, y, geometry) if can_do(geometry) else None
         self._cut = cut if cut is not None and cut.pays(learning=learning) else None
+        of_weights = learning and self._cut is None and cut is not None and products_pay(cut)
+        self._cut_of_weights = cut if of_weights else self._cut
         self._fewer: dict[str, Runs | None] = {}
         self._backward: Backward | None = None
 
     def forward(self) -> Runs:
-        return self._best("forward", super().forward(), Forward.make)
+        return self._best("forward", super().forward(), self._cut, Forward.make)
 
     def forward_with(self, tail: Behind) -> Runs | None:
         by_windows = super().forward_with(tail)
@@ -40,11 +43,11 @@ class ConvolutionPrimitives(Direct):
 
     def backward_data(self) -> Runs | None:
         by_windows = super().backward_data()
-        return by_windows and self._best("data", by_windows, BackwardData.make)
+        return by_windows and self._best("data", by_windows, self._cut, BackwardData.make)
 
     def backward_weights(self) -> Runs | None:
         by_windows = super().backward_weights()
-        return by_windows and self._best("weights", by_windows, BackwardWeights.make)
+        return by_windows and self._best("weights", by_windows, self._cut_of_weights, BackwardWeights.make)
 
     def backward(self) -> Runs | None:
         """All gradients at once, if that is less than one after the other."""
@@ -54,11 +57,11 @@ class ConvolutionPrimitives(Direct):
                 self._backward = of_weights.with_data(of_data)
         return self._backward
 
-    def _best(self, name: str, by_windows: Runs, make: Callable[[Cut, Runs], Runs | None]) -> Runs:
-        if self._cut is None:
+    def _best(self, name: str, by_windows: Runs, cut: Cut | None, make: Callable[[Cut, Runs], Runs | None]) -> Runs:
+        if cut is None:
             return by_windows
         if name not in self._fewer:
-            self._fewer[name] = make(self._cut, by_windows)
+            self._fewer[name] = make(cut, by_windows)
         return self._fewer[name] or by_windows
 
 

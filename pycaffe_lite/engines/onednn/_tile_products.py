@@ -56,7 +56,8 @@ class Padded:
         g, width, columns = cut.geometry, cut.x.shape[3], cut.y.shape[3]
         long = max(columns, width + max(g.pad[1], g.far[1]))
         x, y = replace(cut.x, behind=long - width), replace(cut.y, behind=long - columns)
-        return cls(x, y, long, tuple(k * g.dilation[1] - g.pad[1] for k in range(g.kernel[1])), g.group, cut.values)
+        shifts = tuple(k * g.dilation[1] - g.pad[1] for k in range(g.kernel[1]))
+        return cls(x, y, long, shifts, g.group, cut.values)
 
     @property
     def apart(self) -> tuple[int, int]:

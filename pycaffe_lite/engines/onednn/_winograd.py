@@ -104,14 +104,15 @@ class Cut:
         """G, and how many values a tile has: n."""
         self.geometry, self._w = geometry, w
 
-    def pays(self, *, learning: bool) -> bool:
-        """Whether that is faster than by windows."""
+    def pays(self, *, learning: bool, per_product: float = 1) -> bool:
+        """Whether that is faster than by windows, if not to do a product saves so many times what one takes."""
         weights, threads = math.prod(self._w), library().threads
         numbers = self.y.shape[0] * self._tiles.count * self.values * (self.x.wide + self.y.wide)
         per_weight = PER_WEIGHT_LEARNT if learning else PER_WEIGHT * threads
         per_part, per_pass = TO_BEGIN if threads == 1 else TO_BEGIN_TOGETHER
         begin = threads * (math.prod(self._divided()) * per_part + per_pass)
-        return products_saved(self._w, self.y.shape) > PER_NUMBER * numbers + per_weight * weights + begin
+        saved = per_product * products_saved(self._w, self.y.shape)
+        return saved > PER_NUMBER * numbers + per_weight * weights + begin
 
     def parts(self) -> list[Part]:
         """All of them."""

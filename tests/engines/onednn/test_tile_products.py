@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pycaffe_lite as caffe
 from pycaffe_lite.engines.onednn import _winograd
+from pycaffe_lite.engines.onednn._in_tiles import InTiles
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._tile_products import Padded, Products
 from pycaffe_lite.engines.onednn._winograd import Cut
@@ -74,3 +76,17 @@ def test_when_products_pay() -> None:
     assert is_so(28, 2) is not library().has_avx512
     assert not is_so(12, 0)
     assert not is_so(8, 2)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_where_other_passes_go_by_windows(tmp_path: Path) -> None:
+    """Gradients of W alone, where W learns; with AVX-512 none."""
+    shape = (16, 16, 55, 8)
+    found = []
+    for phase in (caffe.TRAIN, caffe.TEST):
+        net = build(tmp_path, shape, phase=phase)
+        made = net.layer_dict["target"]._primitives
+        passes = made.forward(), made.backward_data(), made.backward_weights()
+        found.append([isinstance(run, InTiles) for run in passes])
+        assert made.backward() is None
+    assert found == [[False, False, not library().has_avx512], [False] * 3]
