@@ -135,6 +135,7 @@ class _WithFilters(InTiles[Steps]):
     """A pass that reads w."""
 
     what: ClassVar[str]
+    """As Direct calls it."""
 
     def __init__(self, plan: Plan[Steps]) -> None:
         super().__init__(plan)

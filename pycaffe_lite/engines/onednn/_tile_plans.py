@@ -18,8 +18,6 @@ from pycaffe_lite.layers._winograd import ONE
 from pycaffe_lite.memory import CACHE_LINE
 
 Kind = TypeVar("Kind", bound=Tiles, covariant=True)
-
-
 SAVED_BY_PRODUCTS = 2.5
 """How many times what a product takes is saved by each that is not done, where gradients of W are made by products:
 without AVX-512 those by windows run at half of the rate. Their time in that by windows, one thread: ResNet-20's of 32
