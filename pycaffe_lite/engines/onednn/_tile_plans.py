@@ -74,7 +74,7 @@ def along_the_width(what: str, cut: Cut, by_windows: Runs, post_ops: tuple[PostO
     kinds = {part.kind: part for part in parts}
     has_biases = not {BIAS, DIFF_BIAS}.isdisjoint(by_windows.arguments)
     found = _columns(what, cut, kinds) or _convolutions(what, cut, kinds, has_biases=has_biases)
-    if found is None or not all(fills_fast(cut.x, part) for part in kinds.values()):
+    if found is None or not all(fills_fast(cut.x, part, part.b.shape[2]) for part in kinds.values()):
         return None
     along, lies = found
 

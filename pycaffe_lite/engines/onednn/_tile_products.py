@@ -82,8 +82,12 @@ class Padded:
         """Whether products are faster than convolutions along the width."""
         if library().has_avx512 or self.y.behind > MOST_ZEROS * self.y.shape[3]:
             return False
-        slow = (is_reference(describe_product(*self.product_of(part))) for part in parts)
-        return not any(slow) and all(fills_fast(images, part) for images in (self.x, self.y) for part in parts)
+        return all(
+            fills_fast(self.x, part, part.b.shape[2])
+            and fills_fast(self.y, part, part.a.shape[1])
+            and not is_reference(describe_product(*self.product_of(part)))
+            for part in parts
+        )
 
     def nbytes(self, part: Part) -> int:
         """Memory for tiles."""

@@ -247,6 +247,6 @@ def _emptying(images: Images, count: int, tiles: int, rows: int) -> tuple[Layout
     return plain_layout((1, rows, tiles)), images.tiles(count, tiles), images.rows(count, rows)
 
 
-def fills_fast(x: Images, part: Part) -> bool:
-    """Whether tiles are filled by what is not the library's plainest way."""
-    return not is_reference(describe_product(*_filling(x, part.count, *part.b.shape[1:])))
+def fills_fast(images: Images, part: Part, rows: int) -> bool:
+    """Whether tiles of so many rows of each image are filled by what is not the library's plainest way."""
+    return not is_reference(describe_product(*_filling(images, part.count, part.b.shape[1], rows)))
