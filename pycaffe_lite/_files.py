@@ -17,11 +17,15 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import CaffeError, MissingFileError, SnapshotError, nearest
 
 _CHUNK = 2**21  # numbers
+_FULL = (errno.ENOSPC, errno.EDQUOT, None)
+"""Errors of a full disk; HDF5's have no number."""
 PathLike = str | os.PathLike[str]
 
 
 def find_file(path: PathLike) -> str:
     """The absolute path of a file that is there; raises MissingFileError, with a similar name if one is near."""
+    if not os.fspath(path):
+        raise MissingFileError("No file is named: its path is empty")
     where = os.path.abspath(path)
     if "\0" in where or not os.path.exists(where):
         raise MissingFileError(f"There is no file {where!r}", hint=_nearest(where))
@@ -177,10 +181,12 @@ def _goal(path: PathLike) -> Path:
 
 def refused(goal: Path, error: Exception) -> SnapshotError:
     """What to raise when an error keeps a file from being written."""
-    return SnapshotError(
-        f"Cannot write {goal}: {getattr(error, 'strerror', None) or error}{_free(goal.parent)}",
-        hint="What was there before is untouched.",
-    )
+    said, folder = getattr(error, "strerror", None) or error, goal.parent
+    if not folder.is_dir():
+        said = f"{said} (there is no folder {folder})"
+    elif getattr(error, "errno", None) in _FULL:
+        said = f"{said}{_free(folder)}"
+    return SnapshotError(f"Cannot write {goal}: {said}", hint="What was there before is untouched.")
 
 
 def _is_pipe_or_device(path: PathLike) -> bool:
@@ -209,4 +215,4 @@ def _free(folder: Path) -> str:
     try:
         return f" ({shutil.disk_usage(folder).free / 1e6:,.1f} MB are free there)"
     except OSError:
-        return f" (there is no folder {folder})"
+        return ""

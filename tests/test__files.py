@@ -36,6 +36,11 @@ def test_a_folder_is_no_file(tmp_path, name):
         read_bytes(tmp_path / name)
 
 
+def test_no_name_is_no_file():
+    with pytest.raises(MissingFileError, match="its path is empty"):
+        read_bytes("")
+
+
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "a/b"])
 def test_names_that_cannot_be(tmp_path, name):
     (tmp_path / "a").touch()
@@ -114,8 +119,9 @@ def test_a_missing_folder(tmp_path):
 
 def test_a_folder_in_the_way(tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(SnapshotError, match="Cannot write"), atomic_write(tmp_path / "a") as part:
+    with pytest.raises(SnapshotError, match="Cannot write") as e, atomic_write(tmp_path / "a") as part:
         part.write_bytes(b"")
+    assert "MB are free" not in str(e.value)
     assert os.listdir(tmp_path) == ["a"]
 
 
