@@ -82,7 +82,7 @@ def test_when_products_pay() -> None:
 @pytest.mark.usefixtures("onednn")
 def test_where_other_passes_go_by_windows(tmp_path: Path) -> None:
     """Gradients of W alone, where W learns; with AVX-512 none."""
-    shape = (16, 16, 55, 8)
+    shape = (16, 24, 56, 28)
     found = []
     for phase in (caffe.TRAIN, caffe.TEST):
         net = build(tmp_path, shape, phase=phase)
