@@ -14,7 +14,8 @@ from pycaffe_lite._parallel import (
     solver_rank,
 )
 from pycaffe_lite._random import set_random_seed
-from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob_vec import BlobVec
 from pycaffe_lite.glog import init_log, log
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.net import Net

@@ -10,7 +10,8 @@ from typing import Any, NoReturn, TypeVar
 
 from pycaffe_lite._display import blob_values, layer_line
 from pycaffe_lite._table import Column, columns_of, html_table, human_count, text_table
-from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob_vec import BlobVec
 from pycaffe_lite.errors import AssignmentError, UnknownNameError, did_you_mean
 from pycaffe_lite.layer import Layer
 

@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from pycaffe_lite import _display
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import AssignmentError, CaffeError, ShapeError
-from pycaffe_lite.storage import Order, Storage
+from pycaffe_lite.order import Order, order_of
+from pycaffe_lite.storage import Storage
 from pycaffe_lite.watched import WatchedStorage
 
 if TYPE_CHECKING:
@@ -259,14 +260,14 @@ class Blob:
         self._data.require(self._count)
         self._diff.require(self._count)
         self._data_of = self._diff_of = None
-        Blob.changes = _next_change()
+        Blob.note_change()
 
     def share_data(self, other: Blob) -> None:
         """Let `data` be the other blob's numbers (Caffe's ShareData); both must have the same count."""
         self._check_count(other)
         if self._data is not other._data:
             self._data, self._data_of = other._data, None
-            Blob.changes = _next_change()
+            Blob.note_change()
 
     def share_diff(self, other: Blob) -> None:
         """Let `diff` be the other blob's numbers (Caffe's ShareDiff); both must have the same count.
@@ -278,7 +279,7 @@ class Blob:
             self.diff[...] = other.diff.reshape(self._shape)
         elif self._diff is not other._diff:
             self._diff, self._diff_of = other._diff, None
-            Blob.changes = _next_change()
+            Blob.note_change()
 
     def take_diff_of(self, other: Blob) -> None:
         """Let `diff` be the same numbers as the other blob's, which has this shape, in the order in which they lie.
@@ -367,8 +368,13 @@ class Blob:
                 new.array()[: self._count] = old.array()[: self._count]
         self._data, self._diff = data, diff
         self._data_of = self._diff_of = None
-        Blob.changes = _next_change()
+        Blob.note_change()
         self._data_view = self._diff_view = _NOTHING  # the old memory goes
+
+    @staticmethod
+    def note_change() -> None:
+        """Make `changes` another number."""
+        Blob.changes = _next_change()
 
     def _check_count(self, other: Blob) -> None:
         if self._count != other._count:
@@ -472,67 +478,6 @@ def storages_of(blobs: Iterable[Blob], what: Side = "data") -> list[Storage]:
 _shape_of = operator.attrgetter("_shape")
 
 
-def order_of(array: Array) -> Order:
-    """In which order an array lies, as `Blob.stored` gives it."""
-    if array.ndim > 1:
-        strides, one = array.strides, array.itemsize
-        if strides[-1] > one:
-            if strides[0] == one:
-                return Order.BATCH_INNERMOST
-            if array.ndim > 2 and strides[1] == one:
-                return Order.CHANNELS_INNERMOST
-    return Order.PLAIN
-
-
-def batch_innermost(array: Array) -> bool:
-    """Whether it has its items side by side."""
-    return order_of(array) is Order.BATCH_INNERMOST
-
-
 def shapes_of(blobs: Iterable[Blob]) -> list[Shape]:
     """Their shapes."""
     return list(map(_shape_of, blobs))
-
-
-class BlobVec(list[Blob]):
-    """A layer's learnable blobs, a list that makes new ones of its net's number type (pycaffe's BlobVec)."""
-
-    def __init__(self, blobs: list[Blob] | tuple[Blob, ...] = (), dtype: npt.DTypeLike = np.float32) -> None:
-        super().__init__(blobs)
-        self.dtype = np.dtype(dtype)
-
-    # Each raises AssignmentError for an array at a blob's place: its numbers belong into the blob's.
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        super().__setitem__(index, _blobs(value) if isinstance(index, slice) else _blob(value))
-        Blob.changes = _next_change()
-
-    def append(self, value: Blob) -> None:
-        super().append(_blob(value))
-
-    def insert(self, index: SupportsIndex, value: Blob) -> None:
-        super().insert(index, _blob(value))
-
-    def extend(self, values: Iterable[Blob]) -> None:
-        super().extend(_blobs(values))
-
-    def add_blob(self, *shape: int) -> Blob:
-        """Append a new blob of zeros of this shape."""
-        self.append(Blob(shape, self.dtype))
-        return self[-1]
-
-    def __repr__(self) -> str:
-        return "\n".join(map(repr, self))
-
-
-def _blob(value: object) -> Blob:
-    if not isinstance(value, Blob):
-        raise AssignmentError(
-            f"A layer's parameter is a blob, not {type(value).__name__}",
-            hint="Write numbers into it: net.params[name][i].data[...] = array.",
-        )
-    return value
-
-
-def _blobs(values: Iterable[object]) -> list[Blob]:
-    return list(map(_blob, values))

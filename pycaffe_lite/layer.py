@@ -38,7 +38,8 @@ from pycaffe_lite import _display, _random
 from pycaffe_lite import constraints as _constraints
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.absorbing import Absorbing
-from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob_vec import BlobVec
 from pycaffe_lite.constraints import Constraint
 from pycaffe_lite.done import NOTHING, Called, Done, Kept
 from pycaffe_lite.errors import CaffeError, GraphError, MissingMethodError, ParameterError, ShapeError

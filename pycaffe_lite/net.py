@@ -16,7 +16,8 @@ from pycaffe_lite._given import set_all
 from pycaffe_lite._named import NamedBlobs, NamedLayers, NamedParams, NamesByLayer
 from pycaffe_lite._pycaffe import PycaffeNames
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, BlobVec
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob_vec import BlobVec
 from pycaffe_lite.errors import CaffeError, ParameterError
 from pycaffe_lite.graph.build import build, reshape
 from pycaffe_lite.graph.passes import Passes

@@ -7,7 +7,6 @@ parameters of a net are slices of one.
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -18,30 +17,11 @@ import numpy.typing as npt
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.memory import aligned, check_memory
+from pycaffe_lite.order import Order
 
 if TYPE_CHECKING:
     from pycaffe_lite.blob import Blob
     from pycaffe_lite.buffer import Buffer
-
-
-class Order(enum.Enum):
-    """How the numbers of a blob (num, channels, ...) may lie in memory."""
-
-    PLAIN = "num, channels, places"
-    BATCH_INNERMOST = "channels, places, num"
-    CHANNELS_INNERMOST = "num, places, channels"
-
-    def shape(self, shape: Shape) -> Shape:
-        """The axes of the memory of a blob of this shape, at least one axis; at least two with channels innermost."""
-        if self is Order.BATCH_INNERMOST:
-            return math.prod(shape[1:]), shape[0]
-        if self is Order.CHANNELS_INNERMOST:
-            return shape[0], math.prod(shape[2:]), shape[1]
-        return shape
-
-    def plain(self, laid: Array) -> Array:
-        """Memory of this order with its axes as they lie in plain order."""
-        return laid.T if self is Order.BATCH_INNERMOST else laid.swapaxes(-1, -2)
 
 
 class Storage:

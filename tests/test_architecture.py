@@ -25,12 +25,12 @@ MODULES = {
 # From the ground up; a module imports its own floor and those below, not counting what is for type checkers only.
 FLOORS = [
     ("errors", "proto", "timer", "_forks", "_interrupts", "_random", "_table", "_typing"),
-    ("constraints", "done", "glog", "memory", "registry", "_debug_info", "_extras", "_files", "_install"),
+    ("constraints", "done", "glog", "memory", "order", "registry", "_debug_info", "_extras", "_files", "_install"),
     ("_mode", "_multiply_adds", "_old_names", "_parallel", "_statistics"),
     ("buffer", "fillers", "storage", "_hdf5", "summary", "training_log", "_blas", "_children"),
     ("memory_use", "threads", "watched", "_display"),
     ("blob",),
-    ("_given",),
+    ("blob_vec", "_given"),
     ("schema", "data"),
     ("_transformer", "io", "net_spec"),
     ("coord_map",),

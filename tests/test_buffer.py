@@ -8,7 +8,8 @@ import pytest
 from pycaffe_lite.buffer import Buffer
 from pycaffe_lite.errors import MemoryReusedError
 from pycaffe_lite.memory import CACHE_LINE
-from pycaffe_lite.storage import Order, Storage
+from pycaffe_lite.order import Order
+from pycaffe_lite.storage import Storage
 
 
 def test_it_hands_out_the_same_memory_again() -> None:

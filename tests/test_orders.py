@@ -9,8 +9,8 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, order_of
-from pycaffe_lite.storage import Order
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.order import Order, order_of
 from pycaffe_lite.testing.cases import restart_random
 from tests.arrays import is_same
 from tests.graph.nets import layer

@@ -10,7 +10,8 @@ import pytest
 from pycaffe_lite import memory
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import MemoryLimitError
-from pycaffe_lite.storage import Order, Storage
+from pycaffe_lite.order import Order
+from pycaffe_lite.storage import Storage
 
 
 def test_it_allocates_at_the_first_look() -> None:

@@ -9,8 +9,8 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly, from_to
 from pycaffe_lite.layers._sums import sum_over
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.storage import Order
 
 
 class BroadcastLayer(Layer):

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.layers._geometry import Geometry, Scratch, batch_last, evenly, work
+from pycaffe_lite.order import batch_innermost
 
 TILE_BYTES = 5 << 18  # of rows x: about the second-level cache of a core
 # Where the batch is innermost already: so many items make runs long enough to copy; a whole batch saves a copy.

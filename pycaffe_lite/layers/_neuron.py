@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs, Layer, exactly
+from pycaffe_lite.order import order_of
 
 
 class NeuronLayer(Layer):

@@ -10,9 +10,9 @@ import math
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.layers._geometry import short_buffer
 from pycaffe_lite.layers._image_rows import ImageRows
+from pycaffe_lite.order import batch_innermost
 
 MIN_RUN = 32  # numbers in a row of the image that make Shifted pay
 

@@ -9,7 +9,7 @@ from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._data import DataLayer
-from pycaffe_lite.storage import Order
+from pycaffe_lite.order import Order
 
 
 class PrefetchingLayer(DataLayer):

@@ -21,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.layers._sums import sum_over
+from pycaffe_lite.order import order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.threads import each

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._broadcast import BroadcastLayer
+from pycaffe_lite.order import order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.threads import each

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, at_least, canonical_axis, exactly
+from pycaffe_lite.order import order_of
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.threads import each
 

@@ -22,8 +22,8 @@ from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers import _im2col
 from pycaffe_lite.layers._conv import WeightedWindows, count_windows
 from pycaffe_lite.layers._im2col import Geometry
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 
 @register_layer("Convolution")

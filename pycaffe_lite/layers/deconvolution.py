@@ -17,9 +17,9 @@ from pycaffe_lite.layers import _im2col
 from pycaffe_lite.layers._conv import WeightedWindows, read_windows
 from pycaffe_lite.layers._im2col import Geometry
 from pycaffe_lite.layers._sums import sum_over
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 
 @register_layer("Deconvolution")

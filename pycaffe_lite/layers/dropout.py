@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import between
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
+from pycaffe_lite.order import order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 from pycaffe_lite.threads import each

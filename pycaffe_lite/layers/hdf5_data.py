@@ -11,8 +11,8 @@ from pycaffe_lite.data.hdf5 import HDF5Position, HDF5Source
 from pycaffe_lite.errors import ParameterError
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._data import DataLayer, field_of
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 
 @register_layer("HDF5Data")

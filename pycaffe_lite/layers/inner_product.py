@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import MIN_ITEMS, Blob, Side, batch_innermost
+from pycaffe_lite.blob import MIN_ITEMS, Blob, Side
 from pycaffe_lite.constraints import at_least
 from pycaffe_lite.done import Done, together
 from pycaffe_lite.errors import ShapeError
@@ -25,8 +25,8 @@ from pycaffe_lite.layers._geometry import Scratch, batch_last
 from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.layers._thin_products import rows_times, times_columns
 from pycaffe_lite.layers._tiles import over_tiles
+from pycaffe_lite.order import Order, batch_innermost
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 FEW_ITEMS = 32  # up to so many, dW is computed faster than memory takes it
 BLOCK_BYTES = 1 << 18  # of weights, that a core's cache holds beside the rest

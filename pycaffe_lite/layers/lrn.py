@@ -15,16 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.constraints import odd
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly
 from pycaffe_lite.layers._geometry import Scratch, evenly, work
 from pycaffe_lite.layers._tiles import SHORT_CALLS, over_tiles
+from pycaffe_lite.order import Order, order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 TILE_BYTES = 1 << 18
 _LAID = {1: 3, 2: 1, 3: 2}  # where axes are in memory with the channels innermost

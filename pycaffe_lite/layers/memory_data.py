@@ -13,8 +13,8 @@ from pycaffe_lite.constraints import at_least
 from pycaffe_lite.errors import DataError, ShapeError
 from pycaffe_lite.layer import Blobs, exactly
 from pycaffe_lite.layers._data import DataLayer
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.blob import batch_innermost
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.errors import ParameterError, ShapeError
 from pycaffe_lite.layer import Blobs, Layer, exactly, from_to
@@ -23,9 +22,9 @@ from pycaffe_lite.layers import _pool_batch, _stochastic, _window
 from pycaffe_lite.layers._auto_pad import pads_itself
 from pycaffe_lite.layers._geometry import same_padding
 from pycaffe_lite.layers._window import PoolGeometry
+from pycaffe_lite.order import Order, batch_innermost
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 _POOL = pb.PoolingParameter
 _P = "pooling_param."

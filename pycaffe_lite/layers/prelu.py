@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.layers._sums import sum_over
+from pycaffe_lite.order import order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 

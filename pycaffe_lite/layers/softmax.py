@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done
 from pycaffe_lite.layer import Blobs, Layer, canonical_axis, exactly
 from pycaffe_lite.layers._loss import softmax
+from pycaffe_lite.order import order_of
 from pycaffe_lite.registry import register_layer
 
 

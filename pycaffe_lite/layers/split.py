@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.layer import Blobs, at_least
 from pycaffe_lite.layers._view import ViewLayer
+from pycaffe_lite.order import Order, order_of
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 from pycaffe_lite.threads import each
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import Net
-from pycaffe_lite.blob import order_of
-from pycaffe_lite.storage import Order
+from pycaffe_lite.order import Order, order_of
 from tests.graph.nets import inputs, layer
 from tests.layers.nets import net_of
 

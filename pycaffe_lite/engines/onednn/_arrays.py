@@ -26,7 +26,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     strided_layout,
 )
 from pycaffe_lite.layers._geometry import Scratch
-from pycaffe_lite.storage import Order
+from pycaffe_lite.order import Order
 
 FLOAT = np.dtype(np.float32)
 MIN_COUNT = 1 << 15

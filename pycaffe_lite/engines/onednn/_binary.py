@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 from pycaffe_lite._typing import Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import FLOAT, is_fast, layout
 from pycaffe_lite.engines.onednn._library import library
@@ -23,6 +22,7 @@ from pycaffe_lite.engines.onednn._primitive import (
 )
 from pycaffe_lite.engines.onednn._tail import MULTIPLY, Tail, absorbable, is_affine
 from pycaffe_lite.layer import Blobs, Layer
+from pycaffe_lite.order import order_of
 
 
 class Binary:

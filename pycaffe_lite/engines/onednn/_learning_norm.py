@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import Blob, order_of
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn._arrays import FLOAT, open_target, read
 from pycaffe_lite.engines.onednn._let_through import MASK, LetThrough
 from pycaffe_lite.engines.onednn._normalization import (
@@ -31,8 +31,8 @@ from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.layers.scale import Scale
+from pycaffe_lite.order import Order, order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
-from pycaffe_lite.storage import Order
 
 
 class LearningScale(Scale):

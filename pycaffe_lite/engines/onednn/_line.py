@@ -22,7 +22,7 @@ from pycaffe_lite.engines.onednn._primitive import DST, SRC, Layout
 from pycaffe_lite.engines.onednn._tail import Tail, WithTail, absorbable
 from pycaffe_lite.layer import Layer
 from pycaffe_lite.layers._geometry import Scratch
-from pycaffe_lite.storage import Order
+from pycaffe_lite.order import Order
 
 CHANNELS = 16
 """In a block: other numbers are filled up."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import NOTHING, Done
 from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, channels_innermost, is_fast, takes
 from pycaffe_lite.engines.onednn._library import library
@@ -29,7 +28,7 @@ from pycaffe_lite.engines.onednn._primitive import (
 )
 from pycaffe_lite.engines.onednn._tail import Maker, Tail, tailed
 from pycaffe_lite.layer import Blobs, Layer
-from pycaffe_lite.storage import Order
+from pycaffe_lite.order import Order, order_of
 
 
 @dataclass

@@ -15,8 +15,8 @@ from pycaffe_lite.engines.onednn._binary import AffineHead
 from pycaffe_lite.engines.onednn._learning_norm import LearningNorm
 from pycaffe_lite.engines.onednn._normalization import GIVEN_STATISTICS, SCALE, standard
 from pycaffe_lite.layer import Blobs
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 
 @register_layer("BatchNorm", engine="onednn")

@@ -19,9 +19,9 @@ from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, DST, WEIGHTS, L
 from pycaffe_lite.engines.onednn._tail import ADDEND, BEYOND, ONTO, Tail, absorbable_beyond
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.convolution import Convolution
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 from pycaffe_lite.watched import note_change
 
 

@@ -11,9 +11,9 @@ from pycaffe_lite.engines.onednn._primitive import DIFF_WEIGHTS, WEIGHTS
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._sums import sum_over
 from pycaffe_lite.layers.deconvolution import Deconvolution
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 
 @register_layer("Deconvolution", engine="onednn")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import FLOAT, layout
 from pycaffe_lite.engines.onednn._binary import Binary
@@ -12,6 +11,7 @@ from pycaffe_lite.engines.onednn._primitive import Primitive
 from pycaffe_lite.engines.onednn._tail import ADD, Tail, absorbable
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers.eltwise import Eltwise
+from pycaffe_lite.order import order_of
 from pycaffe_lite.registry import register_layer
 
 

@@ -11,7 +11,6 @@ import functools
 from collections.abc import Sequence
 
 from pycaffe_lite._typing import Array, Shape
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done, together
 from pycaffe_lite.engines.onednn._arrays import Adaptive, Runs, is_reference, takes
 from pycaffe_lite.engines.onednn._library import library
@@ -35,9 +34,9 @@ from pycaffe_lite.engines.onednn._tail import APART, Tail, WithTail, tailed
 from pycaffe_lite.layer import Blobs, Layer, learns
 from pycaffe_lite.layers._thin_products import rows as thin_rows
 from pycaffe_lite.layers.inner_product import InnerProduct
+from pycaffe_lite.order import Order, order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 MIN_PRODUCTS = 1 << 17
 """M · K · N from which on primitives run, level with numpy: to call one takes longer than to call numpy. Of one item a

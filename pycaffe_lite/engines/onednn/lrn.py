@@ -7,8 +7,8 @@ import ctypes
 from pycaffe_lite._typing import Shape
 from pycaffe_lite.engines.onednn._passes import PASSING, Following, Passes
 from pycaffe_lite.layers.lrn import LRN
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 ACROSS_CHANNELS = 2815
 

@@ -11,7 +11,6 @@ import ctypes
 from typing import ClassVar
 
 from pycaffe_lite._typing import Array
-from pycaffe_lite.blob import order_of
 from pycaffe_lite.done import Done
 from pycaffe_lite.engines.onednn._arrays import MIN_COUNT, alike, is_fast, many_alike, takes
 from pycaffe_lite.engines.onednn._library import library
@@ -32,6 +31,7 @@ from pycaffe_lite.layers._neuron import NeuronLayer
 from pycaffe_lite.layers.elu import ELU
 from pycaffe_lite.layers.sigmoid import Sigmoid
 from pycaffe_lite.layers.tanh import TanH
+from pycaffe_lite.order import order_of
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
 

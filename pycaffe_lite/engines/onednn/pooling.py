@@ -41,9 +41,9 @@ from pycaffe_lite.engines.onednn._tail import Tail
 from pycaffe_lite.layer import Blobs, Layer
 from pycaffe_lite.layers._geometry import PoolGeometry
 from pycaffe_lite.layers.pooling import Pooling
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 MAX, WITH_PADDING, WITHOUT_PADDING = 511, 767, 1023
 MOST_PLACES = 1 << 14

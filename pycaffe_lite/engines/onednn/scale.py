@@ -19,8 +19,8 @@ from pycaffe_lite.engines.onednn._normalization import (
 from pycaffe_lite.engines.onednn._parameters import Gradients
 from pycaffe_lite.engines.onednn._primitive import plain_layout
 from pycaffe_lite.layer import Blobs
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import register_layer
-from pycaffe_lite.storage import Order
 
 
 @register_layer("Scale", engine="onednn")

@@ -9,8 +9,8 @@ from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn import LAYERS, _arrays, recurrent
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import Primitive
+from pycaffe_lite.order import Order
 from pycaffe_lite.registry import find_layer
-from pycaffe_lite.storage import Order
 from pycaffe_lite.testing import CHECKS, LayerCase, _promises, cases
 from tests.layers.cases import CASES
 

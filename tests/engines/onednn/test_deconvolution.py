@@ -9,8 +9,7 @@ import pytest
 
 import pycaffe_lite as caffe
 from pycaffe_lite import engines
-from pycaffe_lite.blob import order_of
-from pycaffe_lite.storage import Order
+from pycaffe_lite.order import Order, order_of
 
 NET = """
 force_backward: true

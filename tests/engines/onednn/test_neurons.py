@@ -10,10 +10,10 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.engines.onednn import _arrays, load
 from pycaffe_lite.engines.onednn._primitive import Primitive
 from pycaffe_lite.layer import Layer, bind
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import find_layer
 from pycaffe_lite.schema import parse_text
-from pycaffe_lite.storage import Order
 from tests.golden.compare import assert_close, computed, golden_cases
 
 SHAPE = (3, 5, 4, 7)

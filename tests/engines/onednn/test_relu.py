@@ -12,9 +12,9 @@ from pycaffe_lite.engines.onednn import _arrays
 from pycaffe_lite.engines.onednn._primitive import Primitive
 from pycaffe_lite.layer import bind
 from pycaffe_lite.layers.relu import ReLU
+from pycaffe_lite.order import Order
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.registry import find_layer
-from pycaffe_lite.storage import Order
 
 SHAPE = (3, 5, 4, 7)
 COUNT = 3 * 5 * 4 * 7
