@@ -13,7 +13,7 @@ from pycaffe_lite.engines.onednn._tile_columns import Columns, columns_pay
 from pycaffe_lite.engines.onednn._tile_steps import Convolutions
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
-from tests.engines.onednn.test_winograd import NORM, RELU, THREE, assert_close, build, run
+from tests.engines.onednn.nets import NORM, RELU, THREE, assert_close, build, run, twins
 
 
 @pytest.mark.usefixtures("by_columns")
@@ -37,11 +37,7 @@ def test_column_by_column(
 ) -> None:
     """As in float64, whatever is in the memory that others work in too."""
     monkeypatch.setattr(_winograd, "CHUNK", chunk)
-    net = build(tmp_path, shape, params, behind)
-    exact = build(tmp_path, shape, params, behind, dtype=np.float64)
-    for name, blobs in net.params.items():
-        for blob, twin in zip(blobs, exact.params[name], strict=True):
-            twin.data[...] = blob.data
+    net, exact = twins(tmp_path, shape, params, behind)
     primitives = net.layer_dict["target"]._primitives
     made = primitives.forward(), primitives.backward_data(), primitives.backward_weights(), primitives.backward()
     assert all(isinstance(steps._along, Columns) for run in made for _, steps in run._each())

@@ -14,7 +14,7 @@ from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._tile_products import Padded, Products
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
-from tests.engines.onednn.test_winograd import THREE, assert_close, build, run
+from tests.engines.onednn.nets import THREE, assert_close, build, run, twins
 
 
 @pytest.mark.usefixtures("by_products")
@@ -40,9 +40,7 @@ def test_gradients_of_weights_by_products(
 ) -> None:
     """As in float64, whatever is in the memory that others work in too."""
     monkeypatch.setattr(_winograd, "CHUNK", chunk)
-    net, exact = build(tmp_path, shape, params), build(tmp_path, shape, params, dtype=np.float64)
-    for blob, twin in zip(net.params["target"], exact.params["target"], strict=True):
-        twin.data[...] = blob.data
+    net, exact = twins(tmp_path, shape, params)
     x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
     primitives = net.layer_dict["target"]._primitives
     if (made := primitives.backward_weights()) is not None:  # or numpy's, where oneDNN lacks kernels for this processor

@@ -17,46 +17,8 @@ from pycaffe_lite.engines.onednn._in_tiles import Backward, BackwardData, Backwa
 from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._winograd import Cut
 from pycaffe_lite.layers._im2col import Geometry
+from tests.engines.onednn.nets import NORM, RELU, THREE, assert_close, build, run, twins
 from tests.graph.test_steps import IMAGES, pair, train
-
-NET = """
-force_backward: true
-layer { name: "x" type: "Input" top: "x" input_param { shape { dim: NUM dim: CHANNELS dim: HEIGHT dim: WIDTH } } }
-layer { name: "target" type: "Convolution" bottom: "x" top: "target"
-        convolution_param { num_output: 24 PARAMS
-                            weight_filler { type: "xavier" } bias_filler { type: "gaussian" } } }
-"""
-RELU = 'layer { name: "relu" type: "ReLU" bottom: "target" top: "target" }'
-NORM = """
-layer { name: "norm" type: "BatchNorm" bottom: "target" top: "target" }
-layer { name: "scale" type: "Scale" bottom: "target" top: "target" scale_param { bias_term: true } }
-"""
-
-
-THREE = "kernel_size: 3 pad: 1 "
-
-
-def build(folder: Path, shape: tuple[int, ...], params: str = THREE, behind: str = "", **options: object) -> caffe.Net:
-    text = NET.replace("PARAMS", params) + behind
-    for name, size in zip(("NUM", "CHANNELS", "HEIGHT", "WIDTH"), shape, strict=True):
-        text = text.replace(name, str(size))
-    (folder / "net.prototxt").write_text(text)
-    phase = options.pop("phase", caffe.TRAIN)
-    net = caffe.Net(folder / "net.prototxt", phase, seed=3, **options)  # type: ignore[arg-type]
-    rng = np.random.default_rng(5)
-    for name in net.params.keys() & {"norm", "scale"}:
-        for blob in net.params[name]:
-            blob.data[...] = rng.uniform(0.5, 2, blob.shape)
-    return net
-
-
-def run(net: caffe.Net, x: Array) -> dict[str, Array]:
-    """The numbers after both passes."""
-    net.blobs["x"].data[...] = x
-    net.forward()
-    net.backward(target=np.random.default_rng(7).normal(size=net.blobs["target"].shape))
-    found = {"y": net.blobs["target"].data, "dx": net.blobs["x"].diff}
-    return found | {f"dw {j}": blob.diff for j, blob in enumerate(net.params["target"])}
 
 
 def is_in_tiles(net: caffe.Net) -> bool:
@@ -98,21 +60,11 @@ def test_as_in_float64(
 ) -> None:
     """All places, in all passes, with images and rows of tiles in parts."""
     monkeypatch.setattr(_winograd, "CHUNK", chunk)
-    net = build(tmp_path, shape, params, behind, phase=phase)
+    net, exact = twins(tmp_path, shape, params, behind, phase=phase)
     assert is_in_tiles(net)
-    exact = build(tmp_path, shape, params, behind, phase=phase, dtype=np.float64)
-    for name, blobs in net.params.items():
-        for blob, twin in zip(blobs, exact.params[name], strict=True):
-            twin.data[...] = blob.data
     x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
     for _ in range(2):
         assert_close(run(net, x), run(exact, x))
-
-
-def assert_close(got: dict[str, Array], want: dict[str, Array]) -> None:
-    for name, numbers in want.items():
-        limit = 5e-5 * max(1, np.abs(numbers).max())
-        np.testing.assert_allclose(got[name], numbers, rtol=0, atol=limit, err_msg=name)
 
 
 @pytest.mark.usefixtures("in_tiles")
@@ -281,13 +233,8 @@ def test_neurons_that_make_the_infinite_finite_run_by_themselves(tmp_path: Path,
 @pytest.mark.usefixtures("in_tiles")
 def test_few_channels_lie_otherwise_and_go_by_windows(tmp_path: Path) -> None:
     x = np.random.default_rng(6).normal(size=(1, 4, 3, 3)).astype(np.float32)
-    net, exact = (
-        build(tmp_path, x.shape, "kernel_size: 3"),
-        build(tmp_path, x.shape, "kernel_size: 3", dtype=np.float64),
-    )
+    net, exact = twins(tmp_path, x.shape, "kernel_size: 3")
     assert not is_in_tiles(net)
-    for blob, twin in zip(net.params["target"], exact.params["target"], strict=True):
-        twin.data[...] = blob.data
     np.testing.assert_allclose(run(net, x)["y"], run(exact, x)["y"], rtol=0, atol=1e-5)
 
 
