@@ -53,6 +53,10 @@ FEW_PLACES = 256
 ResNet-50's, 8 images of 14 by 14 and 7 by 7, one and two threads: forward passes take 0.87 to 1.05 of the time, the
 gradients of their bottoms 0.87 to 1. Gradients of W would take 1 to 1.28, and larger images gain nothing.
 """
+SPILLS = 16
+"""Channels of a group, below which oneDNN's 1 by 1 kernels with a stride write behind their scratchpad while they make
+the gradients of W: below 8, with AVX-512 below 16 (github.com/uxlfoundation/oneDNN, issue 6035, open in version 3.12).
+"""
 _ARGUMENTS = {
     "forward": (SRC, WEIGHTS, DST),
     "backward_data": (DIFF_SRC, WEIGHTS, DIFF_DST),
@@ -88,6 +92,7 @@ class Direct:
             dims(overhang(geometry.extent, geometry.stride, geometry.pad, x, y)),
         )
         self._few, self._thin = x[1] <= FEW_CHANNELS, x[1] < THIN and min(w[2:]) >= LARGE
+        self._spills = math.prod(w[2:]) == 1 and math.prod(geometry.stride) > 1 and w[1] < SPILLS
         products = math.prod(w) / (x[1] + y[1])
         self._in_blocks = in_groups and not library().has_avx512 and products >= MANY_PRODUCTS
         self._images: dict[Layout, Layout] = {}
@@ -154,7 +159,8 @@ class Direct:
 
     def _description(self, what: str) -> Description | None:
         if what not in self._descriptions:
-            self._descriptions[what] = first_fast(self._describe(what))
+            is_wrong = what == "backward_weights" and self._spills
+            self._descriptions[what] = None if is_wrong else first_fast(self._describe(what))
         return self._descriptions[what]
 
     def _describe(self, what: str) -> Iterator[Any]:

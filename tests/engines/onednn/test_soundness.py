@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import pycaffe_lite as caffe
+from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn._arrays import channels_innermost
+from pycaffe_lite.engines.onednn._library import Library
 from tests.graph.nets import conv, inputs, layer
 from tests.layers.nets import net_of
 
@@ -127,3 +129,31 @@ def test_images_of_one_number_behind_lrn() -> None:
         c = np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0]) + b.reshape(1, -1, 1, 1)
         expected = np.maximum(0, 2 * c * (1 + c**2 / 3) ** -0.75)
         np.testing.assert_allclose(net.forward()["o"], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [40, 112])
+@pytest.mark.parametrize("channels", [1, 2, 4, 5, 7, 8, 12, 15, 16, 20])
+def test_nothing_is_written_behind_the_scratchpad(channels: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As oneDNN's 1 by 1 kernels with a stride would, where there are fewer channels than their blocks have."""
+    behind: list[Array] = []
+
+    def exactly(self: Library, nbytes: int) -> Array:
+        self.tell_thread()
+        memory = np.full(nbytes + (1 << 18), 7, np.uint8)
+        behind.append(memory[nbytes:])
+        self.this_thread.scratchpad = memory[:nbytes]
+        return self.this_thread.scratchpad
+
+    monkeypatch.setattr(Library, "scratchpad", exactly)
+    shape = (2, channels, size, size)
+    params = f"convolution_param {{ num_output: 6 kernel_size: 1 stride: 2 {FILLER} }}"
+    net = net_of("force_backward: true\n" + inputs(x=shape) + layer("c", "Convolution", "x", "y", params), caffe.TRAIN)
+    x = net.blobs["x"].data
+    x[...] = RNG.normal(size=shape)
+    net.forward()
+    dy = RNG.normal(size=net.blobs["y"].shape)
+    net.backward(y=dy)
+    dw = np.einsum("nohw,nchw->oc", dy, x[:, :, ::2, ::2])
+    np.testing.assert_allclose(net.params["c"][0].diff[:, :, 0, 0], dw, rtol=0, atol=1e-5 * dy.size / 6)
+    assert behind
+    assert all((memory == 7).all() for memory in behind)
