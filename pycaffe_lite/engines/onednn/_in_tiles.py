@@ -27,7 +27,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     operands,
 )
 from pycaffe_lite.engines.onednn._tile_plans import Kind, Plan, along_the_width, by_products
-from pycaffe_lite.engines.onednn._tile_steps import Gradients, Step, Steps
+from pycaffe_lite.engines.onednn._tile_steps import GradientTiles, Step, Steps
 from pycaffe_lite.engines.onednn._winograd import Cut, Part
 from pycaffe_lite.layers._geometry import Scratch
 from pycaffe_lite.layers._winograd import is_finite
@@ -105,7 +105,7 @@ class InTiles(Generic[Kind]):
 
     def _each(self) -> Iterator[tuple[Part, Kind]]:
         """All parts, and what works on them."""
-        for part in self._plan.parts:
+        for part in self._cut.parts:
             if part.kind not in self._steps:
                 self._steps[part.kind] = self._plan.new(part, self._memory[: self._plan.nbytes].view(FLOAT))
             yield part, self._steps[part.kind]
@@ -120,7 +120,7 @@ def _do(step: Step) -> bool:
 
 
 class _Planned(Called):
-    """As Called; the function gives what does it once more with the arrays."""
+    """As Called, of a pass that has been made; what makes it once more is a function of the arrays."""
 
     def __init__(self, plan: Callable[..., Call], *arrays: Array) -> None:
         super().__init__(plan, *arrays)
@@ -181,10 +181,10 @@ class BackwardData(_WithFilters):
             yield from steps.backward_data(part, dx, u, dy)
 
 
-class BackwardWeights(InTiles[Gradients]):
+class BackwardWeights(InTiles[GradientTiles]):
     """The gradients of the weights, which it gives in plain order, and of the biases."""
 
-    def __init__(self, plan: Plan[Gradients]) -> None:
+    def __init__(self, plan: Plan[GradientTiles]) -> None:
         super().__init__(plan)
         self.arguments[DIFF_WEIGHTS] = self._cut.weights
 
@@ -195,10 +195,12 @@ class BackwardWeights(InTiles[Gradients]):
         return None if plan is None else cls(plan)
 
     def with_data(self, of_data: BackwardData) -> Backward | None:
-        """Both at once; None where tiles of dy do not lie alike, here with zeros behind."""
-        return Backward(self, of_data) if self._plan.nbytes == of_data._plan.nbytes else None
+        """Both at once; None where tiles of dy do not lie alike, as products want zeros behind theirs."""
+        mine, others = self._plan, of_data._plan
+        return Backward(self, of_data) if mine.cut is others.cut and mine.tiles == others.tiles else None
 
     def _workspace(self) -> Array:
+        """Behind the tiles there is room for dU, and for as much again: what is added to it, and at the end Gᵀ dU."""
         return library().workspace(self._plan.nbytes + 2 * self._filters.nbytes)
 
     def _to_do(self, arrays: Sequence[Array]) -> Iterator[Step]:

@@ -1,6 +1,7 @@
 """oneDNN's layouts (memory descriptors) and primitives, as objects that are made once and then only run.
 
 A Layout is interned: two that are equal are one object, so that `is` compares them and dictionaries are keyed by them.
+Strides along axes of one place do not count.
 """
 
 from __future__ import annotations
@@ -131,6 +132,19 @@ def strided_layout(shape: Shape, strides: Shape) -> Layout:
 @functools.cache
 def plain_layout(shape: Shape) -> Layout:
     return strided_layout(shape, _dense(shape))
+
+
+@functools.cache
+def for_products(layout: Layout) -> Handle:
+    """How matrices lie that lie so: oneDNN's products take strides along axes of one place for distances of rows."""
+    shape, _, strides, *_ = _key(layout.handle)
+    is_dense = any(d > 1 and s == 1 for d, s in zip(shape, strides, strict=True))
+    dense = [math.prod(shape[i + 1 :]) if is_dense else 1 for i in range(len(shape))]
+    found = [dense[i] if d == 1 else strides[i] for i, d in enumerate(shape)]
+    handle = Handle()
+    lies = len(shape), dims(shape), F32, dims(found)
+    library().call("memory_desc_create_with_strides", ctypes.byref(handle), *lies)
+    return handle
 
 
 class _AnyLayout(Handle):

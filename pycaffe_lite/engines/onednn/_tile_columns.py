@@ -73,7 +73,7 @@ class Columns:
             w = flat[place:]
             yield run, {"forward": (x, w, y), "backward_data": (y, w, x), "backward_weights": (x, y, w)}[self._what]
         if bias is not None:
-            yield self._sum.to(bias) if self._sum else functools.partial(_add, self._of_one, bias)
+            yield self._sum.to(bias) if self._sum else functools.partial(_add_bias, self._of_one, bias)
 
 
 def _product(what: str, cut: Cut, rows: int, count: int) -> Primitive:
@@ -94,6 +94,6 @@ def _turned(shape: Shape, strides: Shape) -> Layout:
     return strided_layout((shape[0], shape[2], shape[1]), (strides[0], strides[2], strides[1]))
 
 
-def _add(rows: Array, bias: Array) -> bool:
+def _add_bias(rows: Array, bias: Array) -> bool:
     np.add(rows, bias, out=rows)
     return True

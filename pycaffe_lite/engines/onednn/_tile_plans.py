@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,7 +13,7 @@ from pycaffe_lite.engines.onednn._primitive import BIAS, DIFF_BIAS, DIFF_WEIGHTS
 from pycaffe_lite.engines.onednn._tile_columns import Columns, columns_pay, weights_for
 from pycaffe_lite.engines.onednn._tile_products import Padded, Products
 from pycaffe_lite.engines.onednn._tile_steps import Along, Convolutions, Filters, Steps, Tiles, fills_fast
-from pycaffe_lite.engines.onednn._winograd import Cut, Part
+from pycaffe_lite.engines.onednn._winograd import Cut, Images, Part
 from pycaffe_lite.layers._winograd import ONE
 from pycaffe_lite.memory import CACHE_LINE
 
@@ -35,7 +35,8 @@ class Plan(Generic[Kind]):
     """What computes the same, with these post-ops."""
     post_ops: tuple[PostOp, ...]
     """They take each number for itself, and leave none finite that was not."""
-    parts: Sequence[Part]
+    tiles: tuple[Images, Images, tuple[int, int]]
+    """Images x and y as their tiles lie, and what lies apart from them (Tiles)."""
     new: Callable[[Part, Array], Kind]
     """Makes what is done with parts of one kind, in memory."""
     most: int
@@ -50,55 +51,52 @@ class Plan(Generic[Kind]):
 
 def products_pay(cut: Cut) -> bool:
     """Whether gradients of W by products of padded tiles are faster than by windows, whatever other passes are."""
-    return cut.pays(learning=True, per_product=SAVED_BY_PRODUCTS) and _padded(cut, cut.parts()) is not None
+    return cut.pays(learning=True, per_product=SAVED_BY_PRODUCTS) and _padded(cut) is not None
 
 
 def by_products(cut: Cut, by_windows: Runs) -> Plan[Products] | None:
     """That of the gradients of W by products of padded tiles; None where convolutions along the width are faster."""
-    parts = cut.parts()
-    if (padded := _padded(cut, parts)) is None:
+    if (padded := _padded(cut)) is None:
         return None
-    new = functools.partial(Products, padded)
-    return Plan(cut, by_windows, (), parts, new, max(map(padded.nbytes, parts)), Filters(cut, padded.gradients))
+    tiles, most = (padded.x, padded.y, padded.apart), max(map(padded.nbytes, cut.kinds.values()))
+    return Plan(cut, by_windows, (), tiles, functools.partial(Products, padded), most, Filters(cut, padded.gradients))
 
 
-def _padded(cut: Cut, parts: Sequence[Part]) -> Padded | None:
+def _padded(cut: Cut) -> Padded | None:
     padded = Padded.of(cut)
-    return padded if cut.geometry.stride[1] == 1 and padded.pays(parts) else None
+    return padded if cut.geometry.stride[1] == 1 and padded.pays(cut.kinds.values()) else None
 
 
 def along_the_width(what: str, cut: Cut, by_windows: Runs, post_ops: tuple[PostOp, ...] = ()) -> Plan[Steps] | None:
     """That of a pass, which Direct calls `what`, by convolutions along the width; None where these, or what else there
     is to do, are not fast.
     """
-    parts = cut.parts()
-    kinds = {part.kind: part for part in parts}
     has_biases = not {BIAS, DIFF_BIAS}.isdisjoint(by_windows.arguments)
-    found = _columns(what, cut, kinds) or _convolutions(what, cut, kinds, has_biases=has_biases)
-    if found is None or not all(fills_fast(cut.x, part, part.b.shape[2]) for part in kinds.values()):
+    found = _columns(what, cut) or _convolutions(what, cut, has_biases=has_biases)
+    if found is None or not all(fills_fast(cut.x, part, part.b.shape[2]) for part in cut.kinds.values()):
         return None
     along, lies = found
 
     def new(part: Part, memory: Array) -> Steps:
         return Steps(cut, part, memory, along[part.kind], post_ops)
 
-    most = max(Steps.nbytes(cut.x, cut.y, part) for part in parts)
-    return Plan(cut, by_windows, post_ops, parts, new, most, Filters(cut, lies))
+    most = max(Steps.nbytes(cut.x, cut.y, part) for part in cut.kinds.values())
+    return Plan(cut, by_windows, post_ops, (cut.x, cut.y, (0, 0)), new, most, Filters(cut, lies))
 
 
 _Found = tuple[dict[Shape, Callable[[Array, Array], Along]], Layout]
 """What convolves parts along the width, by their kinds, and how it takes kernels one row high."""
 
 
-def _columns(what: str, cut: Cut, kinds: dict[Shape, Part]) -> _Found | None:
-    if not all(columns_pay(cut, part) for part in kinds.values()):
+def _columns(what: str, cut: Cut) -> _Found | None:
+    if not all(columns_pay(cut, part) for part in cut.kinds.values()):
         return None
-    return dict.fromkeys(kinds, functools.partial(Columns, what, cut)), weights_for(cut)
+    return dict.fromkeys(cut.kinds, functools.partial(Columns, what, cut)), weights_for(cut)
 
 
-def _convolutions(what: str, cut: Cut, kinds: dict[Shape, Part], *, has_biases: bool) -> _Found | None:
+def _convolutions(what: str, cut: Cut, *, has_biases: bool) -> _Found | None:
     along, all_arguments = dict[Shape, Callable[[Array, Array], Along]](), list[dict[int, Layout]]()
-    for kind, part in kinds.items():
+    for kind, part in cut.kinds.items():
         plain, at_one = (cut.along_the_width(part, bias=bias).passed(what) for bias in (False, has_biases))
         if plain is None or at_one is None:
             return None

@@ -1,8 +1,8 @@
 """The gradients of weights of a convolution in tiles, as matrix products: one for each column of the kernels.
 
-Rows of tiles have zeros behind the last place, of x as many as pad it, of dy up to the same length. So, of all rows one
-after the other, any place p of dy has met place p + k - pad of x through column k of the kernels: where that one is
-padding, or is in another row, x or dy is 0. Of each value of the tiles
+Rows of tiles of x and of dy have one length, with zeros behind the last place: at least as many behind x as pad it on
+its wider side. So, of all rows one after the other, any place p of dy has met place p + k - pad of x through column k
+of the kernels: where that one is padding, or is in another row, x or dy is 0. Of each value of the tiles
 
     du[k] = x[k - pad :]ᵀ dy                            (C, O), of (places, C) and (places, O)
 """
@@ -10,7 +10,7 @@ padding, or is in another row, x or dy is 0. Of each value of the tiles
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pycaffe_lite._typing import Array
@@ -19,7 +19,7 @@ from pycaffe_lite.engines.onednn._library import library
 from pycaffe_lite.engines.onednn._primitive import Layout, strided_layout
 from pycaffe_lite.engines.onednn._tile_steps import (
     ONTO,
-    Gradients,
+    GradientTiles,
     Step,
     SumOfRows,
     clear,
@@ -78,7 +78,7 @@ class Padded:
         shape, strides = (self.group, o, c, 1, len(self.shifts)), (c * o, 1, o, 1, self.group * c * o)
         return strided_layout(shape, strides) if self.group > 1 else strided_layout(shape[1:], strides[1:])
 
-    def pays(self, parts: Sequence[Part]) -> bool:
+    def pays(self, parts: Iterable[Part]) -> bool:
         """Whether products are faster than convolutions along the width."""
         if library().has_avx512 or self.y.behind > MOST_ZEROS * self.y.shape[3]:
             return False
@@ -91,7 +91,7 @@ class Padded:
 
     def nbytes(self, part: Part) -> int:
         """Memory for tiles."""
-        return Gradients.nbytes(self.x, self.y, part, self.apart)
+        return GradientTiles.nbytes(self.x, self.y, part, self.apart)
 
     def product_of(self, part: Part) -> tuple[Layout, Layout, Layout]:
         """How x, dy and du lie: of all values, one column and one group."""
@@ -102,8 +102,8 @@ class Padded:
         return x, y, strided_layout((self.values, c, o), (row, o, 1))
 
 
-class Products(Gradients):
-    """What sets the gradients that parts of one kind give."""
+class Products(GradientTiles):
+    """What sets the gradients that parts of one kind give, or adds to them."""
 
     def __init__(self, padded: Padded, part: Part, memory: Array) -> None:
         super().__init__(padded.x, padded.y, part, memory, padded.apart)

@@ -21,6 +21,7 @@ from pycaffe_lite.engines.onednn._primitive import (
     Layout,
     PostOp,
     Primitive,
+    for_products,
     operands,
     plain_layout,
     reorder,
@@ -81,7 +82,8 @@ def product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) 
 
 
 def describe_product(a: Layout, b: Layout, c: Layout, post_ops: tuple[PostOp, ...] = ()) -> Description:
-    made = Description.make("matmul", library().engine, a.handle, b.handle, None, c.handle, post_ops=post_ops)
+    of_a, of_b, of_c = map(for_products, (a, b, c))
+    made = Description.make("matmul", library().engine, of_a, of_b, None, of_c, post_ops=post_ops)
     assert made is not None
     return made
 
@@ -139,14 +141,14 @@ class Tiles:
         return product(*_filling(self._images[1], self._count, self._tiles, self._made))
 
 
-class Gradients(Tiles):
+class GradientTiles(Tiles):
     """Tiles, and what sets the gradients of weights and biases."""
 
     def backward_weights(
         self, part: Part, x: Array, dy: Array, sums: Sequence[Array], addends: Sequence[Array] | None
     ) -> Iterator[Step]:
         """Set `sums`, those of the weights and, if there are any, of the biases, to what these rows give of them; with
-        `addends`, memory for as much, add it.
+        `addends` add that, which may be made in these, memory for as much.
         """
         yield self._fill_x, (part.b, x[part.images, part.band.inside], self._x)
         yield self._fill_y, (part.a_turned, dy[part.images, part.band.made], self._y)
@@ -161,7 +163,7 @@ class Along(Protocol):
     """What convolves tiles along the width, in any pass."""
 
     def __call__(self, u: Array, bias: Array | None) -> Iterator[Step]:
-        """Do it with G w, n of them, and biases; or set these, where the pass is for their gradients."""
+        """Do it with G w, n of them, and biases; where the pass is for their gradients, set these."""
 
 
 class Convolutions:
@@ -179,7 +181,7 @@ class Convolutions:
             yield run, ((x, w, y) if bias is None or i != ONE else (x, w, bias, y))
 
 
-class Steps(Gradients):
+class Steps(GradientTiles):
     """What a pass does with parts of one kind."""
 
     def __init__(
@@ -216,7 +218,7 @@ class Steps(Gradients):
         du, *db = addends or sums
         yield from self._along(du, db[0] if db else None)
         if addends:
-            yield functools.partial(_add, sums, addends)
+            yield functools.partial(_add_up, sums, addends)
 
     @functools.cached_property
     def _empty_x(self) -> Primitive:
@@ -231,7 +233,7 @@ class Steps(Gradients):
         return product(*_emptying(self._images[1], self._count, self._tiles, self._made), self._post_ops)
 
 
-def _add(sums: Sequence[Array], addends: Sequence[Array]) -> bool:
+def _add_up(sums: Sequence[Array], addends: Sequence[Array]) -> bool:
     for whole, addend in zip(sums, addends, strict=True):
         np.add(whole, addend, out=whole)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ CHUNK = 6 << 20
 """Bytes of tiles that are worked through together, for each thread. Half as many take 1.02 to 1.05 of the time, two or
 three times as many 0.95 to 1.05.
 """
-PER_NUMBER, PER_WEIGHT, PER_WEIGHT_LEARNT = 50, 20, 150
-"""Products that take as long as a number of tiles; of one thread, to read G w of a weight, as memory gives no more to
-several; to make it, and its gradient.
+PER_NUMBER = 50
+"""Products that take as long as a number of tiles."""
+PER_WEIGHT, PER_WEIGHT_LEARNT = 20, 150
+"""The same, of a weight: to read G w, of one thread, as memory gives no more to several; to make G w and its gradient.
 """
 TO_BEGIN, TO_BEGIN_TOGETHER = (2_000_000, 1_000_000), (4_000_000, 7_000_000)
 """The same, of each thread, to begin with a part and with a pass: where there is one, and where there are several."""
@@ -114,14 +116,20 @@ class Cut:
         saved = per_product * products_saved(self._w, self.y.shape)
         return saved > PER_NUMBER * numbers + per_weight * weights + begin
 
-    def parts(self) -> list[Part]:
-        """All of them."""
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All of them, the same for all passes, with as many threads as there were when they were first asked for."""
         num, rows, (of_images, of_rows) = self.x.shape[0], self._tiles.count, self._divided()
-        return [
+        return tuple(
             self._part(slice(num * i // of_images, num * (i + 1) // of_images), first, stop)
             for i in range(of_images)
             for first, stop in itertools.pairwise(rows * j // of_rows for j in range(of_rows + 1))
-        ]
+        )
+
+    @functools.cached_property
+    def kinds(self) -> dict[Shape, Part]:
+        """One part of each kind, by its kind."""
+        return {part.kind: part for part in self.parts}
 
     def _divided(self) -> tuple[int, int]:
         """Into how many parts images are, and the rows of each, so that they have up to some CHUNK bytes or as many as

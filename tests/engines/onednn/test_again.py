@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pycaffe_lite import TEST, TRAIN, set_num_threads
+from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._primitive import Primitive
 from tests.graph.nets import inputs, ip, layer
 from tests.graph.test_again import NET, agree, pair
+from tests.layers.nets import net_of
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -50,3 +54,21 @@ def test_few_numbers() -> None:
     assert net._passes.repeats._last is not None
     assert all(more is None for *_, more in net._passes.repeats._last._steps)
     agree((net, by_layers), 3, seed=7)
+
+
+@pytest.mark.parametrize("phase", [TEST, TRAIN])
+def test_other_numbers_of_threads(phase: int, ran: list[Primitive]) -> None:
+    """What is done again is made for as many as there are now."""
+    net, before = net_of("force_backward: true\n" + NET, phase), library().threads
+    try:
+        for count in (1, 3, 2):
+            set_num_threads(count)
+            ran.clear()
+            for _ in range(4):
+                net.forward()
+                if phase == TRAIN:
+                    net.backward()
+            assert len(set(ran)) > 7
+            assert {run._threads for run in ran} == {count}
+    finally:
+        set_num_threads(before)

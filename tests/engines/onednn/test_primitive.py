@@ -268,3 +268,19 @@ def test_pointing_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (arrays[1] == 1).all()
         others()
         assert (arrays[3] == 2).all()
+
+
+def test_products_of_one_row_whatever_was_asked_for_before() -> None:
+    """Layouts do not tell strides along axes of one place, but oneDNN's products go by them."""
+    from pycaffe_lite.engines.onednn._primitive import plain_layout, strided_layout
+    from pycaffe_lite.engines.onednn._tile_steps import product
+
+    rng = np.random.default_rng(0)
+    for rows, columns in ((1, 5), (3, 1), (1, 1)):
+        strided_layout((6, rows, columns), (20, 1, 1))  # is the same Layout, made with other strides
+        x, w = (rng.normal(size=shape).astype(np.float32) for shape in ((6, rows, 8), (6, 8, columns)))
+        y = aligned(6 * 20, np.float32)
+        wide = strided_layout((6, rows, columns), (20, columns, 1))
+        product(plain_layout(x.shape), plain_layout(w.shape), wide)(x, w, y)
+        found = y.reshape(6, 20)[:, : rows * columns].reshape(6, rows, columns)
+        np.testing.assert_allclose(found, x @ w, rtol=1e-5, atol=1e-5)

@@ -72,7 +72,7 @@ def test_when_columns_pay() -> None:
     def is_so(num: int, channels: int = 20, width: int = 12) -> bool:
         x, y, windows = (num, channels, 12, width), (num, 50, 8, width - 4), Geometry((5, 5), (1, 1), (0, 0), (1, 1))
         cut = Cut(x, (50, channels, 5, 5), y, windows)
-        return all(columns_pay(cut, part) for part in cut.parts())
+        return all(columns_pay(cut, part) for part in cut.parts)
 
     assert is_so(64) is not library().has_avx512
     assert not is_so(16)

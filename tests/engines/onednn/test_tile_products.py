@@ -70,7 +70,7 @@ def test_when_products_pay() -> None:
         windows = Geometry((5, 5), (1, 1), (pad_above, pad), (1, 1))
         x, y = (8, 32, 16, width), (8, 32, 12 + 2 * pad_above, width + 2 * pad - 4)
         cut = Cut(x, (32, 32, 5, 5), y, windows)
-        return Padded.of(cut).pays(cut.parts())
+        return Padded.of(cut).pays(cut.parts)
 
     assert is_so(28, 2) is is_so(28, 2, pad_above=0) is not library().has_avx512
     assert not is_so(12, 0)

@@ -269,3 +269,24 @@ def test_when_it_pays() -> None:
         assert not is_so(1, 256, 14, 256)
     finally:
         caffe.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_passes_that_were_planned_for_other_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All gradients at once go by the same parts, though these depend on how many threads there are."""
+    monkeypatch.setattr(_winograd, "CHUNK", 30_000)
+    shape, threads = (7, 16, 17, 9), library().threads
+    x = np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    net, exact = twins(tmp_path, shape)
+    made = net.layer_dict["target"]._primitives
+    try:
+        caffe.set_num_threads(1)
+        few = len(Cut(shape, (24, 16, 3, 3), (7, 24, 17, 9), made._cut.geometry).parts)
+        assert isinstance(made.backward_weights(), BackwardWeights)
+        caffe.set_num_threads(3)
+        many = len(Cut(shape, (24, 16, 3, 3), (7, 24, 17, 9), made._cut.geometry).parts)
+        assert few != many
+        assert_close(run(net, x), run(exact, x))
+        assert isinstance(made.backward(), Backward)
+    finally:
+        caffe.set_num_threads(threads)
