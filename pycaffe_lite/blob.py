@@ -61,8 +61,8 @@ class Blob:
     )
 
     changes: ClassVar[int] = 0
-    """Another number whenever any blob has taken another shape, other storages or another's place among a layer's: nets
-    ask before every layer.
+    """Another number whenever any blob has taken another shape, other storages or another's place among a layer's, or
+    there are other numbers of threads: nets ask before every layer.
     """
 
     def __init__(self, shape: Shape = (), dtype: npt.DTypeLike = np.float32, name: str = "") -> None:

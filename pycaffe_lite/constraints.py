@@ -7,6 +7,7 @@ A layer lists them beside its class::
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,3 +71,15 @@ def check(message: Message, constraints: Mapping[str, Constraint]) -> None:
             if not constraint.test(item):
                 shown = str(np.float32(item)) if isinstance(item, float) else repr(item)  # 0.9, not 0.8999999761581421
                 raise ParameterError(f"{name} is {shown}, it {constraint.wording}", field=path)
+
+
+def whole_number(value: object, what: str, least: int, most: int | None = None) -> int:
+    """An argument of a function that must be a whole number. Raises ParameterError, which begins with `what`."""
+    try:
+        number = int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        raise ParameterError(f"{what} is {value!r}", hint="It must be a whole number.") from None
+    if number < least or (most is not None and number > most):
+        bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ParameterError(f"{what} is {number}", hint=f"It must be {bounds}.")
+    return number

@@ -20,12 +20,15 @@ import numpy.typing as npt
 
 from pycaffe_lite import _extras, threads
 from pycaffe_lite._typing import Array
-from pycaffe_lite.errors import EngineError, MissingPackageError, ParameterError, did_you_mean
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.constraints import whole_number
+from pycaffe_lite.errors import EngineError, MissingPackageError, did_you_mean
 from pycaffe_lite.proto import caffe_pb2 as pb
 
 VARIABLE = "PYCAFFE_LITE_ENGINE"
 NUMPY = "numpy"
 ENGINES = (NUMPY, "onednn")
+MOST_THREADS = 1024  # OpenMP ends the process where it cannot have as many as it is told to
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +67,10 @@ def _default() -> tuple[str, str]:
     try:
         _load(name, "")
     except MissingPackageError as e:
-        return NUMPY, str(e)
+        return NUMPY, str(e).rstrip(".")
     except EngineError as e:
         log.warning("Computes with numpy: %s", e)
-        return NUMPY, str(e)
+        return NUMPY, e.found
     return name, "the default where it is installed"
 
 
@@ -75,14 +78,14 @@ def set_num_threads(count: int) -> None:
     """Let numpy's matrix products and passes over memory, and the engines, use so many threads from now on, in nets
     that there are and others.
 
-    Raises ParameterError for a number below 1, MissingPackageError without threadpoolctl.
+    Raises ParameterError for what is no number from 1 to 1024, MissingPackageError without threadpoolctl.
     """
-    if count < 1:
-        raise ParameterError(f"The number of threads is {count}", hint="It must be at least 1.")
+    count = whole_number(count, "The number of threads", 1, MOST_THREADS)
     _extras.require("threadpoolctl", "set the number of threads").threadpool_limits(count)
     for name in ENGINES[1:]:
         _module(name).set_num_threads(count)
     threads.set_num_threads(count)
+    Blob.note_change()  # what is done again was made for as many as there were
     global _threads
     _threads = count
 
@@ -114,7 +117,12 @@ def describe_threads() -> str:
 def _who_decided(*variables: str) -> str:
     if _threads is not None:
         return "set_num_threads"
-    return next((name for name in variables if os.environ.get(name)), "as many as there are cores")
+    return next((name for name in variables if _counts(name)), "as many as there are cores")
+
+
+def _counts(variable: str) -> bool:
+    """Whether it begins with a number: OpenMP ignores what does not."""
+    return os.environ.get(variable, "").split(",")[0].strip().lstrip("0").isdecimal()
 
 
 MomentumStep = Callable[[float, float], None]

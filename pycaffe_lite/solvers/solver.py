@@ -17,7 +17,7 @@ import numpy as np
 from pycaffe_lite import _debug_info, _mode
 from pycaffe_lite._files import PathLike
 from pycaffe_lite._typing import Array
-from pycaffe_lite.constraints import Constraint
+from pycaffe_lite.constraints import Constraint, whole_number
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import SolverState
@@ -132,8 +132,10 @@ class Solver(ABC):
         log.info("Optimization Done.")
 
     def step(self, n: int) -> None:
-        """Train for n iterations, with the tests, displays and snapshots that fall due."""
-        p = self.param
+        """Train for n iterations, with the tests, displays and snapshots that fall due. Raises ParameterError where n
+        is no whole number, or below 0.
+        """
+        p, n = self.param, whole_number(n, "The number of iterations", 0)
         self.stopped = self.stopped_early = False
         if not self._resumed:
             self._loss, self._tests.made = SmoothedLoss(p.average_loss), False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_numpy_where_it_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(engines, "_load", failing(MissingPackageError("It is not there", hint="Install it.")))
     assert caffe.engine() == "numpy"
     assert set(of(make(tmp_path))) == {""}
-    assert engines.describe() == f"numpy {np.__version__} (It is not there. Install it.)"
+    assert engines.describe() == f"numpy {np.__version__} (It is not there. Install it)"
 
 
 def test_numpy_and_a_warning_where_it_is_broken(
@@ -127,9 +129,17 @@ def test_where_the_library_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_pa
         _library.library.__wrapped__()
 
 
-@pytest.mark.parametrize("count", [0, -1])
-def test_there_is_at_least_one_thread(count: int) -> None:
-    with pytest.raises(ParameterError, match=f"^The number of threads is {count}"):
+def test_where_the_library_lacks_a_function() -> None:
+    """As one that only looks like oneDNN."""
+    library = object.__new__(_library.Library)
+    library._functions, library._dll, library.path = {}, ctypes.CDLL(None), "libdnnl.so.3"
+    with pytest.raises(EngineError, match=r"^The oneDNN library libdnnl\.so\.3 lacks dnnl_engine_create\. Set PYCAFFE"):
+        library.function("engine_create")
+
+
+@pytest.mark.parametrize("count", [0, -1, 1025, "2", 1.5])
+def test_how_many_threads_there_may_be(count: Any) -> None:
+    with pytest.raises(ParameterError, match=f"^The number of threads is {count!r}. It must be (from 1|a whole)"):
         caffe.set_num_threads(count)
 
 
@@ -171,7 +181,10 @@ def test_threads_and_who_decided(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     said = "numpy 3 ({}) with openblas 0.3, /blas.so"
     assert engines.describe_threads() == said.format("as many as there are cores")
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    for ignored in ("many", "0", "-2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", ignored)
+        assert engines.describe_threads() == said.format("as many as there are cores")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
     assert engines.describe_threads() == said.format("OMP_NUM_THREADS")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     assert engines.describe_threads() == said.format("OPENBLAS_NUM_THREADS")

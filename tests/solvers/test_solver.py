@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pycaffe_lite as caffe
-from pycaffe_lite.errors import MissingFileError, ShapeError, UnknownTypeError, WeightsError
+from pycaffe_lite.errors import MissingFileError, ParameterError, ShapeError, UnknownTypeError, WeightsError
 from pycaffe_lite.proto import caffe_pb2 as pb
 from pycaffe_lite.schema import parse_text
 from pycaffe_lite.solvers import Event, Solver, update
@@ -41,6 +41,15 @@ def test_pycaffes_surface(tmp_path: Path) -> None:
     solver.step(3)
     assert solver.iter == 5
     assert repr(solver) == "<SGDSolver: iteration 5 of 2 · lr 0.1 · net 'toy'>"
+
+
+@pytest.mark.parametrize("n", [2.5, "3", None, -1])
+def test_steps_are_counted(n: object, tmp_path: Path) -> None:
+    solver = toy.make(tmp_path)
+    with pytest.raises(ParameterError, match=r"^The number of iterations is .*\. It must be (a whole|at least 0)"):
+        solver.step(n)  # type: ignore[arg-type]
+    solver.step(np.int64(2))
+    assert solver.iter == 2
 
 
 @pytest.mark.parametrize("kind", toy.TYPES)

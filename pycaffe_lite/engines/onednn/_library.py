@@ -85,7 +85,8 @@ class Library:
             hint = f"Set {PATH_VARIABLE} to another one, or set_engine('numpy')."
             if "libgomp" in str(e):  # the wheel leaves it to the system
                 hint = f"On Debian and Ubuntu: sudo apt install libgomp1. {hint}"
-            raise EngineError(f"The oneDNN library {path} cannot be loaded: {e}", hint=hint) from e
+            why = str(e).removeprefix(f"{path}: ")
+            raise EngineError(f"The oneDNN library {path} cannot be loaded: {why}", hint=hint) from e
         self.path = path
         self.version = f"{version.major}.{version.minor}.{version.patch}"
         if version.major != 3:
@@ -104,7 +105,11 @@ class Library:
 
     def function(self, name: str) -> Any:
         if name not in self._functions:
-            self._functions[name] = getattr(self._dll, f"dnnl_{name}")
+            try:
+                self._functions[name] = getattr(self._dll, f"dnnl_{name}")
+            except AttributeError as e:
+                hint = f"Set {PATH_VARIABLE} to another one, or set_engine('numpy')."
+                raise EngineError(f"The oneDNN library {self.path} lacks dnnl_{name}", hint=hint) from e
         return self._functions[name]
 
     def call(self, name: str, *arguments: Any) -> None:
