@@ -11,8 +11,6 @@ The names are pycaffe's::
 `layers` is what a NetSpec is made of, as in pycaffe; the layers' own modules are the package pycaffe_lite.layers.
 """
 
-import logging as _logging
-
 from pycaffe_lite import _caffe, io, pycaffe  # noqa: F401  caffe._caffe and caffe.pycaffe need no import of their own
 from pycaffe_lite._caffe import (
     NCCL,
@@ -93,5 +91,3 @@ __all__ = [
     "solver_rank",
     "to_proto",
 ]
-
-_logging.getLogger(__name__).addHandler(_logging.NullHandler())  # quiet until somebody asks for logs

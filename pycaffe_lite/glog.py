@@ -2,8 +2,8 @@
 
     I0210 13:39:22.381027 25210 solver.py:204] Iteration 100, lr = 0.00992565
 
-Level, month and day; time; thread; where in our code. The library is quiet until somebody calls `install`: the command
-line does, and so may anyone who wants to see Caffe's log.
+Level, month and day; time; thread; where in our code. Until somebody calls `install`, as the command line does, there
+are only warnings, and `logging` writes them as it writes all programs' that say nothing else.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def install(level: int | None = None, log_dir: str = "", stderr: bool = True) ->
 
 
 def uninstall() -> None:
-    """Be quiet again."""
+    """Only warn again."""
     logger = logging.getLogger(_LOGGER)
-    logger.setLevel(logging.NOTSET)
+    logger.setLevel(_level_of_warnings())
     logger.removeHandler(_handler)
     global _file
     if _file is not None:
@@ -141,8 +141,17 @@ def _user() -> str:
         return "unknown-user"
 
 
+def _level_of_warnings() -> int:
+    """From which on GLOG_minloglevel lets us warn."""
+    level = _from_environment()
+    return _LEVELS[min(level, len(_LEVELS) - 1)] if level > 1 else logging.NOTSET
+
+
 def _from_environment() -> int:
     try:
         return int(os.environ.get("GLOG_minloglevel", "0"))  # noqa: SIM112  the name is glog's
     except ValueError:
         return 0
+
+
+logging.getLogger(_LOGGER).setLevel(_level_of_warnings())

@@ -103,12 +103,17 @@ def test_exceptions_and_many_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == "ValueError: no"
 
 
-def test_quiet_on_import() -> None:
+@pytest.mark.parametrize(
+    ("level", "said"), [("", "There is no GPU engine: computing on the CPU\nloud\n"), ("2", "loud\n"), ("9", "")]
+)
+def test_only_warnings_until_somebody_asks(level: str, said: str) -> None:
     code = """import pycaffe_lite, logging
-logging.getLogger("pycaffe_lite.x").error("loud")
-pycaffe_lite.set_mode_gpu()"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout + done.stderr == ""
+pycaffe_lite.log("quiet")
+pycaffe_lite.set_mode_gpu()
+logging.getLogger("pycaffe_lite.x").error("loud")"""
+    variables = {**os.environ, "GLOG_minloglevel": level}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=variables)
+    assert (done.stdout, done.stderr) == ("", said)
 
 
 def test_pycaffes_init_log_and_log(capsys: pytest.CaptureFixture[str]) -> None:

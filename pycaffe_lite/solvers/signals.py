@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import enum
+import logging
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+log = logging.getLogger(__name__)
+_HEARD = "Stops after this iteration. Ctrl-C again: at once, without a snapshot"
 
 
 class Action(enum.Enum):
@@ -24,8 +29,9 @@ class SignalActions:
             solver.action_source = signals.poll
             solver.solve()
 
-    A second SIGINT, after one that is to stop the solver, raises KeyboardInterrupt there and then. Handlers are the
-    main thread's business: in other threads the block changes nothing. The previous ones are put back at its end.
+    The log says that a SIGINT which is to stop the solver was heard; the next one raises KeyboardInterrupt there and
+    then. Handlers are the main thread's business: in other threads the block changes nothing. The previous ones are put
+    back at its end.
     """
 
     def __init__(self, sigint: Action = Action.STOP, sighup: Action = Action.SNAPSHOT) -> None:
@@ -58,6 +64,9 @@ class SignalActions:
         action = self._actions[signal.Signals(number)]
         if action is Action.STOP and self._stopping:
             raise KeyboardInterrupt
-        self._stopping = self._stopping or action is Action.STOP
+        if action is Action.STOP:
+            self._stopping = True
+            # In a thread: this one may be in the middle of a line of the log.
+            _thread.start_new_thread(log.info, (_HEARD,))
         if action is not Action.NONE and action not in self._pending:
             self._pending.append(action)
