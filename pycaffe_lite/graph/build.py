@@ -139,6 +139,9 @@ def reshape(node: Node) -> None:
         node.bottoms[i].reshape(*original.shape)
     with node.spec.noted("reshape"):
         node.layer.reshape(node.bottoms, node.tops)
+    if type(node.layer).views:
+        for top in node.tops:
+            top.share_data(node.bottoms[0])  # as in each pass: arrays that are taken before stay live
     node.blobs = [*node.bottoms, *node.tops]
     node.shapes = shapes_of(node.blobs)
 

@@ -87,8 +87,8 @@ class Reuse:
                 tenant = self._tenant[id(blob)]
                 self._absorbed[tenant.made] = tenant, what
         for tenant in tenants:
-            not_yet = f"has no memory before layer '{layers[tenant.made]}' runs"
-            self._lose(tenant, _without(self._absorbed[tenant.made][1]) if tenant.absorbed else not_yet)
+            why = _without(tenant, self._absorbed[tenant.made][1]) if tenant.absorbed else _not_yet(tenant, layers)
+            self._lose(tenant, why)
 
     def before_layer(self, node: Node) -> None:
         """Give the tops of this node, which may be a chain, their memory; those who lived there lose their numbers."""
@@ -136,7 +136,7 @@ class Reuse:
         if (both := self._written_over(what)) is None:
             return False
         tenant, over = both
-        self._lose(tenant, "")
+        self._lose(tenant, _not_yet(tenant, self._layers))
         self._part(tenant)
         self._move_in(over, over.made, written=True)
         self._move_in(tenant, tenant.first)
@@ -172,7 +172,7 @@ class Reuse:
         same = False
         if (buffer := tenant.buffer) is not None and (other := self._at_home.get(buffer)) is not tenant:
             if other is not None:
-                self._lose(other, f"has been reused by layer '{self._layers[index]}'")
+                self._lose(other, f"The memory of {_name(other)} has been reused by layer '{self._layers[index]}'")
             self._at_home[buffer] = tenant
             memory, count = tenant.waiting
             same = memory is not None and (buffer.resume(memory, count) or written)
@@ -211,20 +211,24 @@ class Reuse:
                 del self._at_home[buffer]
                 buffer.give_away()
             if at_home or tenant.waiting[0] is not None:
-                tenant.waiting = lose_data(tenant.blobs, _lost(tenant, _without(what)), keep=False)
+                tenant.waiting = lose_data(tenant.blobs, _without(tenant, what), keep=False)
 
-    def _lose(self, tenant: Tenant, what: str) -> None:
-        tenant.waiting = memory, count = lose_data(tenant.blobs, _lost(tenant, what))
+    def _lose(self, tenant: Tenant, why: str) -> None:
+        tenant.waiting = memory, count = lose_data(tenant.blobs, why)
         if memory is not None and tenant.buffer is not None:
             tenant.buffer.wait(memory, count)
 
 
-def _lost(tenant: Tenant, what: str) -> str:
-    return f"The memory of blob '{tenant.blobs[0].name}' {what}"
+def _name(tenant: Tenant) -> str:
+    return f"blob '{tenant.blobs[0].name}'"
 
 
-def _without(what: Absorbed) -> str:
-    return f"was not taken, as layer '{what.by.name}' does without it"
+def _not_yet(tenant: Tenant, layers: Sequence[str]) -> str:
+    return f"There is no memory for {_name(tenant)} before layer '{layers[tenant.made]}' runs"
+
+
+def _without(tenant: Tenant, what: Absorbed) -> str:
+    return f"There are no numbers of {_name(tenant)}, as layer '{what.by.name}' does without them"
 
 
 def plan_reuse(nodes: Sequence[Node], outputs: Iterable[Blob]) -> Reuse:

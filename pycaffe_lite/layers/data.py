@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pycaffe_lite._typing import Array
@@ -11,6 +11,7 @@ from pycaffe_lite.constraints import at_least, non_empty
 from pycaffe_lite.data.database import open_database
 from pycaffe_lite.data.datum import parse_datums
 from pycaffe_lite.data.transformer import DataTransformer
+from pycaffe_lite.errors import DataError
 from pycaffe_lite.layer import Blobs
 from pycaffe_lite.layers._data import check_size, field_of
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
@@ -62,10 +63,25 @@ class Data(PrefetchingLayer):
         self._start(top, (p.batch_size, *self._transformer.shape(images[0].shape)), p.prefetch)
 
     def _produce(self) -> tuple[Array, Array]:
-        images, labels = parse_datums(self._reader.read(self._message.data_param.batch_size), **self._force)
-        batch = self._buffer((len(images), *self._transformer.shape(images[0].shape)))
-        self._transformer.transform_batch(images, batch)
+        first = self._reader.position
+        values = self._reader.read(self._message.data_param.batch_size)
+        try:
+            images, labels = parse_datums(values, **self._force)
+            batch = self._buffer((len(images), *self._transformer.shape(images[0].shape)))
+            self._transformer.transform_batch(images, batch)
+        except DataError as e:
+            e.found += f": {self._place_of(values, first)}"
+            raise
         return batch, labels
+
+    def _place_of(self, values: Sequence[bytes], first: int) -> str:
+        """Which of these is no good by itself, or where they all are: `first` is the number of the first."""
+        for i, value in enumerate(values):
+            try:
+                parse_datums([value], **self._force)
+            except DataError:
+                return f"entry {(first + i) % len(self._reader)} of '{self._reader.path}', counted from 0"
+        return f"the batch begins with entry {first} of '{self._reader.path}', counted from 0"
 
     def resume_state(self) -> dict[str, Any]:
         return {"position": self._reader.position, "entries": self._reader.total_entries}

@@ -42,7 +42,7 @@ def test_what_is_between_is_not_written(by_layers: None) -> None:
     assert net.memory_use().data == net._reuse.nbytes  # type: ignore[union-attr]
     for name in BETWEEN:
         with pytest.raises(
-            MemoryReusedError, match=f"of blob '{name}' was not taken, as layer 'first' does without it"
+            MemoryReusedError, match=f"There are no numbers of blob '{name}', as layer 'first' does without them"
         ):
             net.blobs[name].data  # noqa: B018
         assert not net.blobs[name]._data.allocated
@@ -167,7 +167,7 @@ def test_a_layer_that_has_run_alone_since(by_layers: None) -> None:
     text = NET.replace(WIDE, conv("wide", "each", 32, kernel=1) + norm("wide"))
     net, plain = make(text), make(text, reuse_memory=False)
     agree(net, plain)
-    with pytest.raises(MemoryReusedError, match=r"of blob 'each' was not taken.*\(layer 'wide' of type Convolution"):
+    with pytest.raises(MemoryReusedError, match=r"no numbers of blob 'each'.*\(layer 'wide' of type Convolution"):
         net.forward(start="wide")
     agree(net, plain)
 

@@ -180,8 +180,21 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     net = net_on(source, "batch_size: 3 prefetch: 1")
     net.forward()
     for _ in range(2):  # and stays refused
-        with pytest.raises(DataError, match=r"3×4×5.*layer 'd' of type Data"):
+        with pytest.raises(DataError, match=r"3×4×5.*begins with entry 3 of '.*db', counted.*layer 'd' of type Data"):
             net.forward()
+    net.close()
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "says"), [(b"no datum", "not a Datum message"), (pb.Datum().SerializeToString(), "0×0×0 and holds")]
+)
+def test_an_entry_that_is_spoilt_is_named(spoilt: bytes, says: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "db", IMAGES, LABELS)
+    with lmdb.open(str(source), map_size=1 << 22) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"%08d" % 4, spoilt)
+    net = net_on(source, "batch_size: 5", phase=TEST)
+    with pytest.raises(DataError, match=rf"{says}.*entry 4 of '.*db', counted from 0 \(layer 'd'"):
+        net.forward()
     net.close()
 
 
