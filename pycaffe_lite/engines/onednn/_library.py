@@ -14,11 +14,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pycaffe_lite._typing import Array
 from pycaffe_lite.errors import EngineError, MissingPackageError
 from pycaffe_lite.memory import aligned
+
+_Make = TypeVar("_Make", bound=Callable[..., Any])
 
 PATH_VARIABLE = "PYCAFFE_LITE_ONEDNN"
 WHEEL = "onednn-cpu-gomp"
@@ -48,6 +50,10 @@ class _ThisThread(threading.local):
 
     scratchpad: Array | None = None
     workspace: Array | None = None
+
+    def __init__(self) -> None:
+        self.made: dict[Callable[..., Any], Callable[..., Any]] = {}
+        """What `for_this_thread` has made, and goes with the thread, its memory with it."""
 
 
 def _give_signals_a_stack() -> None:
@@ -174,6 +180,22 @@ class Library:
 
     def _find_openmp(self) -> Any:
         return self._dll if hasattr(self._dll, "omp_get_max_threads") else None
+
+
+def for_this_thread(most: int) -> Callable[[_Make], _Make]:
+    """Decorates a function that makes a primitive: each thread keeps up to so many of its own, as by lru_cache."""
+
+    def decorated(make: _Make) -> _Make:
+        @functools.wraps(make)
+        def cached(*arguments: Any) -> Any:
+            made = library().this_thread.made
+            if make not in made:
+                made[make] = functools.lru_cache(most)(make)
+            return made[make](*arguments)
+
+        return cast(_Make, cached)
+
+    return decorated
 
 
 def failure(what: str, status: int) -> EngineError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 
 from pycaffe_lite._typing import Array, Shape
 from pycaffe_lite.done import Call, all_there
-from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, library
+from pycaffe_lite.engines.onednn._library import UNIMPLEMENTED, failure, for_this_thread, library
 from pycaffe_lite.memory import aligned
 
 F32, ANY = 3, 1
@@ -387,13 +386,9 @@ def _point(memory: Handle, array: Array) -> None:
     library().call("memory_set_data_handle", memory, Handle(array.__array_interface__["data"][0]))
 
 
+@for_this_thread(1024)
 def reorder(source: Layout, target: Layout) -> Callable[..., None]:
     """What copies an array that lies as `source` to one that lies as `target`, for use by this thread."""
-    return _reorder(source, target, threading.get_ident())
-
-
-@functools.lru_cache(1024)
-def _reorder(source: Layout, target: Layout, thread: int) -> Callable[..., None]:
     engine = library().engine
     description = Description.make("reorder", source.handle, engine, target.handle, engine)
     assert description is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -12,7 +11,7 @@ import numpy as np
 from pycaffe_lite._typing import Array
 from pycaffe_lite.engines.onednn._arrays import FLOAT, is_reference, layout
 from pycaffe_lite.engines.onednn._direct import Passed
-from pycaffe_lite.engines.onednn._library import library
+from pycaffe_lite.engines.onednn._library import for_this_thread, library
 from pycaffe_lite.engines.onednn._primitive import (
     DST,
     SRC,
@@ -53,13 +52,13 @@ class Filters:
         rows = self._rows(library().workspace(self._cut.height * self._row.nbytes))
         for kernels, row in zip(self._cut.rows_of_kernels(array), rows, strict=True):
             reorder(layout(kernels), self._row)(kernels, row)
-        multiply = _multiply(plain_layout(self._cut.g.shape), self.shape[1], threading.get_ident())
+        multiply = _multiply(plain_layout(self._cut.g.shape), self.shape[1])
         multiply(self._cut.g, rows, memory)
 
     def give(self, gradients: Array, dw: Array, memory: Array) -> None:
         """Set dw of the gradients of what is here, in memory for as much."""
         rows, (values, height) = self._rows(memory), self._cut.g.shape
-        multiply = _multiply(strided_layout((height, values), (1, height)), self.shape[1], threading.get_ident())
+        multiply = _multiply(strided_layout((height, values), (1, height)), self.shape[1])
         multiply(self._cut.g, gradients, rows)
         for kernels, row in zip(self._cut.rows_of_kernels(dw), rows, strict=True):
             reorder(self._row, layout(kernels))(row, kernels)
@@ -69,8 +68,8 @@ class Filters:
         return memory[: self._cut.height * self._row.nbytes].view(FLOAT).reshape(-1, self.shape[1])
 
 
-@functools.lru_cache(64)
-def _multiply(matrix: Layout, count: int, thread: int) -> Primitive:
+@for_this_thread(64)
+def _multiply(matrix: Layout, count: int) -> Primitive:
     """What multiplies such a matrix and rows of so many numbers, for use by this thread."""
     rows, columns = matrix.shape
     return product(matrix, plain_layout((columns, count)), plain_layout((rows, count)))

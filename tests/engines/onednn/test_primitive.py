@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import itertools
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -284,3 +286,21 @@ def test_products_of_one_row_whatever_was_asked_for_before() -> None:
         product(plain_layout(x.shape), plain_layout(w.shape), wide)(x, w, y)
         found = y.reshape(6, 20)[:, : rows * columns].reshape(6, rows, columns)
         np.testing.assert_allclose(found, x @ w, rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_thread_has_made_goes_with_it() -> None:
+    from pycaffe_lite.engines.onednn._primitive import plain_layout, reorder, strided_layout
+
+    lies, turned, made = plain_layout((17, 19)), strided_layout((17, 19), (1, 17)), []
+
+    def make() -> None:
+        assert reorder(lies, turned) is reorder(lies, turned)
+        made.append(weakref.ref(reorder(lies, turned)))
+
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    make()
+    gc.collect()
+    assert [run() is None for run in made] == [True, True, False]
