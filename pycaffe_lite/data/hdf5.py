@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from pycaffe_lite._extras import require
 from pycaffe_lite._hdf5 import H5PY_ERRORS
 from pycaffe_lite._typing import FloatArray, Shape
+from pycaffe_lite.data.prefetch import Begun
 from pycaffe_lite.errors import DataError, MissingFileError, ParameterError, did_you_mean
 
 
@@ -26,10 +28,10 @@ class HDF5Source:
     """Batches of rows from the files named in a list, one path per line.
 
     A path is relative to the current folder or else to the list's. Every file has one dataset per name, all of as
-    many rows; integers become float32. One file is in memory at a time. Rows run on from file to file and from the
-    last to the first. With `shuffle`, the order of the files is drawn anew for each pass over them, the order of the
-    rows whenever a file is begun; both follow from `rng`'s first draw and `position`, so that setting `position`
-    resumes either way.
+    many rows; integers become float32. Two files are in memory at a time: from the first batch of a file on the next
+    one is read in the background. Rows run on from file to file and from the last to the first. With `shuffle`, the
+    order of the files is drawn anew for each pass over them, the order of the rows whenever a file is begun; both
+    follow from `rng`'s first draw and `position`, so that setting `position` resumes either way.
 
     Raises MissingFileError for the list or a file in it, DataError for files that cannot be used, ParameterError when
     batch_size is below 1.
@@ -52,6 +54,8 @@ class HDF5Source:
         """What the orders of files and rows follow from; None where nothing is shuffled."""
         self._loaded = ""
         self._data: list[FloatArray] = []
+        self._ahead: tuple[str, Begun[list[FloatArray]]] | None = None
+        """The file that will be next, and what reads it."""
         self.position = HDF5Position(0, 0, 0)
 
     def shapes(self) -> list[Shape]:
@@ -91,6 +95,8 @@ class HDF5Source:
 
     def next_batch(self, outs: Sequence[FloatArray]) -> None:
         """Copy the next rows into `outs`, one array per name, each of `shapes` (or of another number of rows)."""
+        if self._ahead is None and len(self._files) > 1 and (path := self._path(*self._next())) != self._loaded:
+            self._ahead = path, Begun(functools.partial(self._load, path))
         filled, wanted = 0, len(outs[0])
         while filled < wanted:
             count = min(wanted - filled, len(self._data[0]) - self._row)
@@ -100,17 +106,26 @@ class HDF5Source:
             filled += count
             self._row += count
             if self._row == len(self._data[0]):
-                last = self._file + 1 == len(self._files)
-                self._begin(self._epoch + last, 0 if last else self._file + 1)
+                self._begin(*self._next())
 
-    def _begin(self, epoch: int, file: int) -> None:
-        self._epoch, self._file, self._row = epoch, file, 0
+    def _next(self) -> tuple[int, int]:
+        """Which file comes behind this one: the pass over all files, and the place in it."""
+        last = self._file + 1 == len(self._files)
+        return self._epoch + last, 0 if last else self._file + 1
+
+    def _path(self, epoch: int, file: int) -> str:
         index = file
         if self.seed is not None:
             index = int(np.random.default_rng([self.seed, epoch]).permutation(len(self._files))[file])
-        if self._files[index] != self._loaded:
-            self._data = self._load(self._files[index])
-            self._loaded = self._files[index]
+        return self._files[index]
+
+    def _begin(self, epoch: int, file: int) -> None:
+        if (path := self._path(epoch, file)) != self._loaded:
+            ahead, self._ahead = self._ahead, None
+            data = ahead[1].result() if ahead is not None and ahead[0] == path else self._load(path)
+            self._check_alike(data, path)
+            self._data, self._loaded = data, path
+        self._epoch, self._file, self._row = epoch, file, 0
         self._rows = None
         if self.seed is not None:
             self._rows = np.random.default_rng([self.seed, epoch, file]).permutation(len(self._data[0]))
@@ -129,6 +144,9 @@ class HDF5Source:
                     f"'{path}' has {len(data[0])} rows of '{self._names[0]}' and {len(array)} of '{name}'",
                     hint="All datasets of a file must have the same number of rows.",
                 )
+        return data
+
+    def _check_alike(self, data: Sequence[FloatArray], path: str) -> None:
         for name, array, before in zip(self._names, data, self._data, strict=False):
             if array.shape[1:] != before.shape[1:]:
                 raise DataError(
@@ -136,7 +154,6 @@ class HDF5Source:
                     f"{before.shape[1:]} in '{self._loaded}'",
                     hint="All files of a list must have rows of one shape.",
                 )
-        return data
 
     def _load_dataset(self, file: Any, path: str, name: str) -> FloatArray:
         dataset = file.get(name)

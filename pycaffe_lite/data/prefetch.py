@@ -119,10 +119,39 @@ def _work(owner: weakref.ref[Prefetcher[T]], channel: _Channel[T]) -> None:
         del prefetcher
 
 
-_running: weakref.WeakSet[Prefetcher[Any]] = weakref.WeakSet()
+class Begun(Generic[T]):
+    """A call that a thread of its own makes from now on."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call, self._result, self._error = call, list[T](), list[BaseException]()
+        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
+        with uninterrupted():
+            _running.add(self)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._call())
+        except BaseException as e:
+            self._error.append(e)
+
+    def result(self) -> T:
+        """What the call has returned, or raises what it has raised; waits for it. To be asked once."""
+        self.close()
+        if self._error:
+            raise self._error[0]
+        return self._result.pop() if self._result else self._call()  # a forked process has no such thread
+
+    def close(self, timeout: float | None = None) -> None:
+        """Wait for it (`timeout` seconds at most)."""
+        self._thread.join(timeout)
+        _running.discard(self)
+
+
+_running: weakref.WeakSet[Prefetcher[Any] | Begun[Any]] = weakref.WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
-    for prefetcher in list(_running):
-        prefetcher.close(_EXIT_PATIENCE)
+    for one in list(_running):
+        one.close(_EXIT_PATIENCE)

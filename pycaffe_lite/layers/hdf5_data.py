@@ -17,7 +17,8 @@ from pycaffe_lite.registry import register_layer
 
 @register_layer("HDF5Data")
 class HDF5Data(DataLayer):
-    """Reads the files listed in hdf5_data_param.source, one path per line. Tops: (batch_size, the axes of a row).
+    """Reads the files listed in hdf5_data_param.source, one path per line, the next one in the background. Tops:
+    (batch_size, the axes of a row).
 
     Raises MissingFileError and DataError for the files, ParameterError for a transform_param, which HDF5Data lacks.
     """

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +88,34 @@ def test_shuffling_takes_every_row_once_a_pass_file_by_file(listed: Callable[...
     other = source(listed(*numbered(*ROWS)), 4, shuffle=True, seed=1)
     again = [take(source(listed(*numbered(*ROWS)), 4, shuffle=True), 6) for _ in range(2)]
     assert again[0] == again[1] != take(other, 6)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_next_file_is_read_in_the_background(
+    listed: Callable[..., str], shuffle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, by_us = HDF5Source._load, []
+
+    def noted(self: HDF5Source, path: str) -> list[np.ndarray]:
+        by_us.append(threading.current_thread() is threading.main_thread())
+        return load(self, path)
+
+    monkeypatch.setattr(HDF5Source, "_load", noted)
+    s = source(listed(*numbered(*ROWS)), 2, shuffle)
+    assert by_us == [True]  # nothing ahead for a net that only is looked at
+    numbers = take(s, 6)
+    assert sorted(numbers) == list(range(12))
+    take(s, 1)
+    assert by_us[:3] == [True, False, False]
+    assert not any(by_us[1:])
+
+
+def test_a_file_that_goes_is_missed_when_it_is_needed(listed: Callable[..., str]) -> None:
+    s = source(listed(*numbered(*ROWS)), 5)
+    os.remove(s._files[1])
+    for _ in range(2):  # and every time
+        with pytest.raises(DataError, match="cannot be read as an HDF5 file"):
+            take(s, 1)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
