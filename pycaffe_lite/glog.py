@@ -154,4 +154,5 @@ def _from_environment() -> int:
         return 0
 
 
-logging.getLogger(_LOGGER).setLevel(_level_of_warnings())
+if _level_of_warnings():
+    logging.getLogger(_LOGGER).setLevel(_level_of_warnings())

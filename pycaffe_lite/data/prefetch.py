@@ -134,6 +134,8 @@ class Begun(Generic[T]):
             self._result.append(self._call())
         except BaseException as e:
             self._error.append(e)
+        finally:
+            del self._call  # and whoever is called, who may hold this
 
     def result(self) -> T:
         """What the call has returned, or raises what it has raised; waits for it. To be asked once."""

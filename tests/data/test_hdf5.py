@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +110,21 @@ def test_the_next_file_is_read_in_the_background(
     take(s, 1)
     assert by_us[:3] == [True, False, False]
     assert not any(by_us[1:])
+
+
+def test_a_source_goes_when_it_is_let_go(listed: Callable[..., str]) -> None:
+    """With what it has read ahead, and without the garbage collector."""
+    gc.disable()
+    try:
+        s = source(listed(*numbered(*ROWS)), 2)
+        take(s, 1)
+        assert s._ahead is not None
+        s._ahead[1].close()
+        gone = weakref.ref(s)
+        del s
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_file_that_goes_is_missed_when_it_is_needed(listed: Callable[..., str]) -> None:

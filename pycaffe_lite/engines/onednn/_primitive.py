@@ -135,7 +135,7 @@ def plain_layout(shape: Shape) -> Layout:
 
 @functools.cache
 def for_products(layout: Layout) -> Handle:
-    """How matrices lie that lie so: oneDNN's products take strides along axes of one place for distances of rows."""
+    """The same for oneDNN's products, which take strides along axes of one place for distances of rows."""
     shape, _, strides, *_ = _key(layout.handle)
     is_dense = any(d > 1 and s == 1 for d, s in zip(shape, strides, strict=True))
     dense = [math.prod(shape[i + 1 :]) if is_dense else 1 for i in range(len(shape))]
