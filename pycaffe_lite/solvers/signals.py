@@ -11,7 +11,6 @@ from types import FrameType, TracebackType
 from typing import Any
 
 log = logging.getLogger(__name__)
-_HEARD = "Stops after this iteration. Ctrl-C again: at once, without a snapshot"
 
 
 class Action(enum.Enum):
@@ -67,6 +66,10 @@ class SignalActions:
         if action is Action.STOP:
             self._stopping = True
             # In a thread: this one may be in the middle of a line of the log.
-            _thread.start_new_thread(log.info, (_HEARD,))
+            _thread.start_new_thread(_say_so, ())
         if action is not Action.NONE and action not in self._pending:
             self._pending.append(action)
+
+
+def _say_so() -> None:
+    log.info("Stops after this iteration. Ctrl-C again: at once, without a snapshot")
