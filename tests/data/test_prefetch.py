@@ -8,19 +8,12 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
 
 import pytest
 
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.errors import DataError, ParameterError
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    assert true()
+from tests.waiting import wait_until
 
 
 def prefetch_threads() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from pycaffe_lite._typing import Array
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.layers._prefetching import PrefetchingLayer
+from tests.waiting import wait_until
 
 
 class Counting(PrefetchingLayer):
@@ -23,14 +23,6 @@ class Counting(PrefetchingLayer):
         batch[...] = self.made
         self.made += 1
         return batch, np.full(2, self.made)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("the thread did not get on")
 
 
 @pytest.mark.parametrize("depth", [1, 3])

@@ -16,6 +16,7 @@ import pytest
 
 from pycaffe_lite.solvers import Action, Event, SignalActions, Solver
 from tests.solvers import toy
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,7 +79,7 @@ def test_both_during_a_test(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     run(solver)
     assert solver.iter == 4
     assert models(tmp_path) == {"s_iter_4.caffemodel"}
-    assert "Stops after this iteration. Ctrl-C again: at once, without a snapshot" in caplog.messages
+    wait_until(lambda: "Stops after this iteration. Ctrl-C again: at once, without a snapshot" in caplog.messages)
     tail = [m for m in caplog.messages if not m.startswith(("Snapshotting", "Stops after"))][-3:]
     assert tail == ["Iteration 4, Testing net (#0)", "Test interrupted.", "Optimization stopped early."]
 
