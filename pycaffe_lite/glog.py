@@ -154,5 +154,5 @@ def _from_environment() -> int:
         return 0
 
 
-if _level_of_warnings():
-    logging.getLogger(_LOGGER).setLevel(_level_of_warnings())
+if _least := _level_of_warnings():
+    logging.getLogger(_LOGGER).setLevel(_least)

@@ -23,6 +23,7 @@ from pycaffe_lite.memory import aligned
 _Make = TypeVar("_Make", bound=Callable[..., Any])
 
 PATH_VARIABLE = "PYCAFFE_LITE_ONEDNN"
+ANOTHER = f"Set {PATH_VARIABLE} to another one, or set_engine('numpy')."
 WHEEL = "onednn-cpu-gomp"
 FILE = "libdnnl.so.3"
 CPU, IN_ORDER = 1, 1
@@ -88,7 +89,7 @@ class Library:
             self._dll.dnnl_version.restype = ctypes.POINTER(_Version)
             version = self._dll.dnnl_version().contents
         except (OSError, AttributeError) as e:
-            hint = f"Set {PATH_VARIABLE} to another one, or set_engine('numpy')."
+            hint = ANOTHER
             if "libgomp" in str(e):  # the wheel leaves it to the system
                 hint = f"On Debian and Ubuntu: sudo apt install libgomp1. {hint}"
             why = str(e).removeprefix(f"{path}: ")
@@ -114,8 +115,7 @@ class Library:
             try:
                 self._functions[name] = getattr(self._dll, f"dnnl_{name}")
             except AttributeError as e:
-                hint = f"Set {PATH_VARIABLE} to another one, or set_engine('numpy')."
-                raise EngineError(f"The oneDNN library {self.path} lacks dnnl_{name}", hint=hint) from e
+                raise EngineError(f"The oneDNN library {self.path} lacks dnnl_{name}", hint=ANOTHER) from e
         return self._functions[name]
 
     def call(self, name: str, *arguments: Any) -> None:
